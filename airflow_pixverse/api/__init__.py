@@ -1,0 +1,1 @@
+"""The useapi.net PixVerse API itself; nothing in here knows Airflow."""

@@ -1,0 +1,171 @@
+"""What the two scheduler endpoints answer, in every dated revision of the API as the same models."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+# user:<user id>-pixverse:<email>-<type>:<n>. E-mails contain "-", so the type is what follows the last one.
+_JOB_ID = re.compile(r"user:.*?-pixverse:(?P<email>.+)-[^-:]+:[^:]+")
+_ELAPSED = re.compile(r"(?:(?P<hours>\d{1,6}):)?(?P<minutes>\d{1,6}):(?P<seconds>\d{1,2})")
+
+
+class _ApiModel(BaseModel):
+    """Every field is optional, and fields this version does not know pass through untouched."""
+
+    model_config = ConfigDict(extra="allow", populate_by_name=True, coerce_numbers_to_str=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        documented = {field.alias or name for name, field in cls.model_fields.items()}
+        return {key: item for key, item in value.items() if item is not None or key not in documented}
+
+    def to_xcom(self) -> dict[str, Any]:
+        """Return the JSON form: the API's own field names, every documented key present."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+class ExecutingJob(_ApiModel):
+    """
+    One job that is being executed, as listed by ``GET scheduler/`` and ``GET scheduler/available``.
+
+    :param id: job id; ``video_id`` and ``videoId`` of older revisions are read too.
+    :param type: ``video``, ``image``, ``music`` or a type added since; absent means ``video``.
+    :param email: the account that runs it, parsed from the id; None where the id tells none.
+    :param started: when it started, ISO 8601 in UTC, as the API wrote it.
+    :param elapsed: how long it has been running, as the API wrote it (``MM:SS``).
+    :param reply_url: callback URL given at submission (``replyUrl``).
+    :param reply_ref: reference given at submission (``replyRef``).
+    """
+
+    id: str | None = None
+    type: str = "video"
+    email: str | None = None
+    started: str | None = None
+    elapsed: str | None = None
+    reply_url: str | None = Field(default=None, alias="replyUrl")
+    reply_ref: str | None = Field(default=None, alias="replyRef")
+
+    _id_spellings: ClassVar[tuple[str, ...]] = ("id", "video_id", "videoId")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unify_revisions(cls, item: Any) -> Any:
+        if not isinstance(item, dict):
+            return item
+        fields = {key: value for key, value in item.items() if key not in cls._id_spellings}
+        ids = (item[key] for key in cls._id_spellings if item.get(key) is not None)
+        fields["id"] = job_id = next(ids, None)
+        if fields.get("email") is None:
+            match = _JOB_ID.fullmatch(str(job_id))
+            fields["email"] = match["email"] if match else None
+        return fields
+
+    @property
+    def started_at(self) -> datetime | None:
+        """When it started; None if the API did not say, or not as ISO 8601. Without a zone it is UTC."""
+        try:
+            moment = datetime.fromisoformat(self.started or "")
+        except ValueError:
+            return None
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+    def age(self, now: datetime) -> timedelta | None:
+        """
+        Return how long it has been running at ``now``; None where the API does not tell.
+
+        From ``started``, since what ``elapsed`` looks like beyond an hour is not documented.
+        """
+        if self.started_at is not None:
+            return now - self.started_at
+        match = _ELAPSED.fullmatch(self.elapsed or "")
+        if not match:
+            return None
+        return timedelta(**{unit: int(digits or 0) for unit, digits in match.groupdict().items()})
+
+
+class AccountCapacity(_ApiModel):
+    """
+    How much room one PixVerse account has, from ``GET scheduler/available``.
+
+    :param email: the account.
+    :param max_jobs: jobs it may run at once (``maxJobs``).
+    :param executing: jobs it runs now.
+    :param available: free slots, never negative. The API's own figure, which is not always ``max_jobs -
+        executing``; derived from those two only where the API gives none, 0 where it gives nothing.
+    """
+
+    email: str | None = None
+    max_jobs: int | None = Field(default=None, alias="maxJobs")
+    executing: int | None = None
+    available: int = 0
+
+    @model_validator(mode="after")
+    def _trust_available(self) -> AccountCapacity:
+        if "available" not in self.model_fields_set and self.max_jobs is not None:
+            self.available = self.max_jobs - (self.executing or 0)
+        self.available = max(0, self.available)
+        return self
+
+    @property
+    def total(self) -> int:
+        """Slots it has in all, as far as the API tells."""
+        return max(self.max_jobs or 0, (self.executing or 0) + self.available)
+
+
+class Capacity(_ApiModel):
+    """
+    One snapshot of ``GET scheduler/available``.
+
+    :param executing: the jobs being executed.
+    :param accounts: the accounts and their room (``available`` in the API's JSON). An account that is not
+        listed has no capacity.
+    """
+
+    executing: list[ExecutingJob] = []
+    accounts: list[AccountCapacity] = Field(default=[], alias="available")
+
+    def chosen(self, emails: Iterable[str] | str | None = None) -> list[AccountCapacity]:
+        """Return the accounts with these e-mails (case does not matter), all of them for None."""
+        if emails is None:
+            return list(self.accounts)
+        wanted = email_keys(emails)
+        return [account for account in self.accounts if email_key(account.email) in wanted]
+
+    def free_slots(self, emails: Iterable[str] | str | None = None) -> int:
+        """Return how many slots the chosen accounts have free together."""
+        return sum(account.available for account in self.chosen(emails))
+
+
+def accounts_with_room(
+    capacity: Capacity, slots: int = 1, emails: Iterable[str] | str | None = None
+) -> list[AccountCapacity]:
+    """
+    Decide whether a snapshot satisfies a wait: the one place where that is decided.
+
+    :param slots: free slots needed, over all chosen accounts together; at least 1.
+    :param emails: the chosen accounts; None for all.
+    :return: the chosen accounts that have free slots, most free first, or nothing if together they have
+        fewer than ``slots``.
+    """
+    if capacity.free_slots(emails) < slots:
+        return []
+    with_room = [account for account in capacity.chosen(emails) if account.available]
+    return sorted(with_room, key=lambda account: account.available, reverse=True)
+
+
+def email_key(email: str | None) -> str:
+    """Return what to compare an e-mail by: case and surrounding white space do not matter."""
+    return (email or "").strip().casefold()
+
+
+def email_keys(emails: Iterable[str] | str) -> frozenset[str]:
+    """Return what to compare several e-mails by; one string is one e-mail."""
+    return frozenset(map(email_key, [emails] if isinstance(emails, str) else emails))

@@ -1,0 +1,109 @@
+"""PixverseListExecutingOperator: what the PixVerse accounts execute right now, as XCom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
+
+from airflow_pixverse.api.errors import PixverseFatalError
+from airflow_pixverse.hooks.pixverse import PixverseHook
+from airflow_pixverse.parameters import check_at_parse, parse_emails, parse_job_types, parse_older_than
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_pixverse.api.models import ExecutingJob
+
+
+class PixverseListExecutingOperator(BaseOperator):
+    """
+    List the jobs that PixVerse executes right now, oldest first.
+
+    Use it to act on each of them downstream: ``do_something.expand(job=list_executing.output)``. Only jobs
+    started through the API are listed, not those that a person starts on the website.
+
+    XCom: a list of objects with ``id``, ``type``, ``email``, ``started``, ``elapsed``, ``replyUrl``,
+    ``replyRef`` (null where the API does not tell) and whatever else the API sends. A job whose age is not
+    known comes last.
+
+    Source: "Retrieve the list of videos and images currently being executed by the API" (``GET scheduler/``).
+
+    :param pixverse_conn_id: id of the connection that holds the API token (templated).
+    :param job_types: only these types, one string or a list: ``video``, ``image``, ``music``, ...
+        (templated).
+    :param emails: only jobs of these accounts, one string or a list; case does not matter (templated).
+    :param older_than: only jobs running for longer, a timedelta or seconds; a job whose age is not known is
+        left out (templated).
+    :raises ValueError: a parameter cannot be used; the message names it.
+    """
+
+    template_fields: Sequence[str] = ("pixverse_conn_id", "job_types", "emails", "older_than")
+    ui_color = "#d9e7f5"
+
+    def __init__(
+        self,
+        *,
+        pixverse_conn_id: str = PixverseHook.default_conn_name,
+        job_types: str | Iterable[str] | None = None,
+        emails: str | Iterable[str] | None = None,
+        older_than: timedelta | float | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.pixverse_conn_id = pixverse_conn_id
+        self.job_types = job_types
+        self.emails = emails
+        self.older_than = older_than
+        check_at_parse(parse_job_types, job_types)
+        check_at_parse(parse_emails, emails)
+        check_at_parse(parse_older_than, older_than)
+
+    @cached_property
+    def hook(self) -> PixverseHook:
+        """The hook of this task."""
+        return PixverseHook(self.pixverse_conn_id)
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:  # noqa: ARG002
+        """
+        Return the chosen jobs in their JSON form.
+
+        :raises AirflowFailException: asking again will not help, so there is no retry.
+        :raises PixverseTransientError: no usable answer this time; Airflow's ``retries`` apply.
+        """
+        try:
+            job_types, emails = parse_job_types(self.job_types), parse_emails(self.emails)
+            older_than = parse_older_than(self.older_than)
+            jobs = self.hook.list_executing()
+        except (PixverseFatalError, ValueError) as error:
+            raise AirflowFailException(str(error)) from error
+        chosen = _oldest_first(_chosen(jobs, job_types, emails), older_than, datetime.now(UTC))
+        self.log.info("%d of the %d jobs being executed are listed", len(chosen), len(jobs))
+        return [job.to_xcom() for job in chosen]
+
+
+def _chosen(
+    jobs: Iterable[ExecutingJob], job_types: Iterable[str] | None, emails: Iterable[str] | None
+) -> list[ExecutingJob]:
+    from airflow_pixverse.api.models import email_key, email_keys
+
+    types = None if job_types is None else {job_type.casefold() for job_type in job_types}
+    accounts = None if emails is None else email_keys(emails)
+    return [
+        job
+        for job in jobs
+        if (types is None or job.type.casefold() in types)
+        and (accounts is None or email_key(job.email) in accounts)
+    ]
+
+
+def _oldest_first(
+    jobs: Iterable[ExecutingJob], older_than: timedelta | None, now: datetime
+) -> list[ExecutingJob]:
+    unknown = timedelta.min
+    ages = [(unknown if (age := job.age(now)) is None else age, job) for job in jobs]
+    ages.sort(key=lambda pair: pair[0], reverse=True)
+    return [job for age, job in ages if older_than is None or age > older_than]

@@ -1,0 +1,98 @@
+"""What the parameters of sensor, operator and triggers may be: checked at parse time, and once rendered."""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import Any
+
+
+def check_at_parse(parse: Callable[[Any], object], value: Any) -> None:
+    """Run ``parse`` for its errors, unless ``value`` will only be known once it is rendered."""
+    if not _is_rendered_later(value):
+        parse(value)
+
+
+def _is_rendered_later(value: Any) -> bool:
+    if isinstance(value, str):
+        return "{{" in value or "{%" in value
+    if isinstance(value, (list, tuple, set)):
+        return any(map(_is_rendered_later, value))
+    return hasattr(value, "resolve")  # XComArg, a mapped argument, ...
+
+
+def parse_slots(value: Any) -> int:
+    """Return ``slots``, a whole number of at least 1, which a template renders to a string."""
+    try:
+        slots = int(value)
+        if isinstance(value, bool) or slots < 1 or slots != float(value):
+            raise ValueError
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"slots must be a whole number of at least 1, not {value!r}") from None
+    return slots
+
+
+def parse_emails(value: Any) -> list[str] | None:
+    """Return ``emails`` as a list; None stays None and means all accounts."""
+    return _parse_names("emails", value)
+
+
+def parse_job_types(value: Any) -> list[str] | None:
+    """Return ``job_types`` as a list; None stays None and means all types."""
+    return _parse_names("job_types", value)
+
+
+def parse_older_than(value: Any) -> timedelta | None:
+    """Return ``older_than``, a timedelta or seconds, of which a template makes a string."""
+    if value is None:
+        return None
+    age = _parse_duration("older_than", value)
+    return timedelta(seconds=min(age, timedelta.max.total_seconds() // 2))
+
+
+def parse_lease(value: Any) -> float | None:
+    """Return ``lease`` in seconds; None stays None and means the default."""
+    return None if value is None else _parse_duration("lease", value)
+
+
+def _parse_duration(name: str, value: Any) -> float:
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    try:
+        seconds = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"{name} must be a timedelta or seconds, 0 or more, not {value!r}")
+    return seconds
+
+
+def _parse_names(name: str, value: Any) -> list[str] | None:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        rendered = _literal_list(value)
+        names = [value] if rendered is None else rendered
+    elif isinstance(value, Iterable) and not isinstance(value, (bytes, dict)):
+        names = list(value)
+    else:
+        raise ValueError(f"{name} must be one string or a list of strings, not {value!r}")
+    if not names:
+        raise ValueError(f"{name} is empty: give at least one, or leave it out for all")
+    for item in names:
+        if not isinstance(item, str) or not item.strip():
+            raise ValueError(f"{name} must hold strings that are not empty, not {item!r}")
+    return [item.strip() for item in names]
+
+
+def _literal_list(text: str) -> list[Any] | None:
+    """Return the list that a template was rendered from to a string, such as ``"['a', 'b']"``."""
+    if not text.strip().startswith("["):
+        return None
+    try:
+        value = ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError):
+        return None
+    return value if isinstance(value, list) else None

@@ -1,0 +1,43 @@
+"""What Airflow reads to find the provider: the ``apache_airflow_provider`` entry point."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_pixverse import __version__
+from airflow_pixverse.hooks.connection import CONN_FIELDS, UI_FIELD_BEHAVIOUR
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the provider's metadata, as Airflow's provider-info schema has it."""
+
+    def modules(kind: str) -> list[dict[str, Any]]:
+        return [{"integration-name": "PixVerse", "python-modules": [f"airflow_pixverse.{kind}.pixverse"]}]
+
+    return {
+        "package-name": "airflow-pixverse",
+        "name": "PixVerse",
+        "description": "Wait for a free slot of the PixVerse video service behind "
+        "`useapi.net <https://useapi.net/docs/api-pixverse-v2>`__, and see what executes.",
+        "versions": [__version__],
+        "integrations": [
+            {
+                "integration-name": "PixVerse",
+                "external-doc-url": "https://useapi.net/docs/api-pixverse-v2",
+                "tags": ["service"],
+            }
+        ],
+        "hooks": modules("hooks"),
+        "operators": modules("operators"),
+        "sensors": modules("sensors"),
+        "triggers": modules("triggers"),
+        "connection-types": [
+            {
+                "connection-type": "pixverse",
+                "hook-class-name": "airflow_pixverse.hooks.pixverse.PixverseHook",
+                "hook-name": "PixVerse",
+                "ui-field-behaviour": UI_FIELD_BEHAVIOUR,
+                "conn-fields": CONN_FIELDS,
+            }
+        ],
+    }

@@ -1,0 +1,242 @@
+"""PixverseCapacitySensor: wait until PixVerse accounts have free slots."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+    BaseSensorOperator,
+    PokeReturnValue,
+    conf,
+)
+
+from airflow_pixverse.api.errors import PixverseFatalError, PixverseTransientError
+from airflow_pixverse.hooks.pixverse import PixverseHook
+from airflow_pixverse.parameters import check_at_parse, parse_emails, parse_lease, parse_slots
+from airflow_pixverse.triggers.pixverse import PixverseCapacityTrigger, WaitStatus
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+# How much later than the trigger's own deadline Airflow ends a wait whose trigger does not run.
+_SAFETY_NET = timedelta(minutes=1)
+_FOREVER = timedelta(days=3650).total_seconds()
+# What Airflow resumes a task with whose trigger failed.
+_TRIGGER_FAILED = "__fail__"
+
+
+class PixverseCapacitySensor(BaseSensorOperator):
+    """
+    Wait until the chosen PixVerse accounts together have free slots.
+
+    Use it before a task that submits a job, which PixVerse refuses while all slots are taken. In every mode a
+    wait ends the same way: transient trouble of the API (429, 5xx, network) never ends it before ``timeout``,
+    a fatal error (bad token, connection that cannot be used) fails it at once and without retry. The README
+    has the whole table.
+
+    XCom: the chosen accounts that have free slots, most free first: a list of objects with ``email``,
+    ``maxJobs``, ``executing``, ``available`` and whatever else the API sends.
+
+    Source: "Retrieve the list of videos currently running via the API along with the available account
+    capacity" (``GET scheduler/available``).
+
+    :param pixverse_conn_id: id of the connection that holds the API token (templated).
+    :param slots: free slots to wait for, over all chosen accounts together (templated).
+    :param emails: the accounts to look at, one string or a list; None for all. Case does not matter
+        (templated).
+    :param deferrable: wait in the triggerer instead of a worker.
+    :param lease: deferrable only: seconds (or a timedelta) for which a slot given to this wait is kept from
+        the next one, unless its job shows up earlier; 0 for none, None for the default.
+    :param kwargs: ``poke_interval``, ``timeout``, ``soft_fail``, ``mode``, ... of Airflow's sensors.
+    :raises ValueError: a parameter cannot be used; the message names it.
+    """
+
+    template_fields: Sequence[str] = ("pixverse_conn_id", "slots", "emails")
+    ui_color = "#e6f1f2"
+
+    def __init__(
+        self,
+        *,
+        pixverse_conn_id: str = PixverseHook.default_conn_name,
+        slots: int | str = 1,
+        emails: str | Iterable[str] | None = None,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        lease: timedelta | float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.pixverse_conn_id = pixverse_conn_id
+        self.slots = slots
+        self.emails = emails
+        self.deferrable = deferrable
+        self.lease = parse_lease(lease)
+        check_at_parse(parse_slots, slots)
+        check_at_parse(parse_emails, emails)
+        self._last_error: PixverseTransientError | None = None
+        self._retry_after = 0.0
+
+    @cached_property
+    def hook(self) -> PixverseHook:
+        """The hook of this task. It does not retry: the next poke does."""
+        return PixverseHook(self.pixverse_conn_id, max_retries=0)
+
+    def execute(self, context: Context) -> Any:
+        """Wait, or defer the wait to the triggerer."""
+        with self._outcome():
+            self._check_rendered()
+            if not self.deferrable:
+                return super().execute(context)
+            # Whoever pokes first finds slots that others were told to take, so only without a lease.
+            if self.lease == 0 and isinstance(result := self.poke(context), PokeReturnValue):
+                return result.xcom_value
+            self._defer(context)
+            return None
+
+    def poke(self, context: Context) -> PokeReturnValue | bool:  # noqa: ARG002
+        """
+        Look once.
+
+        :raises PixverseFatalError: asking again will not help.
+        """
+        from airflow_pixverse.api.models import accounts_with_room
+
+        self._retry_after = 0.0
+        try:
+            capacity = self.hook.get_capacity()
+        except PixverseTransientError as error:
+            self._last_error, self._retry_after = error, error.retry_after or 0.0
+            self.log.warning("Still waiting: %s", error)
+            return False
+        except PixverseFatalError:
+            self.silent_fail = False  # which is for trouble that may pass
+            raise
+        emails = parse_emails(self.emails)
+        accounts = accounts_with_room(capacity, parse_slots(self.slots), emails)
+        self.log.info("%d of %s slots free", capacity.free_slots(emails), self.slots)
+        if not accounts:
+            return False
+        return PokeReturnValue(is_done=True, xcom_value=[account.to_xcom() for account in accounts])
+
+    def _get_next_poke_interval(
+        self, started_at: datetime | float, run_duration: Callable[[], float], poke_count: int
+    ) -> float:
+        """Wait for as long as the server asks (``Retry-After``), but not beyond ``timeout``."""
+        interval: float = super()._get_next_poke_interval(started_at, run_duration, poke_count)
+        return max(interval, min(self._retry_after, self.timeout - run_duration()))
+
+    def _check_rendered(self) -> None:
+        try:
+            parse_slots(self.slots)
+            parse_emails(self.emails)
+        except ValueError as error:
+            raise PixverseFatalError(str(error)) from None
+
+    def _defer(self, context: Context) -> None:
+        now = datetime.now(UTC).timestamp()
+        timeout_at = now + self.timeout
+        execution_timeout_at = self._execution_timeout_at(context)
+        deadline = min(timeout_at, execution_timeout_at or math.inf)
+        self.defer(
+            trigger=PixverseCapacityTrigger(
+                pixverse_conn_id=self.pixverse_conn_id,
+                slots=parse_slots(self.slots),
+                emails=parse_emails(self.emails),
+                poke_interval=self.poke_interval,
+                exponential_backoff=self.exponential_backoff,
+                max_wait=self.max_wait.total_seconds() if self.max_wait else None,
+                waiting_since=now,
+                timeout_at=timeout_at,
+                execution_timeout_at=execution_timeout_at,
+                lease=self.lease,
+            ),
+            method_name="execute_complete",
+            timeout=timedelta(seconds=min(max(0.0, deadline - now), _FOREVER)) + _SAFETY_NET,
+        )
+
+    def _execution_timeout_at(self, context: Context) -> float | None:
+        if not self.execution_timeout:
+            return None
+        started = context["ti"].start_date or datetime.now(UTC)
+        return started.timestamp() + self.execution_timeout.total_seconds()
+
+    def execute_complete(
+        self,
+        context: Context,  # noqa: ARG002
+        event: dict[str, Any] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Turn what the trigger found into the outcome; an event it does not know is a failure."""
+        match event:
+            case {"status": WaitStatus.SUCCESS, "accounts": list(accounts)}:
+                self.log.info(
+                    "Free slots: %s", {account.get("email"): account.get("available") for account in accounts}
+                )
+                return accounts
+            case {"status": WaitStatus.TIMEOUT, "message": message}:
+                raise AirflowSensorTimeout(message)
+            case {"status": WaitStatus.EXECUTION_TIMEOUT, "message": message}:
+                raise AirflowTaskTimeout(message)
+            case {"status": WaitStatus.FATAL, "message": message}:
+                raise PixverseFatalError(message)
+            case {"status": WaitStatus.ERROR, "message": message}:
+                raise AirflowException(message)
+        raise AirflowException(f"the trigger sent an event that this version does not know: {event!r}")
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """
+        Resume after the deferral.
+
+        This steps over ``BaseSensorOperator``, which skips under ``soft_fail`` whatever went wrong.
+        """
+        with self._outcome():
+            if next_method == _TRIGGER_FAILED and "timeout" in str((next_kwargs or {}).get("error")).lower():
+                # The safety net: the triggerer was down when the deadline passed.
+                execution_timeout_at = self._execution_timeout_at(context)
+                if execution_timeout_at and execution_timeout_at <= datetime.now(UTC).timestamp():
+                    raise AirflowTaskTimeout(f"execution_timeout of {self.execution_timeout} has passed")
+                raise AirflowSensorTimeout(f"no free slots within timeout={self.timeout:g} s")
+            return super(BaseSensorOperator, self).resume_execution(next_method, next_kwargs, context)
+
+    def on_kill(self) -> None:
+        """Skip under ``never_fail`` where Airflow 2.11 ends an expired deferral without resuming it."""
+        if self.never_fail and isinstance(error := sys.exception(), AirflowTaskTimeout):
+            raise AirflowSkipException("execution_timeout has passed, and never_fail is set") from error
+
+    @contextmanager
+    def _outcome(self) -> Iterator[None]:  # noqa: C901 - one branch for each row of the table
+        """Make every mode on every Airflow end as the table of outcomes in the README says."""
+        try:
+            yield
+        except AirflowSkipException as skip:
+            # The base class skips this one under soft_fail, which must fail (and may be retried).
+            if self.soft_fail and isinstance(skip.__cause__, AirflowTaskTimeout):
+                raise skip.__cause__ from None
+            raise
+        except AirflowSensorTimeout as error:
+            trouble = f" (last API error: {self._last_error})" if self._last_error else ""
+            if self.soft_fail or self.never_fail:
+                raise AirflowSkipException(f"{error}{trouble}") from error
+            raise AirflowSensorTimeout(f"{error}{trouble}") from error
+        except PixverseFatalError as error:
+            if self.never_fail:
+                raise AirflowSkipException(str(error)) from error
+            raise AirflowFailException(str(error)) from error
+        except AirflowTaskTimeout as error:
+            if self.never_fail:
+                raise AirflowSkipException(f"execution_timeout has passed: {error}") from error
+            raise
+        except Exception as error:
+            # Not deferred, the base class has done so already (and asks to be rescheduled by an exception).
+            if self.deferrable and self.never_fail:
+                raise AirflowSkipException(f"skipped, as never_fail is set: {error}") from error
+            raise

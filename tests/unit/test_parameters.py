@@ -1,0 +1,74 @@
+"""What parameters may be: refused by name at parse time, unless only rendering will tell."""
+
+from datetime import timedelta
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG
+
+from airflow_pixverse import parameters
+from airflow_pixverse.operators.pixverse import PixverseListExecutingOperator
+from airflow_pixverse.sensors.pixverse import PixverseCapacitySensor
+
+
+@pytest.mark.parametrize("slots", [0, -1, "many", "", True, 1.5, None, [], float("inf"), "0"])
+def test_slots_that_cannot_be_used_are_refused_at_parse_time(slots):
+    with pytest.raises(ValueError, match="slots must be a whole number of at least 1"):
+        PixverseCapacitySensor(task_id="wait", slots=slots)
+
+
+@pytest.mark.parametrize("emails", [[], "", " ", [""], [None], 5, {"a": 1}, b"a", ["a", 7], "[]"])
+def test_emails_that_cannot_be_used_are_refused_at_parse_time(emails):
+    with pytest.raises(ValueError, match="emails"):
+        PixverseCapacitySensor(task_id="wait", emails=emails)
+
+
+@pytest.mark.parametrize("lease", [-1, "soon", True, float("nan"), timedelta(seconds=-1)])
+def test_a_lease_that_cannot_be_used_is_refused(lease):
+    with pytest.raises(ValueError, match="lease must be a timedelta or seconds"):
+        PixverseCapacitySensor(task_id="wait", lease=lease)
+
+
+@pytest.mark.parametrize("older_than", [-1, "-5", "old", True, timedelta(days=-1), float("inf")])
+def test_an_older_than_that_cannot_be_used_is_refused_at_parse_time(older_than):
+    with pytest.raises(ValueError, match="older_than must be a timedelta or seconds"):
+        PixverseListExecutingOperator(task_id="list", older_than=older_than)
+
+
+@pytest.mark.parametrize("job_types", [5, [], [None], {"video": 1}])
+def test_job_types_that_cannot_be_used_are_refused_at_parse_time(job_types):
+    with pytest.raises(ValueError, match="job_types"):
+        PixverseListExecutingOperator(task_id="list", job_types=job_types)
+
+
+def test_templates_are_left_for_when_they_are_rendered():
+    sensor = PixverseCapacitySensor(
+        task_id="wait", slots="{{ params.slots }}", emails=["{{ params.email }}", "b@example.com"]
+    )
+    assert sensor.slots == "{{ params.slots }}"
+    PixverseListExecutingOperator(task_id="list", older_than="{{ 60 * 60 }}", job_types="{% if 1 %}video{% endif %}")
+
+
+def test_the_output_of_another_task_is_left_for_when_it_is_known():
+    with DAG("example"):
+        earlier = PixverseListExecutingOperator(task_id="list")
+        PixverseCapacitySensor(task_id="wait", slots=earlier.output, emails=[earlier.output])
+
+
+@pytest.mark.parametrize(
+    ("rendered", "emails"),
+    [
+        (None, None),
+        ("a@example.com", ["a@example.com"]),
+        (" a@example.com ", ["a@example.com"]),
+        (("a", "b"), ["a", "b"]),
+        ("['a', 'b']", ["a", "b"]),
+        ('["a"]', ["a"]),
+    ],
+)
+def test_emails_may_be_one_string_or_a_list_or_a_list_rendered_to_a_string(rendered, emails):
+    assert parameters.parse_emails(rendered) == emails
+
+
+@pytest.mark.parametrize("age", [90, 90.0, "90", timedelta(seconds=90)])
+def test_older_than_may_be_a_timedelta_or_seconds(age):
+    assert parameters.parse_older_than(age) == timedelta(seconds=90)
