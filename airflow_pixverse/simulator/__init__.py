@@ -1,0 +1,21 @@
+"""
+The useapi.net PixVerse API on this machine, to develop and test against without an account.
+
+``python -m airflow_pixverse.simulator`` serves it until Ctrl-C; in tests::
+
+    with Simulator(accounts={"a-1@example.com": 3}) as sim:
+        sim.fill()
+        sim.inject(faults.rate_limit(retry_after=5))
+
+or the fixture ``pixverse_simulator`` of :mod:`airflow_pixverse.simulator.fixtures`.
+"""
+
+try:
+    import aiohttp  # noqa: F401 - to say what is missing
+except ModuleNotFoundError as exc:
+    raise ModuleNotFoundError("For the simulator: pip install 'airflow-pixverse[simulator]'") from exc
+
+from airflow_pixverse.simulator import faults
+from airflow_pixverse.simulator.server import Simulator
+
+__all__ = ["Simulator", "faults"]

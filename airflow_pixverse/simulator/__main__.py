@@ -1,0 +1,95 @@
+"""The command line: ``python -m airflow_pixverse.simulator --help``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import shlex
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from airflow_pixverse import __version__
+from airflow_pixverse.simulator.fields import FieldError, integer
+from airflow_pixverse.simulator.schema import NEWEST, SCHEMAS
+from airflow_pixverse.simulator.server import Simulator
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ENDS = {signal.SIGINT, signal.SIGTERM}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m airflow_pixverse.simulator",
+        description="The useapi.net PixVerse API on this machine, to develop and test against.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="a loopback address")
+    add("--port", type=int, default=8900, help="0 picks a free one")
+    add("--accounts", type=int, default=2, help="how many accounts there are: a-1@example.com, ...")
+    add("--max-jobs", type=int, default=3, help="how many jobs each may execute at once, 1 to 8")
+    add("--token", default="user:1-demo", help="the API token that requests must carry")
+    add("--schema", choices=SCHEMAS, default=NEWEST, help="the revision of the API")
+    add("--busy", type=float, default=0, metavar="SECONDS", help="no slot is free for so long")
+    add("--arrivals", type=float, default=6, metavar="N", help="jobs a minute that other people submit")
+    add(
+        "--job-seconds",
+        type=float,
+        nargs=2,
+        default=(20.0, 60.0),
+        metavar=("MIN", "MAX"),
+        help="how long a submitted job runs",
+    )
+    add("--seed", type=int, default=0, help="the same seed gives the same jobs")
+    add("--version", action="version", version=__version__)
+    return parser
+
+
+def _simulator(options: argparse.Namespace) -> Simulator:
+    count = integer("accounts", options.accounts, 1, 1000)
+    max_jobs = integer("max_jobs", options.max_jobs, 1, 8)
+    return Simulator(
+        {f"a-{n}@example.com": max_jobs for n in range(1, count + 1)},
+        token=options.token,
+        schema=options.schema,
+        busy=options.busy,
+        arrivals=options.arrivals,
+        job_seconds=tuple(options.job_seconds),
+        seed=options.seed,
+        host=options.host,
+        port=options.port,
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until Ctrl-C or SIGTERM, and return the exit code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        simulator = _simulator(options)
+    except FieldError as exc:
+        parser.error(f"argument --{exc.field.replace('_', '-')}: {exc.problem}")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    # Blocked here, and so in the server's thread, they wait for sigwait.
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
+    try:
+        simulator.start()
+    except OSError as exc:
+        print(f"Cannot listen on {simulator.url}: {os.strerror(exc.errno or 0)}", file=sys.stderr)
+        return 1
+    connection = shlex.quote(json.dumps(simulator.connection))
+    print(f"PixVerse simulator {__version__}, schema {simulator.schema}, on {simulator.url}")
+    print(f"export AIRFLOW_CONN_PIXVERSE_DEFAULT={connection}", flush=True)
+    signal.sigwait(ENDS)
+    simulator.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

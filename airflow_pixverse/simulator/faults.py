@@ -1,0 +1,199 @@
+"""
+Answers as a service in trouble gives them.
+
+Each function makes one kind of fault, to inject::
+
+    sim.inject(faults.rate_limit(retry_after=5), times=3)
+
+or, over HTTP, ``POST /simulator/faults`` with ``{"fault": "rate_limit", "retry_after": 5, "times": 3}``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import json
+import socket
+import struct
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Any, NamedTuple, ParamSpec
+
+from aiohttp import web
+
+from airflow_pixverse.simulator.bodies import problem
+from airflow_pixverse.simulator.fields import FieldError, header, integer, number
+from airflow_pixverse.simulator.streams import Dripping, Oversized, Truncated
+
+P = ParamSpec("P")
+Proceed = Callable[[], Awaitable[web.Response]]
+Answer = Callable[[web.Request, Proceed], Awaitable[web.StreamResponse]]
+
+
+class Fault(NamedTuple):
+    """A way to answer: given the request, and what asks the service for the answer it would have given."""
+
+    name: str
+    answer: Answer
+
+
+FAULTS: dict[str, Callable[..., Fault]] = {}
+
+
+def _fault(make: Callable[P, Answer]) -> Callable[P, Fault]:
+    @functools.wraps(make)
+    def build(*args: P.args, **kwargs: P.kwargs) -> Fault:
+        return Fault(make.__name__, make(*args, **kwargs))
+
+    FAULTS[make.__name__] = build
+    return build
+
+
+def from_fields(fields: Mapping[str, Any]) -> Fault:
+    """
+    Make the fault that a JSON object describes: its name as ``fault``, and its parameters by name.
+
+    :raises FieldError: when it describes none
+    """
+    options = dict(fields)
+    name = options.pop("fault", None)
+    if not isinstance(name, str) or name not in FAULTS:
+        raise FieldError("fault", f"must be one of {', '.join(FAULTS)}")
+    try:
+        inspect.signature(FAULTS[name]).bind(**options)
+    except TypeError as exc:
+        raise FieldError(name, str(exc)) from None
+    return FAULTS[name](**options)
+
+
+def _fixed(
+    status: int, body: str, content_type: str = "application/json", headers: Mapping[str, str] | None = None
+) -> Answer:
+    async def answer(_request: web.Request, _proceed: Proceed) -> web.Response:
+        return web.Response(status=status, text=body, content_type=content_type, headers=headers)
+
+    return answer
+
+
+def _retry_after(value: object) -> str:
+    return header("retry_after", value if isinstance(value, str) else str(number("retry_after", value)))
+
+
+@_fault
+def status(code: int, body: object = None, retry_after: float | str | None = None) -> Answer:
+    """
+    Answer with a status.
+
+    :param code: 200 to 599
+    :param body: a string is sent as plain text, anything else as JSON; without it, the API's own error
+    :param retry_after: the ``Retry-After`` header, seconds or an HTTP date
+    """
+    integer("code", code, 200, 599)
+    headers = {} if retry_after is None else {"Retry-After": _retry_after(retry_after)}
+    if isinstance(body, str):
+        return _fixed(code, body, "text/plain", headers)
+    if body is None:
+        phrases = {known.value: known.phrase for known in HTTPStatus}
+        body = {"error": phrases.get(code, f"Status {code}"), "code": code}
+    return _fixed(code, json.dumps(body), headers=headers)
+
+
+@_fault
+def rate_limit(retry_after: float | str | None = None) -> Answer:
+    """Answer 429, with ``Retry-After`` (seconds or an HTTP date) if given."""
+    return status(429, retry_after=retry_after).answer
+
+
+@_fault
+def html(code: int = 502) -> Answer:
+    """Answer with a web page, as proxies do."""
+    page = "<!DOCTYPE html>\n<html><head><title>Bad gateway</title></head><body>Bad gateway</body></html>\n"
+    return _fixed(integer("code", code, 200, 599), page, "text/html")
+
+
+@_fault
+def broken_json() -> Answer:
+    """Answer 200 with a body that claims to be JSON and stops in the middle."""
+    return _fixed(200, '{"executing": [{"id": "user:1-')
+
+
+@_fault
+def error_in_200(error: object, code: object = None) -> Answer:
+    """Answer 200 with an ``error``, a string or an object, and a ``code`` if given."""
+    return _fixed(200, json.dumps({"error": error} | ({} if code is None else {"code": code})))
+
+
+@_fault
+def redirect(location: str) -> Answer:
+    """Answer 302 to ``location``."""
+    return _fixed(302, "", headers={"Location": header("location", location)})
+
+
+@_fault
+def echo_token(code: int = 401) -> Answer:
+    """Answer with an error that repeats the ``Authorization`` header, which a client must not pass on."""
+    integer("code", code, 200, 599)
+
+    async def answer(request: web.Request, _proceed: Proceed) -> web.Response:
+        return problem(code, f"Refused: Authorization: {request.headers.get('Authorization', '')}")
+
+    return answer
+
+
+@_fault
+def slow(seconds: float) -> Answer:
+    """Answer as usual, ``seconds`` late."""
+    number("seconds", seconds)
+
+    async def answer(_request: web.Request, proceed: Proceed) -> web.Response:
+        await asyncio.sleep(seconds)
+        return await proceed()
+
+    return answer
+
+
+@_fault
+def reset() -> Answer:
+    """Reset the connection (TCP RST) without an answer."""
+
+    async def answer(request: web.Request, _proceed: Proceed) -> web.Response:
+        if request.transport is not None:
+            linger = struct.pack("ii", 1, 0)  # closing then sends RST, not FIN
+            request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            request.transport.abort()
+        raise ConnectionAbortedError
+
+    return answer
+
+
+@_fault
+def truncated() -> Answer:
+    """Answer as usual, but close the connection halfway through the body that ``Content-Length`` promised."""
+
+    async def answer(_request: web.Request, proceed: Proceed) -> Truncated:
+        return Truncated(await proceed())
+
+    return answer
+
+
+@_fault
+def drip(seconds_per_byte: float) -> Answer:
+    """Answer as usual, but send the body byte by byte, with ``seconds_per_byte`` before each."""
+    number("seconds_per_byte", seconds_per_byte)
+
+    async def answer(_request: web.Request, proceed: Proceed) -> Dripping:
+        return Dripping(await proceed(), seconds_per_byte)
+
+    return answer
+
+
+@_fault
+def oversized(size: int = 6 * 1024 * 1024) -> Answer:
+    """Answer 200 with ``size`` bytes of valid JSON, chunked."""
+    integer("size", size, 2)
+
+    async def answer(_request: web.Request, _proceed: Proceed) -> Oversized:
+        return Oversized(size)
+
+    return answer

@@ -1,0 +1,68 @@
+"""What the simulator was asked, for tests to look at and to wait for."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class LoggedRequest:
+    """
+    One request, logged when it arrives.
+
+    :param method: such as ``GET``
+    :param path: as it was sent, without the query
+    :param headers: by name, written ``Like-This``; ``Authorization`` only says whether it was
+        ``authorized``, ``missing`` or ``wrong``
+    :param fault: the name of the fault it was answered with
+    :param status: set just before the answer is sent; ``None`` if there was none
+    :param monotonic: ``time.monotonic()`` at arrival
+    :param wall: ``time.time()`` at arrival
+    """
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    fault: str | None = None
+    status: int | None = None
+    monotonic: float = field(default_factory=time.monotonic)
+    wall: float = field(default_factory=time.time)
+
+
+class RequestLog:
+    """
+    The last requests, and how many there were; safe to use from several threads.
+
+    :param limit: how many requests to keep
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._kept: deque[LoggedRequest] = deque(maxlen=limit)
+        self._count = 0
+        self._grew = threading.Condition()
+
+    @property
+    def count(self) -> int:
+        """How many requests there were, kept or not."""
+        return self._count
+
+    def kept(self) -> list[LoggedRequest]:
+        """Return the requests that are kept, oldest first."""
+        with self._grew:
+            return list(self._kept)
+
+    def add(self, request: LoggedRequest) -> None:
+        """Log the request."""
+        with self._grew:
+            self._kept.append(request)
+            self._count += 1
+            self._grew.notify_all()
+
+    def wait_for(self, count: int, timeout: float) -> None:
+        """Wait until there were ``count`` requests, or raise ``TimeoutError`` after ``timeout`` seconds."""
+        with self._grew:
+            if not self._grew.wait_for(lambda: self._count >= count, timeout):
+                raise TimeoutError(f"{self._count} of {count} requests arrived within {timeout} s")

@@ -1,0 +1,142 @@
+"""The simulator as a whole: the service, on a port of this machine, in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import math
+import socket
+import threading
+import time
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Self
+
+from aiohttp import web
+
+from airflow_pixverse.simulator.app import create_app
+from airflow_pixverse.simulator.control import Control
+from airflow_pixverse.simulator.fields import FieldError, integer, number, text
+from airflow_pixverse.simulator.schema import NEWEST, find_schema
+from airflow_pixverse.simulator.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+BACKLOG = 1024
+
+
+class Simulator(Control):
+    """
+    The useapi.net PixVerse API on this machine; a context manager that serves while it is open.
+
+    :param accounts: how many jobs each account may execute at once, by e-mail
+    :param token: the API token that requests must carry
+    :param schema: the revision of the API, one of :data:`~airflow_pixverse.simulator.schema.SCHEMAS`
+    :param busy: seconds from now during which no slot is free; the jobs that fill them end soon after
+    :param arrivals: how many jobs a minute other people submit, on average
+    :param job_seconds: how long submitted jobs run, shortest and longest; without it, until they are ended
+    :param seed: the same seed gives the same jobs
+    :param host: a loopback address
+    :param port: 0 picks a free one
+    :param clock: returns the time, in seconds since the epoch
+    :raises FieldError: (a ``ValueError``) when one of these cannot be used
+    """
+
+    def __init__(
+        self,
+        accounts: Mapping[str, int] | None = None,
+        *,
+        token: str = "user:1-demo",  # noqa: S107 - not a secret
+        schema: str = NEWEST,
+        busy: float = 0,
+        arrivals: float = 0,
+        job_seconds: tuple[float, float] | None = None,
+        seed: int = 0,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        accounts = {"a-1@example.com": 3, "a-2@example.com": 3} if accounts is None else accounts
+        for email, max_jobs in accounts.items():
+            integer(text("accounts", email), max_jobs, 0)
+        if job_seconds and not 0 <= job_seconds[0] <= job_seconds[1] < math.inf:
+            raise FieldError("job_seconds", "must be a shortest and a longest time, in seconds")
+        service = Service(
+            accounts,
+            clock=clock,
+            arrivals_per_minute=number("arrivals", arrivals),
+            job_seconds=job_seconds,
+            types=find_schema(schema).types,
+            seed=seed,
+        )
+        super().__init__(service, token, schema)
+        self.host = _loopback(host)
+        self.port = integer("port", port, 0, 65535)
+        self._thread: threading.Thread | None = None
+        self._stopping: Future[None] = Future()
+        if number("busy", busy):
+            self.fill(busy)
+
+    @property
+    def url(self) -> str:
+        """The origin to send requests to, such as ``http://127.0.0.1:8900``."""
+        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
+
+    @property
+    def connection(self) -> dict[str, str]:
+        """The Airflow connection: ``json.dumps`` it into ``AIRFLOW_CONN_PIXVERSE_DEFAULT``."""
+        return {"conn_type": "pixverse", "host": self.url, "password": self.token}
+
+    def start(self) -> Self:
+        """
+        Begin to serve; after :meth:`stop`, on the same port as before.
+
+        :raises OSError: when the port cannot be had
+        """
+        if self._thread:
+            raise RuntimeError("The simulator is running already")
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        listener = socket.create_server((self.host, self.port), family=family, backlog=BACKLOG)
+        self.port = listener.getsockname()[1]
+        self._stopping = Future()
+        self._thread = threading.Thread(
+            target=asyncio.run, args=(self._serve(listener),), name="pixverse-simulator", daemon=True
+        )
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Cut off what is being answered, and give up the port; jobs and logged requests stay."""
+        if self._thread:
+            self._stopping.set_result(None)
+            self._thread.join()
+            self._thread = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_exc: object) -> None:
+        self.stop()
+
+    async def _serve(self, listener: socket.socket) -> None:
+        # A handler must not outlive its client, nor may a slow answer hold up the end.
+        runner = web.AppRunner(
+            create_app(self), access_log=None, handler_cancellation=True, shutdown_timeout=0.1
+        )
+        await runner.setup()
+        await web.SockSite(runner, listener, backlog=BACKLOG).start()
+        try:
+            await asyncio.wrap_future(self._stopping)
+        finally:
+            await runner.cleanup()
+
+
+def _loopback(host: str) -> str:
+    if host == "localhost":
+        return "127.0.0.1"
+    try:
+        if ipaddress.ip_address(host).is_loopback:
+            return host
+    except ValueError:
+        pass
+    raise FieldError("host", "must be a loopback address, such as 127.0.0.1")

@@ -1,0 +1,109 @@
+"""``python -m airflow_pixverse.simulator``, as a person starts it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+import requests
+
+from airflow_pixverse.simulator.__main__ import main
+
+COMMAND = [sys.executable, "-m", "airflow_pixverse.simulator"]
+
+
+@contextmanager
+def running(*options, port="0"):
+    with subprocess.Popen(
+        [*COMMAND, "--port", port, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def connection(process):
+    """Read what it prints, as a shell would."""
+    greeting, export = process.stdout.readline(), process.stdout.readline()
+    word, assignment = shlex.split(export)
+    name, _, value = assignment.partition("=")
+    assert (word, name) == ("export", "AIRFLOW_CONN_PIXVERSE_DEFAULT")
+    fields = json.loads(value)
+    assert fields["host"] in greeting
+    return fields
+
+
+def get(fields, path, method="GET", **kwargs):
+    with requests.Session() as session:
+        session.trust_env = False
+        session.headers["Authorization"] = f"Bearer {fields['password']}"
+        return session.request(method, f"{fields['host']}/v2/pixverse/{path}", timeout=10, **kwargs)
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_it_serves_what_it_says_until_it_is_told_to_end(end):
+    with running(
+        "--accounts", "2", "--max-jobs", "3", "--arrivals", "0", "--token", "user:1-it's"
+    ) as process:
+        fields = connection(process)
+        assert fields["conn_type"] == "pixverse"
+        assert fields["password"] == "user:1-it's"
+        assert [
+            (a["email"], a["available"]) for a in get(fields, "scheduler/available").json()["available"]
+        ] == [
+            ("a-1@example.com", 3),
+            ("a-2@example.com", 3),
+        ]
+        process.send_signal(end)
+        out, err = process.communicate(timeout=10)
+    assert (process.returncode, out) == (0, "")
+    assert err.endswith(" GET /v2/pixverse/scheduler/available 200\n")
+    assert "it's" not in err
+    assert "Traceback" not in err
+
+
+def test_its_options_reach_the_service():
+    with running(
+        "--busy", "3600", "--schema", "2024-12-06", "--seed", "3", "--job-seconds", "1", "2"
+    ) as process:
+        fields = connection(process)
+        body = get(fields, "scheduler/available").json()
+        assert len(body["executing"]) == 6
+        assert all("video_id" in job for job in body["executing"])
+        assert get(fields, "videos/create", "POST").status_code == 429
+
+
+def test_a_taken_port_is_one_line_and_exit_code_1(sim):
+    with running(port=str(sim.port)) as process:
+        out, err = process.communicate(timeout=10)
+    assert (process.returncode, out) == (1, "")
+    assert err == f"Cannot listen on http://127.0.0.1:{sim.port}: Address already in use\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "values"),
+    [
+        ("--host", ["0.0.0.0"]),
+        ("--port", ["70000"]),
+        ("--port", ["x"]),
+        ("--accounts", ["0"]),
+        ("--max-jobs", ["9"]),
+        ("--token", [""]),
+        ("--schema", ["2020-01-01"]),
+        ("--busy", ["-1"]),
+        ("--arrivals", ["nan"]),
+        ("--job-seconds", ["60", "20"]),
+        ("--job-seconds", ["20"]),
+    ],
+)
+def test_a_bad_option_is_refused_by_name(option, values, capsys):
+    with pytest.raises(SystemExit) as refused:
+        main([option, *values])
+    assert refused.value.code == 2
+    assert f"argument {option}: " in capsys.readouterr().err
