@@ -1,13 +1,12 @@
-# The two commands: `make demo` and `make test`. Both set themselves up; `make help` lists the rest.
+# The two commands are `make demo` and `make test`; both set themselves up. `make help` lists the rest.
 AIRFLOW_VERSIONS := 2.11.2 3.0.6 3.1.8 3.2.2 3.3.2
 AIRFLOW ?= 3.3.2
 
 # Airflow 2.11 and 3.0 do not run on Python 3.13 and later; uv finds (or fetches) one that fits.
 PYTHON ?= >=3.11,<3.13
 UV := .venv/uv/bin/uv
-venv = .venv/airflow-$(1)
-python = $(call venv,$(1))/bin/python
-PY := $(call python,$(AIRFLOW))
+PY = .venv/airflow-$(AIRFLOW)/bin/python
+PYTEST = AIRFLOW_PIXVERSE_EXPECTED_AIRFLOW=$(AIRFLOW) $(PY) -m pytest -p no:cacheprovider
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -26,11 +25,52 @@ $(UV):
 
 .PHONY: help
 help:  ## what can be made
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
+
+.PHONY: demo
+demo: install  ## a DAG waits for a slot of the simulator, inside Airflow
+	$(PY) scripts/demo.py
+
+.PHONY: airflow
+airflow: install  ## the whole of Airflow in the browser, with simulator and examples
+	$(PY) scripts/standalone.py
+
+.PHONY: test
+test: lint test-all test-e2e test-packaging  ## everything: lint, types, all tests on all Airflow versions
+
+.PHONY: lint
+lint: install  ## ruff and mypy --strict
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+.PHONY: test-one
+test-one: install  ## unit and integration tests on AIRFLOW=3.3.2 (or another tested version)
+	$(PYTEST) -n 2 tests/unit tests/integration
+
+.PHONY: test-all
+test-all:  ## unit and integration tests on every tested Airflow version
+	set -e; for version in $(AIRFLOW_VERSIONS); do $(MAKE) --no-print-directory test-one AIRFLOW=$$version; done
+
+.PHONY: test-e2e
+test-e2e:  ## a real scheduler and triggerer, on the oldest and the newest Airflow
+	set -e; for version in 2.11.2 3.3.2; do $(MAKE) --no-print-directory test-e2e-one AIRFLOW=$$version; done
+
+.PHONY: test-e2e-one
+test-e2e-one: install
+	$(PYTEST) tests/e2e
+
+.PHONY: test-packaging
+test-packaging: install  ## the wheel and its metadata
+	$(PYTEST) tests/packaging
+
+.PHONY: bench
+bench: install  ## speed, as ratios to a yardstick
+	$(PY) benchmarks/run.py
 
 .PHONY: install
 install: .venv/airflow-$(AIRFLOW)/.installed  ## the environment for AIRFLOW=3.3.2 (or another tested version)
 
 .PHONY: clean
 clean:  ## remove everything that was set up
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist .mypy_cache .ruff_cache .hypothesis

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -97,10 +98,13 @@ class PixverseCapacitySensor(BaseSensorOperator):
             self._check_rendered()
             if not self.deferrable:
                 return super().execute(context)
+            first_poll_at = None
             # Whoever pokes first finds slots that others were told to take, so only without a lease.
-            if self.lease == 0 and isinstance(result := self.poke(context), PokeReturnValue):
-                return result.xcom_value
-            self._defer(context)
+            if self.lease == 0:
+                if isinstance(result := self.poke(context), PokeReturnValue):
+                    return result.xcom_value
+                first_poll_at = time.time() + max(self.poke_interval, self._retry_after)
+            self._defer(context, first_poll_at)
             return None
 
     def poke(self, context: Context) -> PokeReturnValue | bool:  # noqa: ARG002
@@ -142,8 +146,8 @@ class PixverseCapacitySensor(BaseSensorOperator):
         except ValueError as error:
             raise PixverseFatalError(str(error)) from None
 
-    def _defer(self, context: Context) -> None:
-        now = datetime.now(UTC).timestamp()
+    def _defer(self, context: Context, first_poll_at: float | None) -> None:
+        now = time.time()
         timeout_at = now + self.timeout
         execution_timeout_at = self._execution_timeout_at(context)
         deadline = min(timeout_at, execution_timeout_at or math.inf)
@@ -159,6 +163,7 @@ class PixverseCapacitySensor(BaseSensorOperator):
                 timeout_at=timeout_at,
                 execution_timeout_at=execution_timeout_at,
                 lease=self.lease,
+                first_poll_at=first_poll_at,
             ),
             method_name="execute_complete",
             timeout=timedelta(seconds=min(max(0.0, deadline - now), _FOREVER)) + _SAFETY_NET,
@@ -167,8 +172,7 @@ class PixverseCapacitySensor(BaseSensorOperator):
     def _execution_timeout_at(self, context: Context) -> float | None:
         if not self.execution_timeout:
             return None
-        started = context["ti"].start_date or datetime.now(UTC)
-        return started.timestamp() + self.execution_timeout.total_seconds()
+        return context["ti"].start_date.timestamp() + self.execution_timeout.total_seconds()
 
     def execute_complete(
         self,
@@ -202,7 +206,7 @@ class PixverseCapacitySensor(BaseSensorOperator):
             if next_method == _TRIGGER_FAILED and "timeout" in str((next_kwargs or {}).get("error")).lower():
                 # The safety net: the triggerer was down when the deadline passed.
                 execution_timeout_at = self._execution_timeout_at(context)
-                if execution_timeout_at and execution_timeout_at <= datetime.now(UTC).timestamp():
+                if execution_timeout_at and execution_timeout_at <= time.time():
                     raise AirflowTaskTimeout(f"execution_timeout of {self.execution_timeout} has passed")
                 raise AirflowSensorTimeout(f"no free slots within timeout={self.timeout:g} s")
             return super(BaseSensorOperator, self).resume_execution(next_method, next_kwargs, context)

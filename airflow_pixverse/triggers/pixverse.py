@@ -46,6 +46,7 @@ class PixverseCapacityTrigger(BaseTrigger):
     :param timeout_at: when ``timeout`` is reached, in seconds since the epoch; None for never.
     :param execution_timeout_at: when ``execution_timeout`` is reached, likewise.
     :param lease: seconds for which a slot given to this wait is kept from others; None for the default.
+    :param first_poll_at: when to look first, in seconds since the epoch; None for at once.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class PixverseCapacityTrigger(BaseTrigger):
         timeout_at: float | None = None,
         execution_timeout_at: float | None = None,
         lease: float | None = None,
+        first_poll_at: float | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.pixverse_conn_id = pixverse_conn_id
@@ -73,6 +75,7 @@ class PixverseCapacityTrigger(BaseTrigger):
         self.timeout_at = timeout_at
         self.execution_timeout_at = execution_timeout_at
         self.lease = lease
+        self.first_poll_at = first_poll_at
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return class path and parameters; none of them is secret."""
@@ -87,6 +90,7 @@ class PixverseCapacityTrigger(BaseTrigger):
             "timeout_at",
             "execution_timeout_at",
             "lease",
+            "first_poll_at",
         )
         return "airflow_pixverse.triggers.pixverse.PixverseCapacityTrigger", {
             name: getattr(self, name) for name in parameters
@@ -95,7 +99,10 @@ class PixverseCapacityTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and send the one event that says how the wait ended."""
         try:
-            event = await self._wait()
+            async with asyncio.timeout(_until(self.execution_timeout_at)):
+                event = await self._wait()
+        except TimeoutError:
+            event = {"status": WaitStatus.EXECUTION_TIMEOUT, "message": "execution_timeout has passed"}
         except PixverseFatalError as error:
             event = {"status": WaitStatus.FATAL, "message": str(error)}
         except Exception as error:
@@ -112,6 +119,7 @@ class PixverseCapacityTrigger(BaseTrigger):
             raise PixverseFatalError(str(error)) from None
         poller = ConnectionPoller(self.pixverse_conn_id)
         last_error: PixverseTransientError | None = None
+        await asyncio.sleep(min(_until(self.first_poll_at) or 0.0, self._remaining()))
         while True:
             retry_after = 0.0
             try:
@@ -121,21 +129,28 @@ class PixverseCapacityTrigger(BaseTrigger):
                 accounts, last_error, retry_after = [], error, error.retry_after or 0.0
             if accounts:
                 return {"status": WaitStatus.SUCCESS, "accounts": [account.to_xcom() for account in accounts]}
-            now = time.time()
-            if self.execution_timeout_at is not None and now >= self.execution_timeout_at:
-                return {"status": WaitStatus.EXECUTION_TIMEOUT, "message": "execution_timeout has passed"}
-            if self.timeout_at is not None and now >= self.timeout_at:
+            if not self._remaining():
                 trouble = f"; last API error: {last_error}" if last_error else ""
                 return {
                     "status": WaitStatus.TIMEOUT,
                     "message": f"no {slots} free slots before timeout{trouble}",
                 }
-            deadlines = (at - now for at in (self.timeout_at, self.execution_timeout_at) if at is not None)
-            await asyncio.sleep(min(max(self._interval(now), retry_after), *deadlines, math.inf))
+            await asyncio.sleep(min(max(self._interval(), retry_after), self._remaining()))
 
-    def _interval(self, now: float) -> float:
+    def _remaining(self) -> float:
+        remaining = _until(self.timeout_at)
+        return math.inf if remaining is None else remaining
+
+    def _interval(self) -> float:
         interval = self.poke_interval
         if self.exponential_backoff and self.waiting_since is not None:
-            interval += max(0.0, now - self.waiting_since)  # after 1 + 2 + 4 + ... the next one is as long
+            interval += max(
+                0.0, time.time() - self.waiting_since
+            )  # after 1 + 2 + 4 + ... the next is as long
             interval = min(interval, self.max_wait or math.inf)
         return max(_SHORTEST_INTERVAL, interval)
+
+
+def _until(moment: float | None) -> float | None:
+    """Return the seconds from now until a moment in seconds since the epoch; None for no moment."""
+    return None if moment is None else max(0.0, moment - time.time())

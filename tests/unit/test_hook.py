@@ -92,7 +92,12 @@ def test_white_space_around_the_token_is_dropped(sim, connection):
 
 def test_the_extra_sets_timeout_retries_proxy_and_certificates(connection, tmp_path):
     connection(
-        extra={"timeout": "5", "max_retries": 1, "proxy": "http://p.example.com:1", "ca_bundle": str(tmp_path)}
+        extra={
+            "timeout": "5",
+            "max_retries": 1,
+            "proxy": "http://p.example.com:1",
+            "ca_bundle": str(tmp_path),
+        }
     )
     client = PixverseHook().get_conn()
     assert client.timeout == (5, 5)
@@ -126,7 +131,9 @@ def test_the_extra_sets_timeout_retries_proxy_and_certificates(connection, tmp_p
 )
 def test_a_connection_that_cannot_be_used_is_a_fatal_error_that_names_the_field(connection, fields, field):
     connection(**fields)
-    with pytest.raises(PixverseFatalError, match=f"connection 'pixverse_default' cannot be used: {field}") as caught:
+    with pytest.raises(
+        PixverseFatalError, match=f"connection 'pixverse_default' cannot be used: {field}"
+    ) as caught:
         PixverseHook().get_conn()
     assert TOKEN not in str(caught.value)
 
@@ -142,11 +149,15 @@ def test_an_extra_that_is_no_json_object_is_named(extra):
 
 
 def test_a_missing_connection_says_how_to_create_it():
-    with pytest.raises(PixverseFatalError, match="'px_missing' is not defined.*airflow connections add px_missing"):
+    with pytest.raises(
+        PixverseFatalError, match=r"'px_missing' is not defined.*airflow connections add px_missing"
+    ):
         PixverseHook("px_missing").get_conn()
 
 
-@pytest.mark.parametrize("value", ["{not json", "pixverse://a://b://user:1-t0ps3cret@h", "pixverse://h:user-t0ps3cret"])
+@pytest.mark.parametrize(
+    "value", ["{not json", "pixverse://a://b://user:1-t0ps3cret@h", "pixverse://h:user-t0ps3cret"]
+)
 def test_a_connection_that_cannot_be_read_is_a_fatal_error_without_its_words(connection, value):
     connection(uri=value)
     with pytest.raises(PixverseFatalError, match="cannot be read") as caught:
@@ -186,7 +197,8 @@ def test_test_connection_tells_a_connection_that_cannot_be_used(connection):
     connection(password="")
     assert PixverseHook().test_connection() == (
         False,
-        "connection 'pixverse_default' cannot be used: password: token is empty: give the API token of useapi.net",
+        "connection 'pixverse_default' cannot be used: "
+        "password: token is empty: give the API token of useapi.net",
     )
 
 

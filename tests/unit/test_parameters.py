@@ -45,11 +45,13 @@ def test_templates_are_left_for_when_they_are_rendered():
         task_id="wait", slots="{{ params.slots }}", emails=["{{ params.email }}", "b@example.com"]
     )
     assert sensor.slots == "{{ params.slots }}"
-    PixverseListExecutingOperator(task_id="list", older_than="{{ 60 * 60 }}", job_types="{% if 1 %}video{% endif %}")
+    PixverseListExecutingOperator(
+        task_id="list", older_than="{{ 60 * 60 }}", job_types="{% if 1 %}video{% endif %}"
+    )
 
 
 def test_the_output_of_another_task_is_left_for_when_it_is_known():
-    with DAG("example"):
+    with DAG("example", schedule=None):
         earlier = PixverseListExecutingOperator(task_id="list")
         PixverseCapacitySensor(task_id="wait", slots=earlier.output, emails=[earlier.output])
 

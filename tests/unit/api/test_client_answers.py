@@ -66,7 +66,8 @@ def test_a_capacity_that_says_nothing_has_no_slots(sim, client, body):
 
 
 @pytest.mark.parametrize(
-    "body", [{"available": [7]}, {"available": "soon"}, {"executing": ["id"]}, {"available": [{"maxJobs": "x"}]}, 7]
+    "body",
+    [{"available": [7]}, {"available": "soon"}, {"executing": ["id"]}, {"available": [{"maxJobs": "x"}]}, 7],
 )
 def test_a_body_of_another_shape_is_transient_trouble(sim, client, body):
     sim.respond_with("scheduler/available", body)

@@ -140,7 +140,7 @@ def test_backoff_grows_and_is_jittered(sim, monkeypatch):
 def test_a_redirect_to_another_origin_is_refused(sim):
     with Simulator(token=sim.token) as other:
         sim.inject(faults.redirect(other.url + "/v2/pixverse/scheduler/available"))
-        with pytest.raises(PixverseFatalError, match="another origin .* refused"):
+        with pytest.raises(PixverseFatalError, match=r"another origin .* refused"):
             client_of(sim, max_retries=3).get_capacity()
         assert other.request_count == 0
     assert sim.request_count == 1

@@ -91,7 +91,9 @@ def test_the_slots_of_the_chosen_accounts_count_together_and_come_most_free_firs
     snapshot = capacity(a=1, b=0, c=3)
     assert [account.available for account in accounts_with_room(snapshot, 4)] == [3, 1]
     assert accounts_with_room(snapshot, 5) == []
-    assert [account.email for account in accounts_with_room(snapshot, 1, ["a@example.com"])] == ["a@Example.com"]
+    assert [account.email for account in accounts_with_room(snapshot, 1, ["a@example.com"])] == [
+        "a@Example.com"
+    ]
     assert accounts_with_room(snapshot, 1, ["b@example.com"]) == []
 
 

@@ -39,7 +39,7 @@ def test_fill_leaves_nothing_free_and_set_max_jobs_makes_room(sim, api):
     [
         (lambda sim: sim.start_job(A, seconds=-1), "seconds"),
         (lambda sim: sim.start_job(A, seconds=float("nan")), "seconds"),
-        (lambda sim: sim.start_job(A, started=datetime(2024, 9, 25)), "started"),  # noqa: DTZ001
+        (lambda sim: sim.start_job(A, started=datetime(2024, 9, 25)), "started"),
         (lambda sim: sim.start_job(A, type=""), "type"),
         (lambda sim: sim.set_max_jobs(A, -1), "max_jobs"),
         (lambda sim: sim.inject(faults.html), "fault"),

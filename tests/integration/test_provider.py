@@ -1,0 +1,97 @@
+"""What Airflow makes of the provider: its metadata, its connection type, its imports."""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import airflow
+import jsonschema
+import pytest
+
+from airflow_pixverse.hooks.pixverse import PixverseHook
+from airflow_pixverse.provider_info import get_provider_info
+from tests.integration.dag_runs import AIRFLOW
+
+EXPECTED = os.environ.get("AIRFLOW_PIXVERSE_EXPECTED_AIRFLOW")
+
+
+def airflow_cli(*arguments):
+    result = subprocess.run(
+        [Path(sys.executable).with_name("airflow"), *arguments], check=True, capture_output=True, text=True
+    )
+    return result.stdout
+
+
+@pytest.mark.skipif(not EXPECTED, reason="make test and make test-all say which Airflow they expect")
+def test_the_airflow_at_hand_is_the_one_this_run_is_for():
+    assert str(AIRFLOW) == EXPECTED
+
+
+def test_the_metadata_fits_the_schema_of_airflow():
+    schema = json.loads(Path(airflow.__file__).with_name("provider_info.schema.json").read_text())
+    jsonschema.validate(get_provider_info(), schema)
+
+
+def test_every_module_and_class_in_the_metadata_imports():
+    info = get_provider_info()
+    for kind in ("hooks", "operators", "sensors", "triggers"):
+        for integration in info[kind]:
+            for module in integration["python-modules"]:
+                importlib.import_module(module)
+    for connection in info["connection-types"]:
+        module, name = connection["hook-class-name"].rsplit(".", 1)
+        hook = getattr(importlib.import_module(module), name)
+        assert connection["connection-type"] == hook.conn_type
+        assert connection["hook-name"] == hook.hook_name
+
+
+def test_airflow_lists_the_provider():
+    [provider] = [
+        provider
+        for provider in json.loads(airflow_cli("providers", "list", "--output", "json"))
+        if provider["package_name"] == "airflow-pixverse"
+    ]
+    assert provider["version"] == get_provider_info()["versions"][0]
+
+
+def test_airflow_knows_the_connection_type_and_its_form():
+    from airflow.providers_manager import ProvidersManager
+
+    manager = ProvidersManager()
+    assert manager.hooks["pixverse"].hook_class_name == f"{PixverseHook.__module__}.PixverseHook"
+    behaviour = manager.field_behaviours["pixverse"]
+    assert behaviour["relabeling"]["password"] == "API token"
+    assert "login" in behaviour["hidden_fields"]
+    if AIRFLOW.release >= (3, 2):
+        fields = {name for name in manager.connection_form_widgets if name.startswith("extra__pixverse__")}
+        assert fields == {
+            f"extra__pixverse__{name}"
+            for name in ("timeout", "max_retries", "allow_http", "proxy", "ca_bundle")
+        }
+
+
+def test_importing_it_makes_airflow_warn_of_nothing():
+    code = """if True:
+        import warnings
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            import airflow.providers.common.compat.sdk as sdk, airflow.triggers.base
+            sdk.BaseSensorOperator, sdk.BaseOperator, sdk.BaseHook, sdk.conf  # Airflow's own warnings
+            del caught[:]
+            import airflow_pixverse.hooks.pixverse
+            import airflow_pixverse.operators.pixverse
+            import airflow_pixverse.sensors.pixverse
+            import airflow_pixverse.triggers.pixverse
+            from airflow_pixverse.hooks.connection import client_from_connection
+            airflow_pixverse.hooks.pixverse.PixverseHook.get_ui_field_behaviour()
+            airflow_pixverse.sensors.pixverse.PixverseCapacitySensor(task_id="wait", deferrable=True)
+            airflow_pixverse.operators.pixverse.PixverseListExecutingOperator(task_id="list")
+        for warning in caught:
+            print(warning.category.__name__, warning.filename, warning.message)
+    """
+    result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    warned = [line for line in result.stdout.splitlines() if "Warning" in line]
+    assert warned == []

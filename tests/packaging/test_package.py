@@ -1,0 +1,86 @@
+"""The package as users get it: the wheel and its metadata."""
+
+import re
+import subprocess
+import sys
+import zipfile
+from importlib.metadata import PathDistribution
+from pathlib import Path
+
+import pytest
+
+from airflow_pixverse import __version__
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dist")
+    subprocess.run(
+        [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", folder, ROOT],
+        check=True,
+        capture_output=True,
+    )
+    [path] = folder.iterdir()
+    return path
+
+
+@pytest.fixture(scope="module")
+def unpacked(wheel, tmp_path_factory):
+    """The wheel as it lies in site-packages."""
+    folder = tmp_path_factory.mktemp("site-packages")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def distribution(unpacked):
+    [info] = unpacked.glob("*.dist-info")
+    return PathDistribution(info)
+
+
+def test_the_wheel_holds_this_package_and_nothing_else(unpacked):
+    info = f"airflow_pixverse-{__version__}.dist-info"
+    assert sorted(path.name for path in unpacked.iterdir()) == ["airflow_pixverse", info]
+    packed = {path.relative_to(unpacked) for path in unpacked.rglob("*") if path.is_file()}
+    tracked = subprocess.run(
+        ["git", "ls-files", "airflow_pixverse"], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    assert {path for path in packed if path.parts[0] != info} == set(map(Path, tracked.stdout.splitlines()))
+    assert Path("airflow_pixverse/py.typed") in packed
+
+
+def test_its_metadata_is_valid(wheel):
+    subprocess.run(
+        [sys.executable, "-m", "twine", "check", "--strict", wheel], check=True, capture_output=True
+    )
+
+
+def test_its_metadata_says_what_it_needs(distribution):
+    assert distribution.version == __version__
+    assert distribution.metadata["Requires-Python"] == ">=3.11"
+    assert distribution.metadata["License-Expression"] == "Apache-2.0"
+    runtime = {re.split(r"[<>=!~;\[ ]", need)[0] for need in distribution.requires if "extra ==" not in need}
+    assert runtime == {"apache-airflow", "apache-airflow-providers-common-compat", "pydantic", "requests"}
+
+
+def test_every_entry_point_imports_from_the_wheel(distribution, unpacked):
+    assert [point.group for point in distribution.entry_points] == ["apache_airflow_provider"]
+    code = """if True:
+        import importlib, pkgutil, sys
+        import airflow_pixverse
+        assert airflow_pixverse.__file__.startswith(sys.argv[1]), airflow_pixverse.__file__
+        for module in pkgutil.walk_packages(airflow_pixverse.__path__, "airflow_pixverse."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+        from airflow_pixverse.provider_info import get_provider_info
+        assert get_provider_info()["versions"] == [airflow_pixverse.__version__]
+    """
+    code = f"import sys; sys.path.insert(0, sys.argv[1])\n{code}"
+    subprocess.run([sys.executable, "-c", code, unpacked], check=True, cwd=unpacked)
+
+
+def test_the_changelog_tells_of_this_version():
+    assert re.search(rf"^## {re.escape(__version__)}\b", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
