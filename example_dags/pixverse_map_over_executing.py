@@ -7,7 +7,9 @@ from airflow.providers.common.compat.sdk import DAG, task
 
 from airflow_pixverse.operators.pixverse import PixverseListExecutingOperator
 
-with DAG("pixverse_map_over_executing", schedule=None, start_date=datetime(2026, 1, 1), tags=["pixverse"]):
+with DAG(
+    "pixverse_map_over_executing", schedule=None, start_date=datetime(2026, 1, 1), tags=["pixverse"]
+) as dag:
     stuck = PixverseListExecutingOperator(
         task_id="list_stuck_videos", job_types="video", older_than=timedelta(minutes=30)
     )

@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import DAG
 from airflow_pixverse.operators.pixverse import PixverseListExecutingOperator
 from airflow_pixverse.sensors.pixverse import PixverseCapacitySensor
 
-with DAG("pixverse_skip_when_busy", schedule=None, start_date=datetime(2026, 1, 1), tags=["pixverse"]):
+with DAG("pixverse_skip_when_busy", schedule=None, start_date=datetime(2026, 1, 1), tags=["pixverse"]) as dag:
     wait = PixverseCapacitySensor(
         task_id="wait_for_two_slots",
         slots=2,
