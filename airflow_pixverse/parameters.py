@@ -11,16 +11,24 @@ from typing import Any
 
 def check_at_parse(parse: Callable[[Any], object], value: Any) -> None:
     """Run ``parse`` for its errors, unless ``value`` will only be known once it is rendered."""
-    if not _is_rendered_later(value):
+    if not holds_reference(value) and not templates(value):
         parse(value)
 
 
-def _is_rendered_later(value: Any) -> bool:
-    if isinstance(value, str):
-        return "{{" in value or "{%" in value
+def holds_reference(value: Any) -> bool:
+    """Tell whether a value is, or holds, what another task returns, a mapped argument or the like."""
     if isinstance(value, (list, tuple, set)):
-        return any(map(_is_rendered_later, value))
-    return hasattr(value, "resolve")  # XComArg, a mapped argument, ...
+        return any(map(holds_reference, value))
+    return hasattr(value, "resolve")
+
+
+def templates(value: Any) -> list[str]:
+    """Return the templates that a value is or holds."""
+    if isinstance(value, str):
+        return [value] if "{{" in value or "{%" in value else []
+    if isinstance(value, (list, tuple, set)):
+        return [template for item in value for template in templates(item)]
+    return []
 
 
 def parse_slots(value: Any) -> int:

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -21,17 +21,17 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
     conf,
 )
+from airflow.triggers.base import StartTriggerArgs
 
 from airflow_pixverse.api.errors import PixverseFatalError, PixverseTransientError
 from airflow_pixverse.hooks.pixverse import PixverseHook
 from airflow_pixverse.parameters import check_at_parse, parse_emails, parse_lease, parse_slots
-from airflow_pixverse.triggers.pixverse import PixverseCapacityTrigger, WaitStatus
+from airflow_pixverse.sensors.start import reason_to_begin_on_worker
+from airflow_pixverse.triggers.pixverse import SAFETY_NET, PixverseCapacityTrigger, WaitStatus
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-# How much later than the trigger's own deadline Airflow ends a wait whose trigger does not run.
-_SAFETY_NET = timedelta(minutes=1)
 _FOREVER = timedelta(days=3650).total_seconds()
 # What Airflow resumes a task with whose trigger failed.
 _TRIGGER_FAILED = "__fail__"
@@ -57,6 +57,11 @@ class PixverseCapacitySensor(BaseSensorOperator):
     :param emails: the accounts to look at, one string or a list; None for all. Case does not matter
         (templated).
     :param deferrable: wait in the triggerer instead of a worker.
+    :param start_from_trigger: let the wait begin in the triggerer, without a worker. Implies ``deferrable``.
+        On Airflow 2.11 and from 3.3 on, for tasks that are not mapped and need no rendering that only a
+        worker can do; otherwise the wait begins on a worker, and the log says why.
+    :param end_from_trigger: let the triggerer end the task if slots are free; every other end is left to a
+        worker. Implies ``deferrable``. A task with ``outlets`` ends on a worker, which sends their events.
     :param lease: deferrable only: seconds (or a timedelta) for which a slot given to this wait is kept from
         the next one, unless its job shows up earlier; 0 for none, None for the default.
     :param kwargs: ``poke_interval``, ``timeout``, ``soft_fail``, ``mode``, ... of Airflow's sensors.
@@ -73,6 +78,8 @@ class PixverseCapacitySensor(BaseSensorOperator):
         slots: int | str = 1,
         emails: str | Iterable[str] | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        start_from_trigger: bool = False,
+        end_from_trigger: bool = False,
         lease: timedelta | float | None = None,
         **kwargs: Any,
     ) -> None:
@@ -80,12 +87,16 @@ class PixverseCapacitySensor(BaseSensorOperator):
         self.pixverse_conn_id = pixverse_conn_id
         self.slots = slots
         self.emails = emails
-        self.deferrable = deferrable
+        self.deferrable = deferrable or start_from_trigger or end_from_trigger
+        self.end_from_trigger = end_from_trigger
         self.lease = parse_lease(lease)
         check_at_parse(parse_slots, slots)
         check_at_parse(parse_emails, emails)
         self._last_error: PixverseTransientError | None = None
         self._retry_after = 0.0
+        self._begins_on_worker = ""
+        if start_from_trigger:
+            self._begin_in_trigger()
 
     @cached_property
     def hook(self) -> PixverseHook:
@@ -98,6 +109,8 @@ class PixverseCapacitySensor(BaseSensorOperator):
             self._check_rendered()
             if not self.deferrable:
                 return super().execute(context)
+            if self._begins_on_worker:
+                self.log.info("The wait begins on a worker: %s", self._begins_on_worker)
             first_poll_at = None
             # Whoever pokes first finds slots that others were told to take, so only without a lease.
             if self.lease == 0:
@@ -115,7 +128,7 @@ class PixverseCapacitySensor(BaseSensorOperator):
         """
         from airflow_pixverse.api.models import accounts_with_room
 
-        self._retry_after = 0.0
+        self._last_error, self._retry_after = None, 0.0
         try:
             capacity = self.hook.get_capacity()
         except PixverseTransientError as error:
@@ -147,32 +160,56 @@ class PixverseCapacitySensor(BaseSensorOperator):
             raise PixverseFatalError(str(error)) from None
 
     def _defer(self, context: Context, first_poll_at: float | None) -> None:
-        now = time.time()
-        timeout_at = now + self.timeout
-        execution_timeout_at = self._execution_timeout_at(context)
-        deadline = min(timeout_at, execution_timeout_at or math.inf)
-        self.defer(
-            trigger=PixverseCapacityTrigger(
-                pixverse_conn_id=self.pixverse_conn_id,
-                slots=parse_slots(self.slots),
-                emails=parse_emails(self.emails),
-                poke_interval=self.poke_interval,
-                exponential_backoff=self.exponential_backoff,
-                max_wait=self.max_wait.total_seconds() if self.max_wait else None,
-                waiting_since=now,
-                timeout_at=timeout_at,
-                execution_timeout_at=execution_timeout_at,
-                lease=self.lease,
-                first_poll_at=first_poll_at,
-            ),
-            method_name="execute_complete",
-            timeout=timedelta(seconds=min(max(0.0, deadline - now), _FOREVER)) + _SAFETY_NET,
+        execution_timeout = None
+        if self.execution_timeout:
+            passed = time.time() - context["ti"].start_date.timestamp()
+            execution_timeout = self.execution_timeout.total_seconds() - passed
+        trigger = PixverseCapacityTrigger(
+            **{
+                **self._trigger_kwargs(),
+                "slots": parse_slots(self.slots),
+                "emails": parse_emails(self.emails),
+                "execution_timeout": execution_timeout,
+                "waiting_since": time.time(),
+                "first_poll_at": first_poll_at,
+            }
         )
+        deadline = min(self.timeout, math.inf if execution_timeout is None else execution_timeout)
+        timeout = timedelta(seconds=min(deadline + SAFETY_NET, _FOREVER))
+        self.defer(trigger=trigger, method_name="execute_complete", timeout=timeout)
 
-    def _execution_timeout_at(self, context: Context) -> float | None:
-        if not self.execution_timeout:
-            return None
-        return context["ti"].start_date.timestamp() + self.execution_timeout.total_seconds()
+    def _begin_in_trigger(self) -> None:
+        fields = [getattr(self, name) for name in self.template_fields]
+        self._begins_on_worker = reason_to_begin_on_worker(fields)
+        if self._begins_on_worker:
+            return
+        # Here and not on the class, where a mapped task would take the values for its own.
+        self.start_from_trigger = True
+        self.start_trigger_args = StartTriggerArgs(
+            trigger_cls=PixverseCapacityTrigger.__module__ + ".PixverseCapacityTrigger",
+            trigger_kwargs=self._trigger_kwargs(),
+            next_method="execute_complete",
+            timeout=timedelta(seconds=min(self.timeout + SAFETY_NET, _FOREVER)),
+        )
+        # Said only if a worker has to begin it all the same.
+        self._begins_on_worker = "it is mapped, or runs in dag.test()"
+
+    def _trigger_kwargs(self) -> dict[str, Any]:
+        """Return the parameters of a trigger in which the wait begins."""
+        return {
+            "pixverse_conn_id": self.pixverse_conn_id,
+            "slots": self.slots,
+            "emails": self.emails,
+            "poke_interval": self.poke_interval,
+            "exponential_backoff": self.exponential_backoff,
+            "max_wait": self.max_wait.total_seconds() if self.max_wait else None,
+            "timeout": self.timeout,
+            "execution_timeout": self.execution_timeout.total_seconds() if self.execution_timeout else None,
+            "lease": self.lease,
+            # Asset events are only sent by a worker.
+            "end_from_trigger": self.end_from_trigger and not self.outlets,
+            "do_xcom_push": self.do_xcom_push,
+        }
 
     def execute_complete(
         self,
@@ -205,8 +242,8 @@ class PixverseCapacitySensor(BaseSensorOperator):
         with self._outcome():
             if next_method == _TRIGGER_FAILED and "timeout" in str((next_kwargs or {}).get("error")).lower():
                 # The safety net: the triggerer was down when the deadline passed.
-                execution_timeout_at = self._execution_timeout_at(context)
-                if execution_timeout_at and execution_timeout_at <= time.time():
+                started = context["ti"].start_date
+                if self.execution_timeout and started + self.execution_timeout <= datetime.now(UTC):
                     raise AirflowTaskTimeout(f"execution_timeout of {self.execution_timeout} has passed")
                 raise AirflowSensorTimeout(f"no free slots within timeout={self.timeout:g} s")
             return super(BaseSensorOperator, self).resume_execution(next_method, next_kwargs, context)

@@ -1,4 +1,4 @@
-"""PixverseCapacityTrigger: wait for free slots in the triggerer."""
+"""PixverseCapacityTrigger: wait for free slots in the triggerer, at the gate of the connection."""
 
 from __future__ import annotations
 
@@ -7,15 +7,21 @@ import math
 import time
 from collections.abc import AsyncIterator
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
-from airflow_pixverse.api.errors import PixverseFatalError, PixverseTransientError
+from airflow_pixverse.api.errors import PixverseFatalError
 from airflow_pixverse.parameters import parse_emails, parse_slots
-from airflow_pixverse.triggers.poller import ConnectionPoller
+from airflow_pixverse.triggers.gates import gate_of
 
-_SHORTEST_INTERVAL = 0.1
+if TYPE_CHECKING:
+    from airflow_pixverse.gate import WaitRequest
+
+# How much later than the trigger's own deadline Airflow ends a wait whose trigger does not run.
+SAFETY_NET = 60.0
+# A waiting task's log says how it stands at the first look, and then every so many seconds.
+_LOG_EVERY = 300.0
 
 
 class WaitStatus(StrEnum):
@@ -32,9 +38,10 @@ class PixverseCapacityTrigger(BaseTrigger):
     """
     Wait until the chosen PixVerse accounts together have free slots.
 
-    It sends one event, a dict with ``status`` (see :class:`WaitStatus`) and ``accounts`` or ``message``.
-    Nothing but cancellation escapes :meth:`run`, since Airflow takes a trigger that raised for a reason to
-    skip. All parameters are plain JSON with a default: another version of this package may have written them.
+    It does not poll, but queues at the gate of its connection. It sends one event, a dict with ``status``
+    (see :class:`WaitStatus`) and ``accounts`` or ``message``. Nothing but cancellation escapes :meth:`run`,
+    since Airflow takes a trigger that raised for a reason to skip. All parameters are plain JSON with a
+    default: another version of this package may have written them.
 
     :param pixverse_conn_id: id of the connection that holds the API token.
     :param slots: free slots to wait for.
@@ -42,11 +49,13 @@ class PixverseCapacityTrigger(BaseTrigger):
     :param poke_interval: seconds between two looks.
     :param exponential_backoff: let the interval grow with the time waited.
     :param max_wait: longest interval in seconds; None for no limit.
-    :param waiting_since: when the wait began, in seconds since the epoch.
-    :param timeout_at: when ``timeout`` is reached, in seconds since the epoch; None for never.
-    :param execution_timeout_at: when ``execution_timeout`` is reached, likewise.
+    :param timeout: seconds after ``waiting_since`` when the wait times out; None for never.
+    :param execution_timeout: seconds after ``waiting_since`` when that is reached; None for never.
+    :param waiting_since: when the wait began, in seconds since the epoch; None if it begins in the trigger.
+    :param first_poll_at: when to queue, in seconds since the epoch; None for at once.
     :param lease: seconds for which a slot given to this wait is kept from others; None for the default.
-    :param first_poll_at: when to look first, in seconds since the epoch; None for at once.
+    :param end_from_trigger: end the task here if slots are free, without a worker.
+    :param do_xcom_push: whether a task that ends here pushes the accounts to XCom.
     """
 
     def __init__(
@@ -58,11 +67,13 @@ class PixverseCapacityTrigger(BaseTrigger):
         poke_interval: float = 60.0,
         exponential_backoff: bool = False,
         max_wait: float | None = None,
+        timeout: float | None = None,
+        execution_timeout: float | None = None,
         waiting_since: float | None = None,
-        timeout_at: float | None = None,
-        execution_timeout_at: float | None = None,
-        lease: float | None = None,
         first_poll_at: float | None = None,
+        lease: float | None = None,
+        end_from_trigger: bool = False,
+        do_xcom_push: bool = True,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.pixverse_conn_id = pixverse_conn_id
@@ -71,86 +82,112 @@ class PixverseCapacityTrigger(BaseTrigger):
         self.poke_interval = poke_interval
         self.exponential_backoff = exponential_backoff
         self.max_wait = max_wait
+        self.timeout = timeout
+        self.execution_timeout = execution_timeout
         self.waiting_since = waiting_since
-        self.timeout_at = timeout_at
-        self.execution_timeout_at = execution_timeout_at
-        self.lease = lease
         self.first_poll_at = first_poll_at
+        self.lease = lease
+        self.end_from_trigger = end_from_trigger
+        self.do_xcom_push = do_xcom_push
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return class path and parameters; none of them is secret."""
-        parameters = (
-            "pixverse_conn_id",
-            "slots",
-            "emails",
-            "poke_interval",
-            "exponential_backoff",
-            "max_wait",
-            "waiting_since",
-            "timeout_at",
-            "execution_timeout_at",
-            "lease",
-            "first_poll_at",
-        )
         return "airflow_pixverse.triggers.pixverse.PixverseCapacityTrigger", {
-            name: getattr(self, name) for name in parameters
+            "pixverse_conn_id": self.pixverse_conn_id,
+            "slots": self.slots,
+            "emails": self.emails,
+            "poke_interval": self.poke_interval,
+            "exponential_backoff": self.exponential_backoff,
+            "max_wait": self.max_wait,
+            "timeout": self.timeout,
+            "execution_timeout": self.execution_timeout,
+            "waiting_since": self.waiting_since,
+            "first_poll_at": self.first_poll_at,
+            "lease": self.lease,
+            "end_from_trigger": self.end_from_trigger,
+            "do_xcom_push": self.do_xcom_push,
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and send the one event that says how the wait ended."""
         try:
-            async with asyncio.timeout(_until(self.execution_timeout_at)):
-                event = await self._wait()
+            since = self._waiting_since()
+            async with asyncio.timeout(_until(since, self.execution_timeout)):
+                payload = await self._wait(since)
         except TimeoutError:
-            event = {"status": WaitStatus.EXECUTION_TIMEOUT, "message": "execution_timeout has passed"}
+            payload = _event(WaitStatus.EXECUTION_TIMEOUT, message="execution_timeout has passed")
         except PixverseFatalError as error:
-            event = {"status": WaitStatus.FATAL, "message": str(error)}
+            payload = _event(WaitStatus.FATAL, message=str(error))
         except Exception as error:
             self.log.exception("The trigger failed")
-            event = {"status": WaitStatus.ERROR, "message": f"the trigger failed: {error!r}"}
-        yield TriggerEvent({**event, "status": str(event["status"])})  # type: ignore[no-untyped-call]
+            payload = _event(WaitStatus.ERROR, message=f"the trigger failed: {error!r}")
+        if self.end_from_trigger and payload["status"] == WaitStatus.SUCCESS:
+            end = TaskSuccessEvent(xcoms={"return_value": payload["accounts"]} if self.do_xcom_push else None)
+            end.payload = payload  # dag.test() resumes the task with it
+            yield end
+        else:
+            yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
 
-    async def _wait(self) -> dict[str, Any]:
-        from airflow_pixverse.api.models import accounts_with_room
+    async def _wait(self, since: float) -> dict[str, Any]:
+        request = self._request(since)
+        if self.first_poll_at is not None:
+            await asyncio.sleep(min(self.first_poll_at - time.time(), self._remaining(since)))
+        gate = gate_of(self.pixverse_conn_id)
+        with gate.queue(request) as waiter:
+            # However short the timeout, a wait is looked at once.
+            first_look: set[asyncio.Future[Any]] = {waiter.admitted, waiter.looked_at}
+            await asyncio.wait(first_look, return_when=asyncio.FIRST_COMPLETED)
+            while not waiter.admitted.done():
+                if not (remaining := self._remaining(since)):
+                    trouble = f"; last API error: {gate.trouble}" if gate.trouble else ""
+                    message = f"{self.slots} slots did not become free within {self.timeout:g} s{trouble}"
+                    return _event(WaitStatus.TIMEOUT, message=message)
+                self.log.info("Waiting for %s free slots: %s", self.slots, gate.describe(waiter))
+                await asyncio.wait({waiter.admitted}, timeout=min(_LOG_EVERY, remaining))
+            accounts = [account.to_xcom() for account in waiter.collect()]
+        return _event(WaitStatus.SUCCESS, accounts=accounts)
+
+    def _request(self, since: float) -> WaitRequest:
+        from airflow_pixverse.api.models import email_keys
+        from airflow_pixverse.gate import WaitRequest
 
         try:
             slots, emails = parse_slots(self.slots), parse_emails(self.emails)
         except ValueError as error:
             raise PixverseFatalError(str(error)) from None
-        poller = ConnectionPoller(self.pixverse_conn_id)
-        last_error: PixverseTransientError | None = None
-        await asyncio.sleep(min(_until(self.first_poll_at) or 0.0, self._remaining()))
-        while True:
-            retry_after = 0.0
-            try:
-                accounts = accounts_with_room(await poller.get_capacity(), slots, emails)
-            except PixverseTransientError as error:
-                self.log.warning("Still waiting: %s", error)
-                accounts, last_error, retry_after = [], error, error.retry_after or 0.0
-            if accounts:
-                return {"status": WaitStatus.SUCCESS, "accounts": [account.to_xcom() for account in accounts]}
-            if not self._remaining():
-                trouble = f"; last API error: {last_error}" if last_error else ""
-                return {
-                    "status": WaitStatus.TIMEOUT,
-                    "message": f"no {slots} free slots before timeout{trouble}",
-                }
-            await asyncio.sleep(min(max(self._interval(), retry_after), self._remaining()))
+        return WaitRequest(
+            slots=slots,
+            emails=None if emails is None else email_keys(emails),
+            poke_interval=self.poke_interval,
+            exponential_backoff=self.exponential_backoff,
+            max_wait=self.max_wait or math.inf,
+            waiting_since=since,
+            lease=self.lease,
+        )
 
-    def _remaining(self) -> float:
-        remaining = _until(self.timeout_at)
-        return math.inf if remaining is None else remaining
+    def _waiting_since(self) -> float:
+        """Return when the wait began, which the kwargs do not tell where it began in the trigger."""
+        if self.waiting_since is not None:
+            return self.waiting_since
+        if timeout_after := getattr(self, "timeout_after", None):  # Airflow 3.3 and later
+            return float(timeout_after.timestamp()) - safety_timeout(self.timeout, self.execution_timeout)
+        started = getattr(self.task_instance, "start_date", None)
+        return float(started.timestamp()) if started else time.time()
 
-    def _interval(self) -> float:
-        interval = self.poke_interval
-        if self.exponential_backoff and self.waiting_since is not None:
-            interval += max(
-                0.0, time.time() - self.waiting_since
-            )  # after 1 + 2 + 4 + ... the next is as long
-            interval = min(interval, self.max_wait or math.inf)
-        return max(_SHORTEST_INTERVAL, interval)
+    def _remaining(self, since: float) -> float:
+        remaining = _until(since, self.timeout)
+        return math.inf if remaining is None else max(0.0, remaining)
 
 
-def _until(moment: float | None) -> float | None:
-    """Return the seconds from now until a moment in seconds since the epoch; None for no moment."""
-    return None if moment is None else max(0.0, moment - time.time())
+def safety_timeout(timeout: float | None, execution_timeout: float | None) -> float:
+    """Return after how many seconds Airflow itself ends the deferral."""
+    return min(math.inf if timeout is None else timeout + SAFETY_NET, execution_timeout or math.inf)
+
+
+def _until(since: float, patience: float | None) -> float | None:
+    """Return the seconds that are left of so much patience; None for no limit."""
+    return None if patience is None else since + patience - time.time()
+
+
+def _event(status: WaitStatus, **details: Any) -> dict[str, Any]:
+    return {"status": str(status), **details}

@@ -109,7 +109,7 @@ def test_retry_after_is_read_in_both_forms(sim, header, seconds):
     sim.inject(faults.rate_limit(retry_after=header))
     with pytest.raises(PixverseRateLimitError) as caught:
         client_of(sim).get_capacity()
-    assert caught.value.retry_after == pytest.approx(seconds, abs=30)
+    assert caught.value.retry_after == pytest.approx(seconds, abs=600 if seconds > 600 else 0)
 
 
 def test_a_retry_waits_as_long_as_the_server_asks(sim):

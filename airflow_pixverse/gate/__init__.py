@@ -1,0 +1,11 @@
+"""
+The gate: however many wait, one poll an interval, and no slot is given to two of them.
+
+It is asyncio and nothing else: no Airflow, no HTTP. :class:`CapacityGate` holds the queue and polls. When it
+polls is decided in ``pacing``, who may pass in ``admission``, and what is kept for them then in ``leases``.
+"""
+
+from airflow_pixverse.gate.capacity_gate import CapacityGate, GateFailedError, GateObserver
+from airflow_pixverse.gate.waiter import Waiter, WaitRequest
+
+__all__ = ["CapacityGate", "GateFailedError", "GateObserver", "WaitRequest", "Waiter"]
