@@ -73,6 +73,7 @@ class CapacityGate:
         self._watchers: dict[asyncio.Future[Capacity], float] = {}
         self._numbers = itertools.count()
         self._outcome: Capacity | PixverseError | None = None
+        self._polled_at = 0.0  # by the wall clock
         self._polling: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._wake_at = -math.inf
@@ -139,7 +140,7 @@ class CapacityGate:
             self._wake.set()
 
     def _interval_of(self, waiter: Waiter) -> float:
-        interval = waiter.request.interval(self._wall_clock())
+        interval = waiter.request.interval(self._polled_at)
         return interval if waiter.looked_at.done() else min(interval, _FIRST_LOOK_WITHIN)
 
     def _keep_polling(self, interval: float) -> None:
@@ -171,6 +172,7 @@ class CapacityGate:
     async def _poll(self) -> None:
         started = self._clock()
         self._pacing.poll_started(started)
+        self._polled_at = self._wall_clock()
         try:
             self._outcome = await self._fetch()
         except PixverseTransientError as error:

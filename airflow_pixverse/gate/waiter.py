@@ -42,12 +42,12 @@ class WaitRequest:
         """For how long the slots are leased."""
         return max(120.0, 2 * self.poke_interval) if self.lease is None else self.lease
 
-    def interval(self, now: float) -> float:
-        """Return the seconds between two looks at this moment (in seconds since the epoch)."""
+    def interval(self, last_look: float) -> float:
+        """Return the seconds from the last look (in seconds since the epoch) to the next."""
         interval = self.poke_interval
         if self.exponential_backoff:
             # Each interval is as long as all before it together: 1, 2, 4, ...
-            interval = min(interval + max(0.0, now - self.waiting_since), self.max_wait)
+            interval = min(interval + max(0.0, last_look - self.waiting_since), self.max_wait)
         return max(interval, _SHORTEST_INTERVAL)
 
 

@@ -195,11 +195,9 @@ def test_test_connection_tells_a_service_in_trouble(sim, connection):
 
 def test_test_connection_tells_a_connection_that_cannot_be_used(connection):
     connection(password="")
-    assert PixverseHook().test_connection() == (
-        False,
-        "connection 'pixverse_default' cannot be used: "
-        "password: token is empty: give the API token of useapi.net",
-    )
+    message = "password: token is empty: give the API token of useapi.net"
+    expected = (False, f"connection 'pixverse_default' cannot be used: {message}")
+    assert PixverseHook().test_connection() == expected
 
 
 def test_a_refused_token_is_an_auth_error(sim, connection):

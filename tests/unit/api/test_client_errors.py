@@ -101,15 +101,17 @@ def test_the_servers_own_words_are_kept(sim):
     ("header", "seconds"),
     [
         (17, 17),
-        (format_datetime(datetime.now(UTC) + timedelta(hours=2), usegmt=True), 7200),
-        (format_datetime(datetime.now(UTC) - timedelta(hours=2), usegmt=True), 0),
+        (timedelta(hours=2), 7200),
+        (timedelta(hours=-2), 0),
     ],
 )
 def test_retry_after_is_read_in_both_forms(sim, header, seconds):
+    if isinstance(header, timedelta):
+        header = format_datetime(datetime.now(UTC) + header, usegmt=True)
     sim.inject(faults.rate_limit(retry_after=header))
     with pytest.raises(PixverseRateLimitError) as caught:
         client_of(sim).get_capacity()
-    assert caught.value.retry_after == pytest.approx(seconds, abs=600 if seconds > 600 else 0)
+    assert caught.value.retry_after == pytest.approx(seconds, abs=10)
 
 
 def test_a_retry_waits_as_long_as_the_server_asks(sim):

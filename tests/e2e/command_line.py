@@ -1,0 +1,32 @@
+"""
+Airflow's command line as a server: importing Airflow takes seconds, too long to do so for every command.
+
+Each line of standard input is a command line, as a JSON list; each line of standard output says whether it
+succeeded, ``true`` or ``false``. What Airflow prints goes to standard error.
+"""
+
+import json
+import os
+import sys
+import traceback
+
+
+def run(parser, command_line):
+    """Run one command line, and return whether it succeeded."""
+    try:
+        arguments = parser.parse_args(command_line)
+        arguments.func(arguments)
+    except (Exception, SystemExit):  # noqa: BLE001 - the next command may do better
+        traceback.print_exc()
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    from airflow.cli.cli_parser import get_parser
+
+    parser = get_parser()
+    for line in sys.stdin:
+        answers.write(json.dumps(run(parser, json.loads(line))) + "\n")

@@ -1,0 +1,70 @@
+"""One Airflow and one simulator for all tests here."""
+
+import json
+import secrets
+from pathlib import Path
+
+import pytest
+
+from airflow_pixverse.simulator import Simulator
+from tests.e2e.airflow_process import Airflow
+
+HERE = Path(__file__).parent
+EXAMPLES = HERE.parent.parent / "example_dags"
+
+
+@pytest.fixture(scope="session")
+def secret():
+    """The part of the API token that no file may contain, however the token is written there."""
+    return secrets.token_hex(16)
+
+
+@pytest.fixture(scope="session")
+def shared_simulator(secret):
+    """The service that the connection ``pixverse_default`` leads to."""
+    with Simulator(token=f"user:1-{secret}") as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="session")
+def connections(shared_simulator, secret):
+    """The connections of this Airflow, by id."""
+    with Simulator(token=f"user:1-{secret}") as full:
+        full.fill()
+        yield {
+            "pixverse_default": shared_simulator.connection,
+            "pixverse_full": full.connection,
+            "pixverse_bad_token": {**shared_simulator.connection, "password": f"user:2-{secret}"},
+        }
+
+
+@pytest.fixture(scope="session")
+def airflow(connections, tmp_path_factory):
+    """A real Airflow with the example DAGs and those in ``dags/``."""
+    env = {f"AIRFLOW_CONN_{conn_id.upper()}": json.dumps(conn) for conn_id, conn in connections.items()}
+    with Airflow(tmp_path_factory.mktemp("airflow"), [EXAMPLES, HERE / "dags"], env) as airflow:
+        yield airflow
+
+
+@pytest.fixture
+def sim(shared_simulator):
+    """The simulator with nothing executing and nothing injected; its log of requests goes on."""
+    shared_simulator.end_all_jobs()
+    shared_simulator.clear_faults()
+    return shared_simulator
+
+
+@pytest.fixture(autouse=True)
+def _the_token_is_in_no_file(airflow, secret):
+    """Neither in a log nor in the database, whatever a test does."""
+    yield
+    assert airflow.files_containing(secret) == []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Show what the components of Airflow printed when a test failed."""
+    report = yield
+    if report.failed and (airflow := item.funcargs.get("airflow")):
+        report.sections.append(("Airflow", airflow.report()))
+    return report

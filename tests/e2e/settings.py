@@ -1,0 +1,92 @@
+"""How Airflow is set up for the tests: everything in one directory, nothing but loopback, quick to react."""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+
+def environment(home: Path, major: int, api_port: int) -> dict[str, str]:
+    """
+    What the processes of an Airflow get as their environment.
+
+    :param home: the directory that holds DAGs, database and logs.
+    :param major: the major version of Airflow.
+    :param api_port: where the API server of Airflow 3 listens.
+    """
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        # Importing Airflow takes several times as long without byte code.
+        if not name.startswith(("AIRFLOW_", "PIXVERSE_")) and name != "PYTHONDONTWRITEBYTECODE"
+    }
+    settings = _both_versions(home) | (_airflow_3(api_port) if major >= 3 else _airflow_2())
+    configured = {
+        f"AIRFLOW__{section.upper()}__{option.upper()}": str(value)
+        for (section, option), value in settings.items()
+    }
+    return {
+        **inherited,
+        **configured,
+        "AIRFLOW_HOME": str(home),
+        "_AIRFLOW__SKIP_DATABASE_EXECUTOR_COMPATIBILITY_CHECK": "1",
+        "SCARF_ANALYTICS": "false",
+        "NO_PROXY": "*",
+        "no_proxy": "*",
+    }
+
+
+def _both_versions(home: Path) -> dict[tuple[str, str], Any]:
+    return {
+        ("core", "dags_folder"): home / "dags",
+        ("core", "plugins_folder"): Path(__file__).parent / "plugins",
+        ("core", "executor"): "LocalExecutor",
+        # One at a time, as Airflow 3.3 fails a task that resumes before it has noted that the worker which
+        # deferred it is done (apache/airflow#72716).
+        ("core", "parallelism"): 1,
+        ("core", "load_examples"): False,
+        ("core", "dags_are_paused_at_creation"): False,
+        ("core", "hostname_callable"): "socket.gethostname",
+        ("core", "fernet_key"): base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        ("core", "min_serialized_dag_fetch_interval"): 1,
+        ("database", "sql_alchemy_conn"): f"sqlite:///{home / 'airflow.db'}?timeout=60",
+        ("logging", "colored_console_log"): False,
+        ("scheduler", "job_heartbeat_sec"): 1,
+        ("scheduler", "scheduler_heartbeat_sec"): 1,
+        ("scheduler", "scheduler_idle_sleep_time"): 0.2,
+        ("scheduler", "trigger_timeout_check_interval"): 1,
+        # A trigger whose triggerer died moves on to another one after the second of these.
+        ("triggerer", "job_heartbeat_sec"): 1,
+        ("triggerer", "triggerer_health_check_threshold"): 5,
+        ("usage_data_collection", "enabled"): False,
+    }
+
+
+def _airflow_2() -> dict[tuple[str, str], Any]:
+    return {
+        ("database", "load_default_connections"): False,
+        ("scheduler", "min_file_process_interval"): 300,
+        ("scheduler", "parsing_processes"): 1,
+        # SQLite locks no rows: scheduled by scheduler and worker at once, a task is in its second try.
+        ("scheduler", "schedule_after_task_execution"): False,
+    }
+
+
+def _airflow_3(api_port: int) -> dict[tuple[str, str], Any]:
+    return {
+        ("api", "host"): "127.0.0.1",
+        ("api", "port"): api_port,
+        ("api", "base_url"): f"http://127.0.0.1:{api_port}",
+        ("api", "secret_key"): secrets.token_hex(32),
+        ("api_auth", "jwt_secret"): secrets.token_hex(32),
+        ("core", "execution_api_server_url"): f"http://127.0.0.1:{api_port}/execution/",
+        ("core", "simple_auth_manager_all_admins"): True,
+        ("dag_processor", "bundle_refresh_check_interval"): 1,
+        ("dag_processor", "min_file_process_interval"): 300,
+        ("dag_processor", "parsing_processes"): 1,
+        # As long as it may take a worker to notice that its task has ended.
+        ("workers", "min_heartbeat_interval"): 1,
+    }

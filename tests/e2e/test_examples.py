@@ -1,0 +1,56 @@
+"""The example DAGs, each really run."""
+
+from datetime import UTC, datetime, timedelta
+
+
+def test_wait_then_list_waits_for_a_slot_and_lists_what_executes(airflow, sim):
+    ended, *executing = sim.fill()
+    requests = sim.request_count
+    run = airflow.trigger("pixverse_wait_then_list")
+    sim.wait_for_requests(requests + 1, timeout=60)
+    sim.end_job(ended)
+
+    outcome = airflow.wait_for(run)
+    assert outcome.task("wait_for_slot").ended == ("success", 1)
+    [account] = outcome.task("wait_for_slot").xcom
+    assert account["email"] in ended
+    assert account["available"] == 1
+    assert outcome.task("list_executing").ended == ("success", 1)
+    assert {job["id"] for job in outcome.task("list_executing").xcom} == set(executing)
+
+
+def test_skip_when_busy_waits_without_a_worker_and_skips_the_rest_when_no_slot_becomes_free(airflow, sim):
+    sim.fill()
+    run = airflow.trigger("pixverse_skip_when_busy")
+
+    outcome = airflow.wait_for(run)
+    wait = outcome.task("wait_for_two_slots")
+    assert wait.ended == ("skipped", 1)
+    assert wait.seconds >= 10
+    assert outcome.task("list_executing").state == "skipped"
+    assert "fired" in airflow.trigger_log(run, "wait_for_two_slots")
+    assert airflow.worker_runs(run) == {("wait_for_two_slots", -1): 2}  # to defer, and to resume
+
+
+def test_skip_when_busy_goes_on_when_slots_are_free(airflow, sim):
+    run = airflow.trigger("pixverse_skip_when_busy")
+
+    outcome = airflow.wait_for(run)
+    assert outcome.task("wait_for_two_slots").ended == ("success", 1)
+    assert [account["available"] for account in outcome.task("wait_for_two_slots").xcom] == [3, 3]
+    assert outcome.task("list_executing").ended == ("success", 1)
+    assert outcome.task("list_executing").xcom == []
+
+
+def test_map_over_executing_reports_each_stuck_video(airflow, sim):
+    hours_ago = datetime.now(UTC) - timedelta(hours=2)
+    stuck = [sim.start_job("a-1@example.com", started=hours_ago + timedelta(hours=n)) for n in range(2)]
+    sim.start_job("a-1@example.com")
+    sim.start_job("a-2@example.com", type="image", started=hours_ago)
+    run = airflow.trigger("pixverse_map_over_executing")
+
+    outcome = airflow.wait_for(run)
+    assert [job["id"] for job in outcome.task("list_stuck_videos").xcom] == stuck
+    assert [report.ended for report in outcome.mapped("report")] == [("success", 1)] * 2
+    for job_id, report in zip(stuck, outcome.mapped("report"), strict=True):
+        assert report.xcom.startswith(f"{job_id} of a-1@example.com has been executing since")

@@ -1,0 +1,58 @@
+"""How deferred waits end where only a real Airflow shows it: retries, timeouts, a triggerer that dies."""
+
+import pytest
+
+from airflow_pixverse.simulator import faults
+
+FINAL, RETRIED = 1, 2
+
+
+@pytest.fixture(scope="module")
+def outcome(airflow):
+    """All the waits that end badly, side by side."""
+    return airflow.wait_for(airflow.trigger("outcomes"), timeout=120)
+
+
+@pytest.mark.parametrize(
+    ("task_id", "end"),
+    [
+        ("bad_token", ("failed", FINAL)),
+        ("bad_token_soft_fail", ("failed", FINAL)),
+        ("bad_token_never_fail", ("skipped", FINAL)),
+        ("timeout", ("failed", FINAL)),
+        ("timeout_soft_fail", ("skipped", FINAL)),
+        ("timeout_never_fail", ("skipped", FINAL)),
+        ("execution_timeout", ("failed", RETRIED)),
+        ("execution_timeout_soft_fail", ("failed", RETRIED)),
+        ("execution_timeout_never_fail", ("skipped", FINAL)),
+    ],
+)
+def test_a_deferred_wait_ends_as_the_table_of_outcomes_says(outcome, task_id, end):
+    assert outcome.task(task_id).ended == end
+
+
+def test_a_wait_survives_the_death_of_its_triggerer(airflow, sim):
+    sim.fill()
+    requests = sim.request_count
+    run = airflow.trigger("one_wait")
+    sim.wait_for_requests(requests + 1, timeout=60)
+    airflow.kill("triggerer")
+
+    requests = sim.request_count
+    airflow.start_component("triggerer")
+    sim.wait_for_requests(requests + 1, timeout=60)
+    assert airflow.outcome(run).task("wait").state == "deferred"
+    sim.end_all_jobs()
+    assert airflow.wait_for(run).task("wait").ended == ("success", 1)
+    assert airflow.worker_runs(run) == {("wait", -1): 2}  # to defer, and to resume
+
+
+def test_a_server_that_repeats_the_token_does_not_get_it_into_any_file(airflow, sim, secret):
+    sim.inject(faults.echo_token(500))
+    sim.inject(faults.echo_token(401))
+    run = airflow.trigger("one_wait")
+
+    assert airflow.wait_for(run).task("wait").ended == ("success", 1)
+    assert "Refused: Authorization" in airflow.trigger_log(run, "wait")
+    assert airflow.files_containing(run.run_id)
+    assert airflow.files_containing(secret) == []
