@@ -65,6 +65,11 @@ def parse_lease(value: Any) -> float | None:
     return None if value is None else _parse_duration("lease", value)
 
 
+def parse_poke_interval(value: Any) -> float:
+    """Return ``poke_interval`` in seconds."""
+    return _parse_duration("poke_interval", value)
+
+
 def _parse_duration(name: str, value: Any) -> float:
     if isinstance(value, timedelta):
         value = value.total_seconds()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from airflow_pixverse.gate import CapacityGate
 
-_gates: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, CapacityGate]] = WeakKeyDictionary()
+_gates: dict[tuple[asyncio.AbstractEventLoop, str], CapacityGate] = {}
 
 
 def gate_of(pixverse_conn_id: str) -> CapacityGate:
@@ -17,11 +16,13 @@ def gate_of(pixverse_conn_id: str) -> CapacityGate:
     from airflow_pixverse.gate import CapacityGate
     from airflow_pixverse.triggers.poller import ConnectionPoller
 
-    gates = _gates.setdefault(asyncio.get_running_loop(), {})
-    if pixverse_conn_id not in gates:
+    key = asyncio.get_running_loop(), pixverse_conn_id
+    if key not in _gates:
+        for other in [other for other in _gates if other[0].is_closed()]:  # dag.test() makes many loops
+            del _gates[other]
         poller = ConnectionPoller(pixverse_conn_id)
-        gates[pixverse_conn_id] = CapacityGate(poller.get_capacity, observer=GateMetrics(pixverse_conn_id))
-    return gates[pixverse_conn_id]
+        _gates[key] = CapacityGate(poller.get_capacity, observer=GateMetrics(pixverse_conn_id))
+    return _gates[key]
 
 
 class GateMetrics:

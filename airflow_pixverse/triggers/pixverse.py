@@ -1,18 +1,21 @@
-"""PixverseCapacityTrigger: wait for free slots in the triggerer, at the gate of the connection."""
+"""The triggers. Both look at the accounts through the gate of their connection: all share one poll."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import math
 import time
 from collections.abc import AsyncIterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from airflow.providers.common.compat.triggers import BaseEventTrigger
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
-from airflow_pixverse.api.errors import PixverseFatalError
-from airflow_pixverse.parameters import parse_emails, parse_slots
+from airflow_pixverse.api.errors import PixverseError, PixverseFatalError
+from airflow_pixverse.parameters import parse_emails, parse_poke_interval, parse_slots
 from airflow_pixverse.triggers.gates import gate_of
 
 if TYPE_CHECKING:
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 SAFETY_NET = 60.0
 # A waiting task's log says how it stands at the first look, and then every so many seconds.
 _LOG_EVERY = 300.0
+# How long a watcher waits at least before it tries a refused token again, in seconds.
+_AFTER_FATAL_ERROR = 60.0
 
 
 class WaitStatus(StrEnum):
@@ -177,6 +182,105 @@ class PixverseCapacityTrigger(BaseTrigger):
     def _remaining(self, since: float) -> float:
         remaining = _until(since, self.timeout)
         return math.inf if remaining is None else max(0.0, remaining)
+
+
+class PixverseCapacityEventTrigger(BaseEventTrigger):
+    """
+    Tell an asset that PixVerse accounts have room: event-driven scheduling, on Airflow 3.
+
+    Use it in an ``AssetWatcher``: a DAG scheduled by the asset runs each time that the chosen accounts come
+    to have ``slots`` free after having had fewer, and not again while it stays so. The first look counts as
+    such a change; from Airflow 3.3 on, the state before a restart of the triggerer is remembered. It never
+    ends, and keeps looking through trouble of any kind.
+
+    The event's payload: ``{"accounts": [...], "free_slots": n}``, the accounts as in the sensor's XCom.
+
+    :param pixverse_conn_id: id of the connection that holds the API token.
+    :param slots: free slots that make the event, over all chosen accounts together.
+    :param emails: the accounts to look at, one string or a list; None for all.
+    :param poke_interval: seconds between two looks.
+    """
+
+    def __init__(
+        self,
+        *,
+        pixverse_conn_id: str = "pixverse_default",
+        slots: int = 1,
+        emails: list[str] | str | None = None,
+        poke_interval: float = 60.0,
+    ) -> None:
+        if not AIRFLOW_V_3_0_PLUS:
+            raise RuntimeError("PixverseCapacityEventTrigger needs Airflow 3, which has asset watchers")
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.pixverse_conn_id = pixverse_conn_id
+        self.slots = slots
+        self.emails = emails
+        self.poke_interval = poke_interval
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """
+        Return class path and parameters, in the same form each time: it is the same watcher after a redeploy.
+
+        Airflow asks for them when it parses the DAG. That is why bad parameters are refused here: a trigger
+        whose ``__init__`` raises would take the triggerer down with it.
+
+        :raises ValueError: a parameter cannot be used; the message names it.
+        """
+        emails = parse_emails(self.emails)
+        return "airflow_pixverse.triggers.pixverse.PixverseCapacityEventTrigger", {
+            "pixverse_conn_id": self.pixverse_conn_id,
+            "slots": parse_slots(self.slots),
+            "emails": None if emails is None else sorted(emails),
+            "poke_interval": parse_poke_interval(self.poke_interval),
+        }
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Send an event at each change from too few free slots to enough."""
+        from airflow_pixverse.api.models import accounts_with_room
+
+        gate = gate_of(self.pixverse_conn_id)
+        slots, emails = parse_slots(self.slots), parse_emails(self.emails)
+        had_room = await self._remembered()
+        while True:
+            try:
+                capacity = await gate.next_capacity(self.poke_interval)
+            except PixverseError as error:
+                self.log.warning("Nothing can be seen until this is mended: %s", error)
+                await asyncio.sleep(max(self.poke_interval, _AFTER_FATAL_ERROR))
+                continue
+            accounts = accounts_with_room(capacity, slots, emails)
+            if bool(accounts) == had_room:
+                continue
+            had_room = bool(accounts)
+            if had_room:
+                payload = {
+                    "accounts": [account.to_xcom() for account in accounts],
+                    "free_slots": capacity.free_slots(emails),
+                }
+                yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
+            await self._remember(had_room=had_room)
+
+    @property
+    def _memory_key(self) -> str:
+        return "pixverse_capacity_" + hashlib.sha256(repr(self.serialize()).encode()).hexdigest()[:16]
+
+    async def _remembered(self) -> bool:
+        try:
+            return bool(self._store and await self._store.aget(self._memory_key))
+        except Exception:
+            self.log.warning("The state before the restart is not known", exc_info=True)
+            return False
+
+    async def _remember(self, *, had_room: bool) -> None:
+        try:
+            if self._store:
+                await self._store.aset(self._memory_key, had_room)
+        except Exception:
+            self.log.warning("The state will not be known after a restart", exc_info=True)
+
+    @property
+    def _store(self) -> Any:
+        return getattr(self, "asset_state_store", None)  # Airflow 3.3 and later
 
 
 def safety_timeout(timeout: float | None, execution_timeout: float | None) -> float:

@@ -68,7 +68,7 @@ class World:
             self.submit_as_told(accounts, wait.request.slots)
 
     def grant(self, lease: Lease) -> None:
-        """What the holders of leases may still use and the new one must fit into what the last look showed."""
+        """What holders of leases may still use, and the new lease, must fit into what the last look showed."""
         emails = lease.emails or email_keys(ACCOUNTS)
         free = self.gate._outcome.free_slots(emails) - self.gate._leases.counted_against(emails)
         if lease.slots > free:

@@ -1,0 +1,96 @@
+"""Waits that the triggerer ends, and where those begin that ask for it; tests/e2e has a triggerer."""
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG, Asset, task
+from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
+
+from airflow_pixverse.sensors.pixverse import PixverseCapacitySensor
+from airflow_pixverse.triggers.pixverse import SAFETY_NET
+from tests.integration.dag_runs import AIRFLOW, new_dag, run
+from tests.integration.test_triggers import events_of
+
+BEGINS_IN_TRIGGER = AIRFLOW.release < (3, 0) or AIRFLOW.release >= (3, 3)
+RENDERS_IN_TRIGGER = AIRFLOW.release >= (3, 3)
+
+
+def sensor(**kwargs):
+    with DAG("begin", schedule=None):
+
+        @task
+        def emails():
+            return ["a-1@example.com"]
+
+        if kwargs.get("emails") == "another task":
+            kwargs["emails"] = emails()
+        return PixverseCapacitySensor(task_id="wait", timeout=60, poke_interval=1, **kwargs)
+
+
+@pytest.mark.parametrize("flags", [{"end_from_trigger": True}, {"start_from_trigger": True}], ids=str)
+def test_both_imply_deferral_and_run_with_dag_test(sim, flags):
+    with new_dag("implied") as dag:
+        PixverseCapacitySensor(task_id="wait", **flags)
+    outcome = run(dag)
+    assert outcome.state("wait") == "success"
+    assert len(outcome.xcom("wait")) == 2
+
+
+def test_mapped_tasks_begin_on_a_worker_each_with_its_own_parameters(sim):
+    with new_dag("mapped_start") as dag:
+        PixverseCapacitySensor.partial(
+            task_id="wait", start_from_trigger=True, end_from_trigger=True, poke_interval=1
+        ).expand(emails=["a-1@example.com", "a-2@example.com"])
+    outcome = run(dag)
+    assert [[account["email"] for account in accounts] for accounts in outcome.xcoms["wait"]] == [
+        ["a-1@example.com"],
+        ["a-2@example.com"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "begins_in_trigger"),
+    [
+        ({}, BEGINS_IN_TRIGGER),
+        ({"emails": ["a-1@example.com"], "slots": 2}, BEGINS_IN_TRIGGER),
+        ({"slots": "{{ params.slots }}"}, RENDERS_IN_TRIGGER),
+        ({"emails": "{{ ti.xcom_pull('before') }}"}, False),
+        ({"emails": "another task"}, False),
+    ],
+    ids=str,
+)
+def test_it_begins_in_the_trigger_where_that_can_work(parameters, begins_in_trigger):
+    wait = sensor(start_from_trigger=True, **parameters)
+    assert bool(wait.start_from_trigger) == begins_in_trigger
+    assert type(wait).start_trigger_args is None
+    if begins_in_trigger:
+        assert wait.start_trigger_args.timeout.total_seconds() == 60 + SAFETY_NET
+        assert wait.start_trigger_args.next_method == "execute_complete"
+
+
+def trigger_of(**kwargs):
+    from airflow_pixverse.triggers.pixverse import PixverseCapacityTrigger
+
+    return PixverseCapacityTrigger(**sensor(**kwargs)._trigger_kwargs())
+
+
+def test_it_ends_the_task_with_the_accounts_as_xcom(sim):
+    [event] = events_of(trigger_of(end_from_trigger=True))
+    assert isinstance(event, TaskSuccessEvent)
+    assert [account["available"] for account in event.xcoms["return_value"]] == [3, 3]
+
+
+def test_it_pushes_no_xcom_where_that_is_not_wanted(sim):
+    [event] = events_of(trigger_of(end_from_trigger=True, do_xcom_push=False))
+    assert isinstance(event, TaskSuccessEvent)
+    assert event.xcoms is None
+
+
+def test_a_task_with_outlets_is_left_to_a_worker_which_sends_their_events(sim):
+    [event] = events_of(trigger_of(end_from_trigger=True, outlets=[Asset("s3://bucket/room")]))
+    assert not isinstance(event, TaskSuccessEvent)
+
+
+def test_every_other_end_is_left_to_a_worker(sim):
+    sim.token = "user:2-rotated"
+    [event] = events_of(trigger_of(end_from_trigger=True))
+    assert type(event) is TriggerEvent
+    assert event.payload["status"] == "fatal"
