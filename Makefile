@@ -46,7 +46,7 @@ lint: install  ## ruff and mypy --strict
 
 .PHONY: test-one
 test-one: install  ## unit and integration tests on AIRFLOW=3.3.2 (or another tested version)
-	$(PYTEST) -n 2 --durations=8 tests/unit tests/integration
+	$(PYTEST) -n 4 tests/unit tests/integration
 
 .PHONY: test-all
 test-all:  ## unit and integration tests on every tested Airflow version

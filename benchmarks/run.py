@@ -6,7 +6,9 @@ import platform
 import sys
 
 import client
+import gate
 import imports
+import waiting
 from airflow import __version__ as airflow_version
 
 
@@ -15,6 +17,8 @@ def main() -> None:
     print(f"Airflow {airflow_version}, Python {platform.python_version()}, {platform.machine()}\n")
     imports.main()
     client.main()
+    gate.main()
+    waiting.main()
 
 
 if __name__ == "__main__":

@@ -199,7 +199,7 @@ class PixverseCapacitySensor(BaseSensorOperator):
         return {
             "pixverse_conn_id": self.pixverse_conn_id,
             "slots": self.slots,
-            "emails": self.emails,
+            "emails": list(self.emails) if isinstance(self.emails, (tuple, set)) else self.emails,
             "poke_interval": self.poke_interval,
             "exponential_backoff": self.exponential_backoff,
             "max_wait": self.max_wait.total_seconds() if self.max_wait else None,

@@ -1,5 +1,8 @@
 """Waits that the triggerer ends, and where those begin that ask for it; tests/e2e has a triggerer."""
 
+import json
+from datetime import timedelta
+
 import pytest
 from airflow.providers.common.compat.sdk import DAG, Asset, task
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
@@ -70,6 +73,14 @@ def trigger_of(**kwargs):
     from airflow_pixverse.triggers.pixverse import PixverseCapacityTrigger
 
     return PixverseCapacityTrigger(**sensor(**kwargs)._trigger_kwargs())
+
+
+@pytest.mark.parametrize("emails", [("a-1@example.com",), {"a-1@example.com"}, ["a-1@example.com"]], ids=str)
+def test_the_kwargs_of_the_trigger_are_plain_json(emails):
+    kwargs = sensor(
+        emails=emails, lease=timedelta(minutes=1), max_wait=timedelta(minutes=2)
+    )._trigger_kwargs()
+    assert json.loads(json.dumps(kwargs)) == kwargs
 
 
 def test_it_ends_the_task_with_the_accounts_as_xcom(sim):
