@@ -9,6 +9,15 @@ from datetime import timedelta
 from typing import Any
 
 
+def plain(value: Any) -> Any:
+    """Return what can be iterated over as a list, which can be looked at twice and be written as JSON."""
+    is_plain = not isinstance(value, Iterable) or isinstance(value, (str, bytes, dict, list))
+    if is_plain or holds_reference(value):
+        return value
+    # A set has another order at each parse, and Airflow would take it for a new version of the DAG.
+    return sorted(value, key=str) if isinstance(value, (set, frozenset)) else list(value)
+
+
 def check_at_parse(parse: Callable[[Any], object], value: Any) -> None:
     """Run ``parse`` for its errors, unless ``value`` will only be known once it is rendered."""
     if not holds_reference(value) and not templates(value):
@@ -29,6 +38,13 @@ def templates(value: Any) -> list[str]:
     if isinstance(value, (list, tuple, set)):
         return [template for item in value for template in templates(item)]
     return []
+
+
+def parse_conn_id(value: Any) -> str:
+    """Return ``pixverse_conn_id``."""
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"pixverse_conn_id must be the id of a connection, not {value!r}")
+    return value
 
 
 def parse_slots(value: Any) -> int:
@@ -83,11 +99,12 @@ def _parse_duration(name: str, value: Any) -> float:
 
 
 def _parse_names(name: str, value: Any) -> list[str] | None:
+    if isinstance(value, str):
+        value = _unrendered(value)
     if value is None:
         return None
     if isinstance(value, str):
-        rendered = _literal_list(value)
-        names = [value] if rendered is None else rendered
+        names = [value]
     elif isinstance(value, Iterable) and not isinstance(value, (bytes, dict)):
         names = list(value)
     else:
@@ -100,12 +117,11 @@ def _parse_names(name: str, value: Any) -> list[str] | None:
     return [item.strip() for item in names]
 
 
-def _literal_list(text: str) -> list[Any] | None:
-    """Return the list that a template was rendered from to a string, such as ``"['a', 'b']"``."""
-    if not text.strip().startswith("["):
-        return None
+def _unrendered(text: str) -> Any:
+    """Return the list, or None, that a template has made a string of, such as ``"['a', 'b']"``."""
+    if text.strip() != "None" and not text.strip().startswith(("[", "(", "{")):
+        return text
     try:
-        value = ast.literal_eval(text.strip())
+        return ast.literal_eval(text.strip())
     except (ValueError, SyntaxError):
-        return None
-    return value if isinstance(value, list) else None
+        return text

@@ -55,8 +55,8 @@ def main() -> None:
             ours = _measure(airflow, sim, "ours", idle)
             yardstick = _measure(airflow, sim, "yardstick", idle)
     print(
-        f"waiting in Airflow, for {WINDOW:g} s with poke_interval=30, less the {idle:.0f} CPU-seconds a minute "
-        "that Airflow takes without any wait\n"
+        f"waiting in Airflow, for {WINDOW:g} s with poke_interval=30, less the {idle:.0f} CPU-seconds a "
+        "minute that Airflow takes without any wait\n"
         f"  PixverseCapacitySensor, begins and ends in the trigger: {ours}\n"
         f"  HttpSensor(mode='reschedule', response_check=...):      {yardstick}\n"
         f"  CPU-seconds a wait: ours takes {yardstick.cpu / ours.cpu:.0f} times less (goal: at least 20)"

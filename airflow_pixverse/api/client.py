@@ -16,6 +16,7 @@ from urllib.parse import quote, urljoin, urlsplit
 import requests
 from pydantic import TypeAdapter, ValidationError
 from requests.auth import AuthBase
+from urllib3.exceptions import HTTPError
 
 from airflow_pixverse import __version__
 from airflow_pixverse.api.errors import (
@@ -35,6 +36,8 @@ _FIRST_BACKOFF = 0.5
 _MAX_BODY = 5 * 1024 * 1024
 _MAX_REDIRECTS = 5
 _MAX_WORDS = 300
+# A date far away, or milliseconds instead of seconds, must not stop everything for good.
+_MAX_RETRY_AFTER = 3600.0
 
 _Model = TypeVar("_Model")
 _CAPACITY = TypeAdapter(Capacity)
@@ -50,7 +53,8 @@ class PixverseClient:
     :param token: API token, sent whole as ``Authorization: Bearer <token>``; it appears nowhere else.
     :param base_url: origin of the service, or the whole base where a gateway serves it under another path
         than ``/v2/pixverse``.
-    :param timeout: seconds to wait for the connection, and for each part of the answer.
+    :param timeout: seconds to wait for the connection, and for each part of the answer; its whole body may
+        take as long as both together.
     :param max_retries: how often a read is repeated after transient trouble; 0 for never.
     :param max_retry_wait: longest sleep between two attempts in seconds, whatever ``Retry-After`` asks for.
     :param proxy: URL of a proxy; None to follow the environment (``HTTPS_PROXY``, ...).
@@ -135,13 +139,14 @@ class PixverseClient:
         return min(self.max_retry_wait, backoff * random.uniform(1.0, 1.25))  # noqa: S311
 
     def _read_once(self, path: str, parse: Callable[[Any], _Model]) -> _Model:
+        limit = sum(self.timeout)
         try:
             with self._get(path) as response:
-                body = _bounded_body(response)
+                body = _bounded_body(response, limit)
         except (requests.exceptions.InvalidURL, requests.exceptions.InvalidProxyURL) as error:
             message = f"GET {path} cannot be sent: {self._hide(str(error))}"
             raise PixverseFatalError(message, method="GET", path=path) from None
-        except requests.RequestException as error:
+        except (OSError, HTTPError, ValueError) as error:  # requests looks at redirects, well-formed or not
             # "from None": the cause may repeat what the server sent, the token included.
             raise self._unusable(path, f"got no answer ({self._hide(str(error))})") from None
         ok = HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES
@@ -181,7 +186,10 @@ class PixverseClient:
             if not response.is_redirect:
                 return response
             response.close()
-            url = urljoin(url, response.headers["Location"])
+            try:
+                url = urljoin(url, response.headers["Location"])
+            except ValueError:
+                raise self._unusable(path, "was redirected to no address") from None
             if (origin := _origin(url)) != _origin(self.base_url):
                 raise PixverseFatalError(
                     f"GET {path} was redirected to another origin ({self._hide(origin)}), which is refused: "
@@ -237,7 +245,7 @@ def checked_base_url(base_url: str) -> str:
     """Return the address that paths are appended to, or raise ValueError."""
     parts = urlsplit(base_url)
     if not _origin(base_url) or "@" in parts.netloc or parts.query or parts.fragment:
-        raise ValueError(f"base_url is no plain address like {DEFAULT_BASE_URL} (no user, query, fragment)")
+        raise ValueError(f"base_url is no plain address like {DEFAULT_BASE_URL} or http://127.0.0.1:8900")
     path = parts.path.rstrip("/") or _BASE_PATH
     return f"{parts.scheme}://{parts.netloc}{path}/"
 
@@ -247,38 +255,45 @@ def _origin(url: str) -> str:
     try:
         parts = urlsplit(url)
         port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+        (parts.hostname or "").encode("idna")  # refuses labels that are empty or too long
     except (KeyError, ValueError):
         return ""
     return f"{parts.scheme}://{parts.hostname}:{port}" if parts.hostname else ""
 
 
-def _bounded_body(response: requests.Response) -> bytes:
+def _bounded_body(response: requests.Response, limit: float) -> bytes:
+    """Read the body, but no more than 5 MiB of it, and for no more than ``limit`` seconds."""
     body = bytearray()
-    for chunk in response.iter_content(chunk_size=64 * 1024):
+    deadline = time.monotonic() + limit
+    # read1 returns what is there, so that time passes only between two reads; urllib3 1 does not have it.
+    read = getattr(response.raw, "read1", response.raw.read)
+    while chunk := read(64 * 1024, decode_content=True):
         body += chunk
+        if time.monotonic() > deadline:
+            raise requests.exceptions.Timeout(f"no whole answer within {limit:g} s")
         if len(body) > _MAX_BODY:
             raise requests.exceptions.ContentDecodingError(f"the body is larger than {_MAX_BODY} bytes")
     return bytes(body)
 
 
 def _retry_after(response: requests.Response) -> float | None:
-    """Return the seconds that ``Retry-After`` asks for, which may be a number or a date."""
+    """Return the seconds that ``Retry-After`` asks for, a number or a date; an hour at most."""
     value = response.headers.get("Retry-After", "").strip()
     if value.isascii() and value.isdigit():
-        return float(value)
+        return min(float(value), _MAX_RETRY_AFTER)
     try:
         moment = parsedate_to_datetime(value)
     except ValueError:
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+    return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), _MAX_RETRY_AFTER)
 
 
 def _code(body: dict[str, Any]) -> int | None:
     try:
         return int(body.get("code") or 0) or None
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 

@@ -171,8 +171,6 @@ class CapacityGate:
 
     async def _poll(self) -> None:
         started = self._clock()
-        self._pacing.poll_started(started)
-        self._polled_at = self._wall_clock()
         try:
             self._outcome = await self._fetch()
         except PixverseTransientError as error:
@@ -188,6 +186,9 @@ class CapacityGate:
             for snapshot in self._watchers:
                 if not snapshot.done():
                     snapshot.set_result(self._outcome)
+        # An interval begins when a poll has ended: its call may have been made late.
+        self._pacing.polled(self._clock())
+        self._polled_at = self._wall_clock()
         self._decide()
         self._tell(self._clock() - started)
 

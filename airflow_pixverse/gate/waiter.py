@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from airflow_pixverse.api.models import AccountCapacity
     from airflow_pixverse.gate.leases import Lease
 
-_SHORTEST_INTERVAL = 0.1
-
 
 @dataclass(frozen=True)
 class WaitRequest:
@@ -48,7 +46,7 @@ class WaitRequest:
         if self.exponential_backoff:
             # Each interval is as long as all before it together: 1, 2, 4, ...
             interval = min(interval + max(0.0, last_look - self.waiting_since), self.max_wait)
-        return max(interval, _SHORTEST_INTERVAL)
+        return interval
 
 
 @dataclass(eq=False, slots=True)

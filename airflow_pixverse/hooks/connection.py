@@ -95,7 +95,7 @@ def client_from_connection(conn: Connection, *, max_retries: int | None = None) 
         extra = _extra(conn.extra)
     with reading("extra field timeout"):
         timeout = _number(extra.get("timeout"), default=DEFAULT_TIMEOUT[1])
-        if not 0 < timeout < math.inf:
+        if timeout <= 0:
             raise ValueError("must be more than 0 seconds")
     with reading("extra field max_retries"):
         retries = _number(extra.get("max_retries"), default=DEFAULT_MAX_RETRIES)
@@ -146,11 +146,12 @@ def _number(value: Any, *, default: float) -> float:
     if value is None or value == "":
         return default
     try:
-        if isinstance(value, bool):
-            raise TypeError
-        return float(value)
-    except (TypeError, ValueError):
-        raise ValueError(f"must be a number, not {value!r}") from None
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"must be a number, not {value!r}")
+    return number
 
 
 def _flag(value: Any) -> bool:

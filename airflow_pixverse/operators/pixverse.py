@@ -11,7 +11,14 @@ from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperat
 
 from airflow_pixverse.api.errors import PixverseFatalError
 from airflow_pixverse.hooks.pixverse import PixverseHook
-from airflow_pixverse.parameters import check_at_parse, parse_emails, parse_job_types, parse_older_than
+from airflow_pixverse.parameters import (
+    check_at_parse,
+    parse_conn_id,
+    parse_emails,
+    parse_job_types,
+    parse_older_than,
+    plain,
+)
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -55,11 +62,12 @@ class PixverseListExecutingOperator(BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.pixverse_conn_id = pixverse_conn_id
-        self.job_types = job_types
-        self.emails = emails
+        self.job_types = plain(job_types)
+        self.emails = plain(emails)
         self.older_than = older_than
-        check_at_parse(parse_job_types, job_types)
-        check_at_parse(parse_emails, emails)
+        check_at_parse(parse_conn_id, pixverse_conn_id)
+        check_at_parse(parse_job_types, self.job_types)
+        check_at_parse(parse_emails, self.emails)
         check_at_parse(parse_older_than, older_than)
 
     @cached_property
@@ -77,6 +85,7 @@ class PixverseListExecutingOperator(BaseOperator):
         try:
             job_types, emails = parse_job_types(self.job_types), parse_emails(self.emails)
             older_than = parse_older_than(self.older_than)
+            parse_conn_id(self.pixverse_conn_id)
             jobs = self.hook.list_executing()
         except (PixverseFatalError, ValueError) as error:
             raise AirflowFailException(str(error)) from error

@@ -25,7 +25,15 @@ from airflow.triggers.base import StartTriggerArgs
 
 from airflow_pixverse.api.errors import PixverseFatalError, PixverseTransientError
 from airflow_pixverse.hooks.pixverse import PixverseHook
-from airflow_pixverse.parameters import check_at_parse, parse_emails, parse_lease, parse_slots
+from airflow_pixverse.parameters import (
+    check_at_parse,
+    parse_conn_id,
+    parse_emails,
+    parse_lease,
+    parse_slots,
+    plain,
+    templates,
+)
 from airflow_pixverse.sensors.start import reason_to_begin_on_worker
 from airflow_pixverse.triggers.pixverse import SAFETY_NET, PixverseCapacityTrigger, WaitStatus
 
@@ -86,12 +94,14 @@ class PixverseCapacitySensor(BaseSensorOperator):
         super().__init__(**kwargs)
         self.pixverse_conn_id = pixverse_conn_id
         self.slots = slots
-        self.emails = emails
+        self.emails = plain(emails)
         self.deferrable = deferrable or start_from_trigger or end_from_trigger
-        self.end_from_trigger = end_from_trigger
+        # Asset events are only sent by a worker.
+        self.end_from_trigger = end_from_trigger and not self.outlets
         self.lease = parse_lease(lease)
+        check_at_parse(parse_conn_id, pixverse_conn_id)
         check_at_parse(parse_slots, slots)
-        check_at_parse(parse_emails, emails)
+        check_at_parse(parse_emails, self.emails)
         self._last_error: PixverseTransientError | None = None
         self._retry_after = 0.0
         self._begins_on_worker = ""
@@ -154,6 +164,7 @@ class PixverseCapacitySensor(BaseSensorOperator):
 
     def _check_rendered(self) -> None:
         try:
+            parse_conn_id(self.pixverse_conn_id)
             parse_slots(self.slots)
             parse_emails(self.emails)
         except ValueError as error:
@@ -167,7 +178,6 @@ class PixverseCapacitySensor(BaseSensorOperator):
         trigger = PixverseCapacityTrigger(
             **{
                 **self._trigger_kwargs(),
-                "slots": parse_slots(self.slots),
                 "emails": parse_emails(self.emails),
                 "execution_timeout": execution_timeout,
                 "waiting_since": time.time(),
@@ -192,22 +202,21 @@ class PixverseCapacitySensor(BaseSensorOperator):
             timeout=timedelta(seconds=min(self.timeout + SAFETY_NET, _FOREVER)),
         )
         # Said only if a worker has to begin it all the same.
-        self._begins_on_worker = "it is mapped, or runs in dag.test()"
+        self._begins_on_worker = "mapped tasks cannot begin in the trigger, and dag.test() begins none there"
 
     def _trigger_kwargs(self) -> dict[str, Any]:
         """Return the parameters of a trigger in which the wait begins."""
         return {
             "pixverse_conn_id": self.pixverse_conn_id,
-            "slots": self.slots,
-            "emails": list(self.emails) if isinstance(self.emails, (tuple, set)) else self.emails,
+            "slots": self.slots if templates(self.slots) else parse_slots(self.slots),
+            "emails": self.emails,
             "poke_interval": self.poke_interval,
             "exponential_backoff": self.exponential_backoff,
             "max_wait": self.max_wait.total_seconds() if self.max_wait else None,
             "timeout": self.timeout,
             "execution_timeout": self.execution_timeout.total_seconds() if self.execution_timeout else None,
             "lease": self.lease,
-            # Asset events are only sent by a worker.
-            "end_from_trigger": self.end_from_trigger and not self.outlets,
+            "end_from_trigger": self.end_from_trigger,
             "do_xcom_push": self.do_xcom_push,
         }
 

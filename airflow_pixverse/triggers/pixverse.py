@@ -15,7 +15,7 @@ from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from airflow_pixverse.api.errors import PixverseError, PixverseFatalError
-from airflow_pixverse.parameters import parse_emails, parse_poke_interval, parse_slots
+from airflow_pixverse.parameters import parse_conn_id, parse_emails, parse_poke_interval, parse_slots, plain
 from airflow_pixverse.triggers.gates import gate_of
 
 if TYPE_CHECKING:
@@ -127,11 +127,47 @@ class PixverseCapacityTrigger(BaseTrigger):
             self.log.exception("The trigger failed")
             payload = _event(WaitStatus.ERROR, message=f"the trigger failed: {error!r}")
         if self.end_from_trigger and payload["status"] == WaitStatus.SUCCESS:
-            end = TaskSuccessEvent(xcoms={"return_value": payload["accounts"]} if self.do_xcom_push else None)
-            end.payload = payload  # dag.test() resumes the task with it
-            yield end
+            yield await self._end(payload)
         else:
             yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
+
+    async def _end(self, payload: dict[str, Any]) -> TriggerEvent:
+        """Return the event that ends the task here, or resumes it on a worker where XCom needs one."""
+        xcoms = {"return_value": payload["accounts"]} if self.do_xcom_push else None
+        if xcoms and AIRFLOW_V_3_0_PLUS:
+            if not await self._push_xcom(payload["accounts"]):
+                return TriggerEvent(payload)  # type: ignore[no-untyped-call]
+            xcoms = None
+        end = TaskSuccessEvent(xcoms=xcoms)
+        end.payload = payload  # dag.test() resumes the task with it
+        return end
+
+    async def _push_xcom(self, accounts: list[dict[str, Any]]) -> bool:
+        """
+        Push the accounts as a worker does, and tell whether that could be done (from Airflow 3.3 on).
+
+        What ``TaskSuccessEvent`` carries, Airflow 3 stores as a string, and nothing can be mapped over it.
+        """
+        from airflow.providers.common.compat.sdk import XCom
+
+        if (ti := self.task_instance) is None:
+            return True  # dag.test(), which has a worker return them
+        if not hasattr(XCom, "aset"):
+            return False
+        try:
+            await XCom.aset(
+                "return_value",
+                accounts,
+                dag_id=ti.dag_id,
+                run_id=ti.run_id,
+                task_id=ti.task_id,
+                map_index=ti.map_index,
+                _mapped_length=len(accounts),
+            )
+        except Exception:
+            self.log.warning("XCom could not be pushed here, so a worker does", exc_info=True)
+            return False
+        return True
 
     async def _wait(self, since: float) -> dict[str, Any]:
         request = self._request(since)
@@ -145,7 +181,7 @@ class PixverseCapacityTrigger(BaseTrigger):
             while not waiter.admitted.done():
                 if not (remaining := self._remaining(since)):
                     trouble = f"; last API error: {gate.trouble}" if gate.trouble else ""
-                    message = f"{self.slots} slots did not become free within {self.timeout:g} s{trouble}"
+                    message = f"fewer than {self.slots} slots free for {self.timeout:g} s{trouble}"
                     return _event(WaitStatus.TIMEOUT, message=message)
                 self.log.info("Waiting for %s free slots: %s", self.slots, gate.describe(waiter))
                 await asyncio.wait({waiter.admitted}, timeout=min(_LOG_EVERY, remaining))
@@ -157,6 +193,7 @@ class PixverseCapacityTrigger(BaseTrigger):
         from airflow_pixverse.gate import WaitRequest
 
         try:
+            parse_conn_id(self.pixverse_conn_id)
             slots, emails = parse_slots(self.slots), parse_emails(self.emails)
         except ValueError as error:
             raise PixverseFatalError(str(error)) from None
@@ -226,9 +263,9 @@ class PixverseCapacityEventTrigger(BaseEventTrigger):
 
         :raises ValueError: a parameter cannot be used; the message names it.
         """
-        emails = parse_emails(self.emails)
+        emails = parse_emails(plain(self.emails))
         return "airflow_pixverse.triggers.pixverse.PixverseCapacityEventTrigger", {
-            "pixverse_conn_id": self.pixverse_conn_id,
+            "pixverse_conn_id": parse_conn_id(self.pixverse_conn_id),
             "slots": parse_slots(self.slots),
             "emails": None if emails is None else sorted(emails),
             "poke_interval": parse_poke_interval(self.poke_interval),

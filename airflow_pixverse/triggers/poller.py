@@ -76,13 +76,18 @@ class ConnectionPoller:
         return self._client
 
     async def _bounded_call(self, client: PixverseClient) -> Capacity:
-        # A read timeout counts per part of an answer, so the whole call has a limit of its own. A call that
-        # outlives it is waited for again, not joined by another: threads do not pile up.
-        if self._call is None:
-            self._call = asyncio.create_task(asyncio.to_thread(client.get_capacity))
-        limit = sum(client.timeout)
-        done, _ = await asyncio.wait({self._call}, timeout=limit)
-        if not done:
-            raise PixverseTransientError(f"GET scheduler/available gave no whole answer within {limit:g} s")
+        # A read timeout counts per part of an answer, so the whole call has a limit of its own.
+        limit = 2 * sum(client.timeout)
+        if self._call is not None:
+            # One that outlived its limit. It is waited for, or threads would pile up; what it finds may
+            # have been asked for with a token of the past.
+            await asyncio.wait({self._call}, timeout=limit)
+            if not self._call.done():
+                raise PixverseTransientError(f"GET scheduler/available has been hanging for over {limit:g} s")
+            self._call.exception()
+        self._call = asyncio.create_task(asyncio.to_thread(client.get_capacity))
+        await asyncio.wait({self._call}, timeout=limit)
+        if not self._call.done():
+            raise PixverseTransientError(f"GET scheduler/available gave no answer within {limit:g} s")
         call, self._call = self._call, None
         return call.result()

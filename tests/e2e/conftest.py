@@ -2,6 +2,7 @@
 
 import json
 import secrets
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,22 @@ def shared_simulator(secret):
 
 
 @pytest.fixture(scope="session")
-def connections(shared_simulator, secret):
+def crowded(secret):
+    """Services that execute 200 jobs, which is all they can, by the DAG that waits for a slot."""
+    with ExitStack() as running:
+        simulators = {
+            name: running.enter_context(
+                Simulator({"a-1@example.com": 100, "a-2@example.com": 100}, token=f"user:1-{secret}")
+            )
+            for name in ("crowd", "interrupted_crowd", "deferred_crowd")
+        }
+        for simulator in simulators.values():
+            simulator.fill()
+        yield simulators
+
+
+@pytest.fixture(scope="session")
+def connections(shared_simulator, crowded, secret):
     """The connections of this Airflow, by id."""
     with Simulator(token=f"user:1-{secret}") as full:
         full.fill()
@@ -35,6 +51,7 @@ def connections(shared_simulator, secret):
             "pixverse_default": shared_simulator.connection,
             "pixverse_full": full.connection,
             "pixverse_bad_token": {**shared_simulator.connection, "password": f"user:2-{secret}"},
+            **{f"pixverse_{name}": simulator.connection for name, simulator in crowded.items()},
         }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -71,6 +72,10 @@ class Metadata:
         rows = self._query("select state from dag_run where dag_id = ? and run_id = ?", *run)
         return rows[0]["state"] if rows else None
 
+    def runs(self, dag_id: str) -> list[str]:
+        """The ids of all runs of a DAG."""
+        return [row["run_id"] for row in self._query("select run_id from dag_run where dag_id = ?", dag_id)]
+
     def outcome(self, run: DagRun) -> Outcome:
         """All task instances of a DAG run, as they are now."""
         xcoms = {
@@ -97,12 +102,31 @@ class Metadata:
             for row in rows
         )
 
+    def worker_runs(self, run: DagRun) -> Counter[tuple[str, int]]:
+        """
+        How many times a worker process ran each task instance, by task id and map index.
+
+        It is read from the audit log. A listener could tell as well, but Airflow 3 imports no DAG with
+        ``end_from_trigger`` where there is one.
+        """
+        rows = self._query(
+            "select task_id, map_index from log where dag_id = ? and run_id = ? and event = 'running'", *run
+        )
+        return Counter((row["task_id"], row["map_index"]) for row in rows)
+
     def last_job_start(self, job_type: str) -> datetime | None:
         """When the newest component of this kind that runs (``SchedulerJob``, ...) began to."""
         rows = self._query(
             "select max(start_date) as began from job where job_type = ? and state = 'running'", job_type
         )
         return _moment(rows[0]["began"])
+
+    def last_job_id(self, job_type: str) -> int | None:
+        """The id of the component of this kind that was started last."""
+        newest: int | None = self._query("select max(id) as id from job where job_type = ?", job_type)[0][
+            "id"
+        ]
+        return newest
 
     def dag_files(self) -> set[Path]:
         """The files that DAGs were found in."""

@@ -42,7 +42,7 @@ def environment(home: Path, major: int, api_port: int) -> dict[str, str]:
 def _both_versions(home: Path) -> dict[tuple[str, str], Any]:
     return {
         ("core", "dags_folder"): home / "dags",
-        ("core", "plugins_folder"): Path(__file__).parent / "plugins",
+        ("core", "plugins_folder"): home / "plugins",
         ("core", "executor"): "LocalExecutor",
         # One at a time, as Airflow 3.3 fails a task that resumes before it has noted that the worker which
         # deferred it is done (apache/airflow#72716).

@@ -86,7 +86,9 @@ def test_the_kwargs_of_the_trigger_are_plain_json(emails):
 def test_it_ends_the_task_with_the_accounts_as_xcom(sim):
     [event] = events_of(trigger_of(end_from_trigger=True))
     assert isinstance(event, TaskSuccessEvent)
-    assert [account["available"] for account in event.xcoms["return_value"]] == [3, 3]
+    # Airflow 3 would store what the event carries as a string; there, the trigger pushes it (see tests/e2e).
+    carried = event.xcoms["return_value"] if AIRFLOW.release < (3, 0) else event.payload["accounts"]
+    assert [account["available"] for account in carried] == [3, 3]
 
 
 def test_it_pushes_no_xcom_where_that_is_not_wanted(sim):

@@ -82,11 +82,12 @@ def test_its_xcom_feeds_mapped_tasks_downstream(sim, mode):
 
 @pytest.mark.parametrize("schema", ["2024-12-06", "2026-03-09", "2026-06-24"])
 def test_it_works_on_every_revision_of_the_api(schema, mode, monkeypatch):
-    with Simulator(schema=schema) as sim, new_dag("revision") as dag:
+    with Simulator(schema=schema) as sim:
         monkeypatch.setenv(
             "AIRFLOW_CONN_PX", f"pixverse://:{sim.token.replace(':', '%3A')}@127.0.0.1:{sim.port}/http"
         )
-        PixverseCapacitySensor(task_id="wait", pixverse_conn_id="px", slots=6, **mode)
+        with new_dag("revision") as dag:
+            PixverseCapacitySensor(task_id="wait", pixverse_conn_id="px", slots=6, **mode)
         assert run(dag).state("wait") == "success"
 
 

@@ -123,6 +123,8 @@ def test_the_extra_sets_timeout_retries_proxy_and_certificates(connection, tmp_p
         ({"extra": {"timeout": "soon"}}, "extra field timeout: must be a number"),
         ({"extra": {"timeout": True}}, "extra field timeout: must be a number"),
         ({"extra": {"max_retries": -1}}, "extra field max_retries: must be a whole number"),
+        ({"extra": '{"max_retries": 1e400}'}, "extra field max_retries: must be a number"),
+        ({"host": "a..b"}, "host: "),
         ({"extra": {"max_retries": 1.5}}, "extra field max_retries: must be a whole number"),
         ({"extra": {"allow_http": "maybe"}}, "extra field allow_http: must be true or false"),
         ({"extra": {"proxy": "nowhere"}}, "extra field proxy: must be an address"),

@@ -65,10 +65,26 @@ def test_the_output_of_another_task_is_left_for_when_it_is_known():
         (("a", "b"), ["a", "b"]),
         ("['a', 'b']", ["a", "b"]),
         ('["a"]', ["a"]),
+        ("('a', 'b')", ["a", "b"]),
+        ("None", None),
     ],
 )
 def test_emails_may_be_one_string_or_a_list_or_a_list_rendered_to_a_string(rendered, emails):
     assert parameters.parse_emails(rendered) == emails
+
+
+@pytest.mark.parametrize(
+    "emails", [frozenset({"b", "a"}), {"b", "a"}, dict.fromkeys("ab").keys(), iter("ab")]
+)
+def test_whatever_can_be_iterated_over_becomes_a_list_in_a_stable_order(emails):
+    assert PixverseCapacitySensor(task_id="wait", emails=emails).emails == ["a", "b"]
+
+
+@pytest.mark.parametrize("conn_id", [None, "", 5])
+@pytest.mark.parametrize("operator", [PixverseCapacitySensor, PixverseListExecutingOperator])
+def test_a_connection_id_that_is_none_is_refused_at_parse_time(operator, conn_id):
+    with pytest.raises(ValueError, match="pixverse_conn_id"):
+        operator(task_id="task", pixverse_conn_id=conn_id)
 
 
 @pytest.mark.parametrize("age", [90, 90.0, "90", timedelta(seconds=90)])

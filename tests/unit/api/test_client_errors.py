@@ -63,6 +63,25 @@ def test_transient_trouble_passes_with_a_retry(sim, fault):
     assert sim.request_count == 2
 
 
+@pytest.mark.parametrize("location", ["http://[bad", "http://127.0.0.1:99999/x"])
+def test_a_redirect_to_no_address_is_an_error_of_the_api(sim, location):
+    sim.inject(faults.redirect(location))
+    with pytest.raises(PixverseTransientError, match="GET scheduler/available"):
+        client_of(sim).get_capacity()
+
+
+def test_a_code_that_is_no_number_is_none(sim):
+    sim.respond_with("scheduler/available", b'{"error": "x", "code": 1e400}')
+    with pytest.raises(PixverseTransientError, match="answered an error: x"):
+        client_of(sim).get_capacity()
+
+
+def test_a_body_that_drips_on_for_ever_is_given_up(sim):
+    sim.inject(faults.drip(0.02))
+    with pytest.raises(PixverseTransientError, match=r"no whole answer within 0\.5 s"):
+        client_of(sim, timeout=(0.2, 0.3)).get_capacity()
+
+
 def test_a_host_that_does_not_answer_is_transient_trouble(sim):
     sim.stop()
     with pytest.raises(PixverseTransientError, match="got no answer"):
@@ -101,7 +120,9 @@ def test_the_servers_own_words_are_kept(sim):
     ("header", "seconds"),
     [
         (17, 17),
-        (timedelta(hours=2), 7200),
+        (timedelta(minutes=50), 3000),
+        (timedelta(days=2), 3600),
+        (10**9, 3600),
         (timedelta(hours=-2), 0),
     ],
 )
@@ -197,6 +218,8 @@ def test_a_netrc_entry_does_not_replace_the_token(sim, tmp_path, monkeypatch):
         ({"token": "t", "base_url": "ftp://api.useapi.net"}, "base_url"),
         ({"token": "t", "base_url": "https://me:pw@api.useapi.net"}, "base_url"),
         ({"token": "t", "base_url": "https://api.useapi.net:port"}, "base_url"),
+        ({"token": "t", "base_url": "https://api.useapi.net:99999"}, "base_url"),
+        ({"token": "t", "base_url": "https://api..useapi.net"}, "base_url"),
     ],
 )
 def test_a_parameter_that_cannot_be_used_is_named_and_no_secret_shown(arguments, name):

@@ -222,6 +222,29 @@ async def test_interrupted_waits_come_back_before_anybody_is_admitted():
 
 
 @on_virtual_time
+async def test_waits_that_come_late_to_a_gate_at_work_hold_up_nobody():
+    service = Service({A: 9})
+    gate = service.gate()
+    await wait(gate, lease=0)
+    for _ in range(10):
+        started = now()
+        await wait(gate, waiting_since=now() - 15, poke_interval=1, lease=0)
+        assert now() - started < 2
+        await asyncio.sleep(2)
+
+
+@on_virtual_time
+async def test_an_interval_of_zero_does_not_hammer_the_service():
+    service = Service({A: 1})
+    service.fill()
+    gate = service.gate()
+    waiting = tasks(wait(gate, poke_interval=0), gate.next_capacity(0))
+    await asyncio.sleep(2)
+    assert len(service.calls) <= 21
+    waiting[0].cancel()
+
+
+@on_virtual_time
 async def test_transient_errors_end_no_wait_and_slow_the_polling_down():
     service = Service({A: 1}, errors=[PixverseTransientError("busy")] * 4)
     await wait(service.gate())
