@@ -69,6 +69,9 @@ def environment(home: str, port: int, sim: Simulator) -> dict[str, str]:
         "API__HOST": "127.0.0.1",
         "API__PORT": port,
         "API__BASE_URL": f"http://127.0.0.1:{port}",
+        # Airflow 3.3 takes so long to note that a task has deferred, and fails one that resumes earlier
+        # (apache/airflow#72716).
+        "WORKERS__MIN_HEARTBEAT_INTERVAL": 1,
         "WEBSERVER__WEB_SERVER_HOST": "127.0.0.1",
         "WEBSERVER__WEB_SERVER_PORT": port,
         "LOGGING__TRIGGER_LOG_SERVER_PORT": free_port(),
