@@ -7,10 +7,10 @@ from airflow_pixverse.simulator import faults
 FINAL, RETRIED = 1, 2
 
 
-@pytest.fixture(scope="module")
-def outcome(airflow):
-    """All the waits that end badly, side by side."""
-    return airflow.wait_for(airflow.trigger("outcomes"), timeout=120)
+@pytest.fixture(scope="module", params=["outcomes", "outcomes_from_trigger"])
+def outcome(airflow, request):
+    """All the waits that end badly, side by side; begun on a worker, or in the trigger."""
+    return airflow.wait_for(airflow.trigger(request.param), timeout=120)
 
 
 @pytest.mark.parametrize(
