@@ -2,8 +2,9 @@
 AIRFLOW_VERSIONS := 2.11.2 3.0.6 3.1.8 3.2.2 3.3.2
 AIRFLOW ?= 3.3.2
 
-# Airflow 2.11 and 3.0 do not run on Python 3.13 and later; uv finds (or fetches) one that fits.
-PYTHON ?= >=3.11,<3.13
+# Airflow 2.11 and 3.0 do not run on Python 3.13; uv finds (or fetches) one that fits.
+comma := ,
+PYTHON = >=3.11$(comma)<$(if $(filter 2.11.% 3.0.%,$*),3.13,3.14)
 UV := .venv/uv/bin/uv
 PY = .venv/airflow-$(AIRFLOW)/bin/python
 PYTEST = AIRFLOW_PIXVERSE_EXPECTED_AIRFLOW=$(AIRFLOW) $(PY) -m pytest -p no:cacheprovider
@@ -25,7 +26,7 @@ $(UV):
 
 .PHONY: help
 help:  ## what can be made
-	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
 
 .PHONY: demo
 demo: install  ## a DAG waits for a slot of the simulator, inside Airflow
