@@ -22,6 +22,16 @@ MODES = {
 }
 ONCE, TWICE = [1], [2]
 
+fails_and_may_be_retried = pytest.mark.parametrize(
+    ("flags", "end"),
+    [
+        ({}, ("failed", TWICE)),
+        ({"soft_fail": True}, ("failed", TWICE)),
+        ({"never_fail": True}, ("skipped", ONCE)),
+    ],
+    ids=str,
+)
+
 
 @pytest.fixture(params=MODES)
 def mode(request):
@@ -135,30 +145,14 @@ def test_retry_after_does_not_put_off_the_timeout(sim, mode):
     assert ended(wait(mode, timeout=1)) == ("failed", ONCE)
 
 
-@pytest.mark.parametrize(
-    ("flags", "end"),
-    [
-        ({}, ("failed", TWICE)),
-        ({"soft_fail": True}, ("failed", TWICE)),
-        ({"never_fail": True}, ("skipped", ONCE)),
-    ],
-    ids=str,
-)
+@fails_and_may_be_retried
 def test_execution_timeout_fails_and_may_be_retried(sim, mode, flags, end):
     # Slow answers, since each poke of a reschedule sensor has the whole execution_timeout for itself.
     sim.inject(faults.slow(5), times=None)
     assert ended(wait(mode, execution_timeout=timedelta(seconds=1), **flags)) == end
 
 
-@pytest.mark.parametrize(
-    ("flags", "end"),
-    [
-        ({}, ("failed", TWICE)),
-        ({"soft_fail": True}, ("failed", TWICE)),
-        ({"never_fail": True}, ("skipped", ONCE)),
-    ],
-    ids=str,
-)
+@fails_and_may_be_retried
 def test_a_bug_fails_and_may_be_retried(sim, mode, flags, end, monkeypatch):
     def broken(self):
         raise RuntimeError("a bug")
