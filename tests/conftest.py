@@ -6,25 +6,14 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["airflow_pixverse.simulator.fixtures"]
+from airflow_pixverse.testing.home import use_airflow_home
 
 _HOME = tempfile.TemporaryDirectory(prefix="airflow-pixverse-tests-", ignore_cleanup_errors=True)
 _DAGS = Path(_HOME.name, "dags")
 _DAGS.mkdir()
-
-for name in [name for name in os.environ if name.startswith(("AIRFLOW_", "PIXVERSE_"))]:
-    if name != "AIRFLOW_PIXVERSE_EXPECTED_AIRFLOW":
-        del os.environ[name]
-os.environ |= {
-    "AIRFLOW_HOME": _HOME.name,
-    "AIRFLOW__CORE__DAGS_FOLDER": str(_DAGS),
-    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-    "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
-    "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
-    # Nothing here may depend on the proxies of the machine.
-    "NO_PROXY": "*",
-    "no_proxy": "*",
-}
+use_airflow_home(Path(_HOME.name), _DAGS, pytest.MonkeyPatch())
+# Nothing here may depend on the proxies of the machine.
+os.environ |= {"NO_PROXY": "*", "no_proxy": "*"}
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ import pytest
 import requests
 
 from airflow_pixverse.simulator import Simulator
-from airflow_pixverse.simulator.fixtures import pixverse_simulator  # noqa: F401 - tested like any user's
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

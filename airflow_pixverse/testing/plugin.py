@@ -1,0 +1,125 @@
+"""
+The pytest plugin: fixtures with which the test of a DAG takes a few lines.
+
+With ``pixverse_dags_folder = dags`` in ``pytest.ini``, the session gets an Airflow of its own, and::
+
+    def test_my_dag(run_dag, pixverse_simulator):
+        assert run_dag("my_dag").state == "success"
+
+pytest loads this module in every session wherever this package is installed. So it imports nothing that is
+slow, and changes nothing for a session that has no ``pixverse_dags_folder`` and uses none of the fixtures.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_pixverse.testing.home import airflow_is_imported, use_airflow_home
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from airflow_pixverse.simulator import Simulator
+    from airflow_pixverse.testing.dag_runs import DagRunOutcome
+
+DAGS_FOLDER = "pixverse_dags_folder"
+MARKER = "pixverse_simulator"
+# The jobs of a test are to end within the test.
+JOB_SECONDS = (1.0, 2.0)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Register the option for ``pytest.ini``."""
+    parser.addini(
+        DAGS_FOLDER,
+        "the folder of the DAGs to test, relative to pytest's rootdir; with it, the session gets a temporary "
+        "Airflow home with a database, and does not see the Airflow that the environment describes",
+        default="",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Set up the Airflow home before any ``conftest.py`` or test module can import Airflow."""
+    configured = early_config.getini(DAGS_FOLDER)
+    if not configured:
+        return
+    dags_folder = early_config.rootpath / configured
+    if not dags_folder.is_dir():
+        raise pytest.UsageError(f"{DAGS_FOLDER}: there is no folder {dags_folder}")
+    if airflow_is_imported():
+        raise pytest.UsageError(
+            f"{DAGS_FOLDER}: another pytest plugin has imported Airflow already, with a home of its own"
+        )
+    home = tempfile.TemporaryDirectory(prefix="airflow-pixverse-tests-", ignore_cleanup_errors=True)
+    early_config.add_cleanup(home.cleanup)
+    patch = pytest.MonkeyPatch()
+    early_config.add_cleanup(patch.undo)
+    use_airflow_home(Path(home.name), dags_folder, patch)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker."""
+    config.addinivalue_line(
+        "markers",
+        f"{MARKER}(*, conn_id='pixverse_default', **options): options of the fixture {MARKER}, such as "
+        "accounts={'a@example.com': 2}, busy=3, job_seconds=(1, 2); the others are those of "
+        "airflow_pixverse.simulator.Simulator",
+    )
+
+
+@pytest.fixture
+def pixverse_simulator(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Simulator]:
+    """
+    A running simulator, which the connection ``pixverse_default`` leads to for this one test.
+
+    ``@pytest.mark.pixverse_simulator(accounts={"a@example.com": 2}, busy=3)`` sets its options, those of
+    :class:`~airflow_pixverse.simulator.Simulator`, and with ``conn_id`` another connection. Jobs that are
+    submitted through the API run for one to two seconds unless ``job_seconds`` says otherwise.
+    """
+    from airflow_pixverse.simulator import Simulator
+
+    options: dict[str, Any] = {"conn_id": "pixverse_default", "job_seconds": JOB_SECONDS}
+    for marker in reversed(list(request.node.iter_markers(MARKER))):
+        if marker.args:
+            raise pytest.UsageError(f"@pytest.mark.{MARKER} takes keyword arguments only")
+        options |= marker.kwargs
+    variable = f"AIRFLOW_CONN_{options.pop('conn_id').upper()}"
+    with Simulator(**options) as simulator:
+        monkeypatch.setenv(variable, json.dumps(simulator.connection))
+        yield simulator
+
+
+@pytest.fixture(scope="session")
+def pixverse_airflow_db(pytestconfig: pytest.Config) -> None:
+    """The database of the session's Airflow, with its tables."""
+    from airflow_pixverse.testing.dag_runs import has_database
+
+    if pytestconfig.getini(DAGS_FOLDER):
+        from airflow.utils.db import initdb
+
+        initdb()
+    elif not has_database():
+        raise pytest.UsageError(
+            f"This session has no Airflow database. Add a line like '{DAGS_FOLDER} = dags' to pytest.ini, "
+            "and it gets one of its own; or point AIRFLOW_HOME to an Airflow that has one"
+        )
+
+
+@pytest.fixture
+def run_dag(pixverse_airflow_db: None) -> Callable[..., DagRunOutcome]:  # noqa: ARG001 - it needs the database
+    """
+    A function that runs a DAG to its end, and returns how the run and each of its tasks ended.
+
+    ``run_dag("my_dag")`` or ``run_dag(dag, conf={...})``: :func:`airflow_pixverse.testing.dag_runs.run_dag`.
+    """
+    from airflow_pixverse.testing import dag_runs
+
+    return dag_runs.run_dag
