@@ -1,66 +1,69 @@
-"""PixverseClient: the two scheduler endpoints over one requests session, with one retry policy."""
+"""PixverseClient: the API over connections that are kept alive, with one retry policy."""
 
 from __future__ import annotations
 
-import json
+import hashlib
 import random
-import re
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from http import HTTPStatus
-from typing import Any, Self, TypeVar
-from urllib.parse import quote, urljoin, urlsplit
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+from urllib.parse import urljoin, urlsplit
 
-import requests
 from pydantic import TypeAdapter, ValidationError
-from requests.auth import AuthBase
-from urllib3.exceptions import HTTPError
 
 from airflow_pixverse import __version__
-from airflow_pixverse.api.errors import (
-    PixverseError,
-    PixverseFatalError,
-    PixverseTransientError,
-    error_for_status,
+from airflow_pixverse.api.address import (
+    DEFAULT_BASE_URL,
+    checked_base_url,
+    is_loopback_http,
+    is_plain,
+    origin,
 )
-from airflow_pixverse.api.models import Capacity, ExecutingJob
+from airflow_pixverse.api.answers import AnswerReader
+from airflow_pixverse.api.deadline import Deadline
+from airflow_pixverse.api.errors import PixverseError, PixverseTransientError
+from airflow_pixverse.api.models import CAPACITY, EXECUTING, Capacity, ExecutingJob
+from airflow_pixverse.api.network_errors import Trouble, explain
+from airflow_pixverse.api.sanitizer import Sanitizer
+from airflow_pixverse.api.service import Service
+from airflow_pixverse.api.transport import Answer, Transport
 
-DEFAULT_BASE_URL = "https://api.useapi.net"
+if TYPE_CHECKING:
+    from requests import PreparedRequest
+
 DEFAULT_TIMEOUT = (10.0, 30.0)
 DEFAULT_MAX_RETRIES = 3
+MAX_TIMEOUT = 24 * 3600.0
 
-_BASE_PATH = "/v2/pixverse"
 _FIRST_BACKOFF = 0.5
-_MAX_BODY = 5 * 1024 * 1024
+_MAX_DOUBLINGS = 16
 _MAX_REDIRECTS = 5
-_MAX_WORDS = 300
-# A date far away, or milliseconds instead of seconds, must not stop everything for good.
-_MAX_RETRY_AFTER = 3600.0
 
 _Model = TypeVar("_Model")
-_CAPACITY = TypeAdapter(Capacity)
-_EXECUTING = TypeAdapter(list[ExecutingJob])
 
 
 class PixverseClient:
     """
     A client of the useapi.net PixVerse API v2.
 
-    Use it as a context manager, or call :meth:`close`. It is not meant to be shared between threads.
+    Use it as a context manager, or call :meth:`close`. It is not meant to be shared between threads. What it
+    returns and raises is harmless, whatever the server sent: see :mod:`airflow_pixverse.api.sanitizer`.
 
     :param token: API token, sent whole as ``Authorization: Bearer <token>``; it appears nowhere else.
     :param base_url: origin of the service, or the whole base where a gateway serves it under another path
         than ``/v2/pixverse``.
-    :param timeout: seconds to wait for the connection, and for each part of the answer; its whole body may
-        take as long as both together.
+    :param timeout: seconds to wait for the connection, and for each part of the answer; a day at most. Each
+        attempt, redirects included, ends within both together (:attr:`call_timeout`).
     :param max_retries: how often a read is repeated after transient trouble; 0 for never.
     :param max_retry_wait: longest sleep between two attempts in seconds, whatever ``Retry-After`` asks for.
-    :param proxy: URL of a proxy; None to follow the environment (``HTTPS_PROXY``, ...).
+    :param proxy: URL of an http(s) proxy; None to follow the environment (``HTTPS_PROXY``, ...). Plain http
+        to this machine goes through no proxy.
     :param ca_bundle: file or folder of certificates to trust instead of the default ones.
     :param user_agent: what to send as ``User-Agent``.
+    :param label: what to call this client in errors, such as ``connection 'pixverse_default'``.
     :raises ValueError: a parameter cannot be used; the message names it and never shows the token.
+
+    ``identity`` is the same for two clients of one service and token, and tells neither.
     """
 
     def __init__(
@@ -74,19 +77,35 @@ class PixverseClient:
         proxy: str | None = None,
         ca_bundle: str | None = None,
         user_agent: str = f"airflow-pixverse/{__version__}",
+        label: str = "",
     ) -> None:
+        token = checked_token(token)
+        if not all(0 < seconds <= MAX_TIMEOUT for seconds in timeout):
+            raise ValueError(f"timeout must be more than 0 and at most {MAX_TIMEOUT:.0f} seconds")
         self.base_url = checked_base_url(base_url)
         self.timeout = timeout
         self.max_retries = max_retries
         self.max_retry_wait = max_retry_wait
-        # Given with each request: what requests reads from the environment wins over the session's.
-        self._proxies = {"http": proxy, "https": proxy} if proxy else None
-        self._verify = ca_bundle
-        token = checked_token(token)
-        self._secrets = re.compile("|".join(map(re.escape, (token, quote(token, safe="")))))
-        self._session = requests.Session()
-        self._session.auth = _BearerAuth(token)
-        self._session.headers.update({"Accept": "application/json", "User-Agent": user_agent})
+        self._sanitizer = Sanitizer(token)
+        self._transport = Transport(
+            token,
+            user_agent=user_agent,
+            timeout=timeout,
+            proxy=proxy,
+            ca_bundle=ca_bundle,
+            direct=is_loopback_http(self.base_url),
+        )
+        self._base = self._transport.prepare("GET", self.base_url).url or ""  # as it is sent
+        self._origin = origin(self.base_url)
+        address = self._origin + urlsplit(self._base).path
+        self.identity = hashlib.sha256(f"{address}\n{token}".encode()).hexdigest()
+        self._service = Service(self.base_url, label)
+        self._answers = AnswerReader(self._service, self._sanitizer)
+
+    @property
+    def call_timeout(self) -> float:
+        """Seconds within which any single attempt ends, whatever the server does."""
+        return sum(self.timeout)
 
     def __repr__(self) -> str:
         return f"<PixverseClient {self.base_url}>"
@@ -99,18 +118,18 @@ class PixverseClient:
 
     def close(self) -> None:
         """Close the connections that are kept alive."""
-        self._session.close()
+        self._transport.close()
 
     def list_executing(self) -> list[ExecutingJob]:
         """
-        Return the jobs being executed by the API (``GET scheduler/``), in the API's order.
+        Return the jobs being executed by the API (``GET scheduler/``), in the API's order, 10 000 at most.
 
         Source: "Retrieve the list of videos and images currently being executed by the API".
 
         :raises PixverseFatalError: asking again will not help (bad token, ...).
         :raises PixverseTransientError: no usable answer, even after the retries.
         """
-        return self._read("scheduler/", _EXECUTING.validate_python)
+        return self._retried(lambda: self._read("scheduler/", EXECUTING))
 
     def get_capacity(self) -> Capacity:
         """
@@ -122,112 +141,129 @@ class PixverseClient:
         :raises PixverseFatalError: asking again will not help (bad token, ...).
         :raises PixverseTransientError: no usable answer, even after the retries.
         """
-        return self._read("scheduler/available", _CAPACITY.validate_python)
+        return self._retried(lambda: self._read("scheduler/available", CAPACITY))
 
-    def _read(self, path: str, parse: Callable[[Any], _Model]) -> _Model:
-        """GET ``path``, again after transient trouble: reads change nothing, so repeating them is safe."""
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str | int] | None = None,
+        json: Any = None,
+    ) -> Any:
+        """
+        Send any request of the API, and return the JSON of its answer.
+
+        Only GET is repeated after transient trouble. Anything else is sent once, over a connection of its
+        own, and its redirects are refused: after a transient error, the service may have done it or not.
+
+        :param method: HTTP method.
+        :param path: path after the base, such as ``scheduler/`` and a job id; it is sent as it is, without
+            percent-encoding.
+        :param params: query parameters.
+        :param json: what to send as JSON body; None for no body.
+        :return: the answer as plain JSON; None for an empty one to another method than GET.
+        :raises PixverseFatalError: asking again will not help, or it cannot be sent (then nothing was).
+        :raises PixverseTransientError: no usable answer, for GET even after the retries.
+        """
+        method = method.upper()
+        if method == "GET":
+            return self._retried(lambda: self._attempt(method, path, params, json))
+        # The server may just be closing a connection that was kept alive, and with it lose the request.
+        self.close()
+        try:
+            return self._attempt(method, path, params, json)
+        finally:
+            self.close()
+
+    def _retried(self, read: Callable[[], _Model]) -> _Model:
+        """Read, again after transient trouble: reads change nothing, so repeating them is safe."""
         for attempt in range(self.max_retries):
             try:
-                return self._read_once(path, parse)
+                return read()
             except PixverseTransientError as error:
-                time.sleep(self._retry_wait(attempt, error.retry_after))
-        return self._read_once(path, parse)
+                wait = self._retry_wait(attempt, error.retry_after)
+            time.sleep(wait)
+        return read()
 
     def _retry_wait(self, attempt: int, retry_after: float | None) -> float:
-        backoff = _FIRST_BACKOFF * 2**attempt if retry_after is None else retry_after
+        backoff = _FIRST_BACKOFF * 2 ** min(attempt, _MAX_DOUBLINGS) if retry_after is None else retry_after
         # Jitter only adds: the server asked for no less than it said.
         return min(self.max_retry_wait, backoff * random.uniform(1.0, 1.25))  # noqa: S311
 
-    def _read_once(self, path: str, parse: Callable[[Any], _Model]) -> _Model:
-        limit = sum(self.timeout)
+    def _read(self, path: str, model: TypeAdapter[_Model]) -> _Model:
+        value = self._attempt("GET", path)
         try:
-            with self._get(path) as response:
-                body = _bounded_body(response, limit)
-        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidProxyURL) as error:
-            message = f"GET {path} cannot be sent: {self._hide(str(error))}"
-            raise PixverseFatalError(message, method="GET", path=path) from None
-        except (OSError, HTTPError, ValueError) as error:  # requests looks at redirects, well-formed or not
-            # "from None": the cause may repeat what the server sent, the token included.
-            raise self._unusable(path, f"got no answer ({self._hide(str(error))})") from None
-        ok = HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES
-        retry_after = _retry_after(response)
-        try:
-            value = self._hide(json.loads(body))
-        except (ValueError, RecursionError):
-            if ok:
-                raise self._unusable(path, "answered something that is not JSON") from None
-            value = None
-        if not ok:
-            words = _words(value) or self._hide(_plain_words(response, body))
-            raise self._error(response.status_code, path, words, retry_after)
-        if isinstance(value, dict) and value.get("error"):
-            raise self._error(_code(value), path, _words(value), retry_after)
-        try:
-            return parse(value)
+            return model.validate_python(value)
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
-            where = ".".join(map(str, first["loc"])) or "the body"
-            raise self._unusable(
-                path, f"answered a body of another shape ({where}: {first['msg']})"
-            ) from None
+        where = ".".join(map(str, first["loc"])) or "the body"
+        shape = self._sanitizer.words(f"{where}: {first['msg']}")
+        trouble = Trouble(f"answered a body of another shape ({shape})", wrong_host=True)
+        raise self._service.error("GET", path, trouble)
 
-    def _get(self, path: str) -> requests.Response:
-        """Send the request, following redirects as long as they stay on the same origin."""
-        url = self.base_url + path
+    def _attempt(
+        self, method: str, path: str, params: Mapping[str, str | int] | None = None, json: Any = None
+    ) -> Any:
+        """Send a request once, and return the JSON of its answer."""
+        request = self._prepared(method, path, params, json)
+        deadline = Deadline(self.call_timeout)
+        trouble: Trouble | None = None
+        try:
+            with deadline:
+                answer = self._final_answer(request, path)
+        except PixverseError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever the libraries stumble over, the network sent it
+            trouble = explain(error, self.timeout)
+        if deadline.passed:  # an answer that it cut off may look whole
+            trouble = Trouble(f"got no whole answer within {self.call_timeout:g} s")
+        if trouble:  # raised out here, where nothing refers to the library's error, which may hold secrets
+            raise self._service.error(method, path, trouble)
+        return self._answers.value(method, path, answer)
+
+    def _prepared(
+        self, method: str, path: str, params: Mapping[str, str | int] | None, json: Any
+    ) -> PreparedRequest:
+        url = self._base + path
+        try:
+            request = self._transport.prepare(method, url, params=params, json=json)
+        except (ValueError, TypeError):  # the errors of requests are among these
+            request = None
+        # Ids have to arrive as they are: what would be encoded, resolved or cut off is refused.
+        if request and "#" not in path and (request.url or "").partition("?")[0] == url:
+            return request
+        trouble = Trouble("cannot be sent: the path, query or body cannot be used", fatal=True)
+        raise self._service.error(method, self._sanitizer.words(path), trouble)
+
+    def _final_answer(self, request: PreparedRequest, path: str) -> Answer:
+        """Send a request, and follow redirects of a GET as long as they stay on the same origin."""
         for _ in range(_MAX_REDIRECTS):
-            response = self._session.get(
-                url,
-                timeout=self.timeout,
-                proxies=self._proxies,
-                verify=self._verify,
-                allow_redirects=False,
-                stream=True,
-            )
-            if not response.is_redirect:
-                return response
-            response.close()
-            try:
-                url = urljoin(url, response.headers["Location"])
-            except ValueError:
-                raise self._unusable(path, "was redirected to no address") from None
-            if (origin := _origin(url)) != _origin(self.base_url):
-                raise PixverseFatalError(
-                    f"GET {path} was redirected to another origin ({self._hide(origin)}), which is refused: "
-                    "check the host of the connection",
-                    status=response.status_code,
-                    method="GET",
-                    path=path,
-                )
-        raise self._unusable(path, "was redirected too often")
+            answer = self._transport.send(request)
+            if answer.location is None:
+                return answer
+            if trouble := self._objection(request, answer.location):
+                raise self._service.error(request.method or "", path, trouble, status=answer.status)
+            request = self._transport.prepare("GET", urljoin(request.url or "", answer.location))
+        raise self._service.error("GET", path, Trouble("was redirected too often"))
 
-    def _hide(self, value: Any) -> Any:
-        """Return ``value`` without the token, wherever the server repeats it."""
-        if isinstance(value, str):
-            return self._secrets.sub("***", value)
-        if isinstance(value, list):
-            return [self._hide(item) for item in value]
-        if isinstance(value, dict):
-            return {self._hide(key): self._hide(item) for key, item in value.items()}
-        return value
-
-    @staticmethod
-    def _error(status: int | None, path: str, words: str, retry_after: float | None) -> PixverseError:
-        return error_for_status(status, method="GET", path=path, detail=words, retry_after=retry_after)
-
-    @staticmethod
-    def _unusable(path: str, what: str) -> PixverseTransientError:
-        return PixverseTransientError(f"GET {path} {what}", method="GET", path=path)
-
-
-class _BearerAuth(AuthBase):
-    """As an auth object, since a plain Authorization header gives way to an entry in ``.netrc``."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
+    def _objection(self, request: PreparedRequest, location: str) -> Trouble | None:
+        """Return why a redirect is not followed; None if it is."""
+        if request.method != "GET":
+            return Trouble("was redirected, which is refused for anything but GET", fatal=True)
+        try:
+            target = urljoin(request.url or "", location)
+        except ValueError:
+            target = location
+        if not is_plain(target):
+            return Trouble("was redirected to an odd address, which is refused", fatal=True, wrong_host=True)
+        if not (leads_to := origin(target)):
+            return Trouble("was redirected to no address")
+        if leads_to == self._origin:
+            return None
+        shown = self._sanitizer.words(leads_to)
+        words = f"was redirected to another origin ({shown}), which is refused: check the host"
+        return Trouble(words, fatal=True, wrong_host=True)
 
 
 def checked_token(token: str) -> str:
@@ -239,76 +275,3 @@ def checked_token(token: str) -> str:
     if not (token.isascii() and token.isprintable()):
         raise ValueError("token holds control or non-ASCII characters: copy the API token again")
     return token
-
-
-def checked_base_url(base_url: str) -> str:
-    """Return the address that paths are appended to, or raise ValueError."""
-    parts = urlsplit(base_url)
-    if not _origin(base_url) or "@" in parts.netloc or parts.query or parts.fragment:
-        raise ValueError(f"base_url is no plain address like {DEFAULT_BASE_URL} or http://127.0.0.1:8900")
-    path = parts.path.rstrip("/") or _BASE_PATH
-    return f"{parts.scheme}://{parts.netloc}{path}/"
-
-
-def _origin(url: str) -> str:
-    """Return scheme, host and port of an http(s) address; nothing where it is none."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
-        (parts.hostname or "").encode("idna")  # refuses labels that are empty or too long
-    except (KeyError, ValueError):
-        return ""
-    return f"{parts.scheme}://{parts.hostname}:{port}" if parts.hostname else ""
-
-
-def _bounded_body(response: requests.Response, limit: float) -> bytes:
-    """Read the body, but no more than 5 MiB of it, and for no more than ``limit`` seconds."""
-    body = bytearray()
-    deadline = time.monotonic() + limit
-    # read1 returns what is there, so that time passes only between two reads; urllib3 1 does not have it.
-    read = getattr(response.raw, "read1", response.raw.read)
-    while chunk := read(64 * 1024, decode_content=True):
-        body += chunk
-        if time.monotonic() > deadline:
-            raise requests.exceptions.Timeout(f"no whole answer within {limit:g} s")
-        if len(body) > _MAX_BODY:
-            raise requests.exceptions.ContentDecodingError(f"the body is larger than {_MAX_BODY} bytes")
-    return bytes(body)
-
-
-def _retry_after(response: requests.Response) -> float | None:
-    """Return the seconds that ``Retry-After`` asks for, a number or a date; an hour at most."""
-    value = response.headers.get("Retry-After", "").strip()
-    if value.isascii() and value.isdigit():
-        return min(float(value), _MAX_RETRY_AFTER)
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), _MAX_RETRY_AFTER)
-
-
-def _code(body: dict[str, Any]) -> int | None:
-    try:
-        return int(body.get("code") or 0) or None
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
-def _words(body: Any) -> str:
-    """Return what the server says of its error, which may be a string or an object."""
-    error = body.get("error") or body.get("message") if isinstance(body, dict) else None
-    if isinstance(error, dict):
-        error = error.get("message") or error
-    if error is None:
-        return ""
-    return (error if isinstance(error, str) else json.dumps(error))[:_MAX_WORDS]
-
-
-def _plain_words(response: requests.Response, body: bytes) -> str:
-    """Return a short plain-text body; a page of HTML says nothing worth repeating."""
-    if "text/plain" not in response.headers.get("Content-Type", ""):
-        return ""
-    return " ".join(body.decode(errors="replace").split())[:_MAX_WORDS]

@@ -12,20 +12,10 @@ What can go wrong, one class per way to react.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
-
-# 596: the account is in an error state on sibling services of useapi.net.
-_FATAL_STATUSES = frozenset({400, 401, 402, 403, 404, 412, 422, 596})
-_AUTH_STATUSES = frozenset({401, 403})
-_TRANSIENT_STATUSES = frozenset({408, 425, 429})
-_HINTS = {
-    401: "check the API token",
-    402: "the useapi.net subscription has expired",
-    403: "check the API token",
-    404: "check the host, and that a PixVerse account is configured at useapi.net",
-    412: "the account has no credits left",
-    596: "the account is in an error state at useapi.net",
-}
+from types import MappingProxyType
+from typing import NamedTuple
 
 
 class PixverseError(Exception):
@@ -88,39 +78,94 @@ class PixverseRateLimitError(PixverseTransientError):
     """Too many requests, or every account is at capacity (429)."""
 
 
+class StatusMeaning(NamedTuple):
+    """
+    What an HTTP status asks of a client.
+
+    :param error: class of the error to raise.
+    :param hint: what a person can do about it; empty where the status says it all.
+    """
+
+    error: type[PixverseError]
+    hint: str = ""
+
+
+# The one place that knows what a status means. A status without a row is fatal where it blames the client
+# (4xx), and transient otherwise.
+STATUS_MEANINGS: Mapping[int, StatusMeaning] = MappingProxyType(
+    {
+        400: StatusMeaning(PixverseFatalError, "the request is refused as it is"),
+        401: StatusMeaning(PixverseAuthError, "check the API token"),
+        402: StatusMeaning(PixverseFatalError, "the useapi.net subscription has expired"),
+        403: StatusMeaning(PixverseAuthError, "check the API token"),
+        404: StatusMeaning(
+            PixverseFatalError, "check the host, and that a PixVerse account is configured at useapi.net"
+        ),
+        408: StatusMeaning(PixverseTransientError),
+        412: StatusMeaning(PixverseFatalError, "the account has no credits left"),
+        422: StatusMeaning(PixverseFatalError, "the input is refused, by moderation perhaps"),
+        425: StatusMeaning(PixverseTransientError),
+        429: StatusMeaning(PixverseRateLimitError),
+        596: StatusMeaning(PixverseFatalError, "the account is in an error state at useapi.net"),
+    }
+)
+
+
 def error_for_status(
     status: int | None,
     *,
     method: str,
     path: str,
     detail: str | None = None,
+    hint: str = "",
     retry_after: float | None = None,
+    service: str = "",
 ) -> PixverseError:
     """
     Return the error that an HTTP status, or the ``code`` of an error in a 200 body, stands for.
 
-    This is the only place that knows what a status means. A status not listed in ``API.md`` is fatal when it
-    blames the client (4xx) and transient otherwise.
-
     :param status: HTTP status or ``code``; None for an error in a 200 body that has no code.
+    :param detail: the server's own words, already harmless.
+    :param hint: what a person can do about it, instead of the status's own hint.
     :param retry_after: seconds from the ``Retry-After`` header.
+    :param service: the service that answered, as errors name it.
     """
-    said = f": {detail}" if detail else ""
+    meaning = _meaning_of(status)
+    hints = [hint or meaning.hint]
+    said = "" if _says_the_same(detail, status) else f": {detail}"
+    transient = issubclass(meaning.error, PixverseTransientError)
+    if transient and retry_after is not None:
+        hints.append(f"it may be asked again in {retry_after:.0f} s")
     message = f"{method} {path} answered {_name(status)}{said}"
-    if status in _FATAL_STATUSES or (
-        status is not None and 400 <= status < 500 and status not in _TRANSIENT_STATUSES  # noqa: PLR2004
-    ):
-        hint = f" ({_HINTS[status]})" if status in _HINTS else ""
-        kind = PixverseAuthError if status in _AUTH_STATUSES else PixverseFatalError
-        return kind(message + hint, status=status, method=method, path=path, detail=detail)
-    transient = PixverseRateLimitError if status == HTTPStatus.TOO_MANY_REQUESTS else PixverseTransientError
-    return transient(message, status=status, method=method, path=path, detail=detail, retry_after=retry_after)
+    message += f" ({'; '.join(hints)})" if (hints := list(filter(None, hints))) else ""
+    return meaning.error(
+        f"{service}: {message}" if service else message,
+        status=status,
+        method=method,
+        path=path,
+        detail=detail,
+        **({"retry_after": retry_after} if transient else {}),
+    )
+
+
+def _meaning_of(status: int | None) -> StatusMeaning:
+    blames_the_client = (status or 0) // 100 == 4  # noqa: PLR2004
+    default = StatusMeaning(PixverseFatalError if blames_the_client else PixverseTransientError)
+    return STATUS_MEANINGS.get(status or 0, default)
 
 
 def _name(status: int | None) -> str:
-    if status is None:
-        return "an error"
+    return " ".join(filter(None, [str(status), _phrase(status)])) if status else "an error"
+
+
+def _phrase(status: int | None) -> str:
     try:
-        return f"{status} {HTTPStatus(status).phrase}"
+        return HTTPStatus(status or 0).phrase
     except ValueError:
-        return str(status)
+        return ""
+
+
+def _says_the_same(detail: str | None, status: int | None) -> bool:
+    """Return whether the server's words add nothing to the status, as "Unauthorized" adds nothing to 401."""
+    words = (detail or "").strip(" .!").casefold()
+    return words in {"", _phrase(status).casefold(), _name(status).casefold()}

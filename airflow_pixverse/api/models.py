@@ -5,13 +5,36 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    model_validator,
+)
 
-# user:<user id>-pixverse:<email>-<type>:<n>. E-mails contain "-", so the type is what follows the last one.
-_JOB_ID = re.compile(r"user:.*?-pixverse:(?P<email>.+)-[^-:]+:[^:]+")
+from airflow_pixverse.api.sanitizer import one_line, shortened
+
+MAX_JOBS_READ = 10_000
+MAX_ACCOUNTS_READ = 1_000
+MAX_NAME = 512
+
 _ELAPSED = re.compile(r"(?:(?P<hours>\d{1,6}):)?(?P<minutes>\d{1,6}):(?P<seconds>\d{1,2})")
+
+
+def _first(limit: int) -> BeforeValidator:
+    """Read the first items of a list, however many there are."""
+    return BeforeValidator(lambda items: items[:limit] if isinstance(items, list) else items)
+
+
+# Ids and e-mails are written to logs, and sent back in requests.
+_Name = Annotated[str, AfterValidator(lambda name: shortened(one_line(name), MAX_NAME))]
+# A number of jobs that is out of bounds is no number of jobs; it is also one that JSON can carry.
+_Count = Annotated[int, Field(ge=-1_000_000, le=1_000_000)]
 
 
 class _ApiModel(BaseModel):
@@ -45,9 +68,9 @@ class ExecutingJob(_ApiModel):
     :param reply_ref: reference given at submission (``replyRef``).
     """
 
-    id: str | None = None
-    type: str = "video"
-    email: str | None = None
+    id: _Name | None = None
+    type: _Name = "video"
+    email: _Name | None = None
     started: str | None = None
     elapsed: str | None = None
     reply_url: str | None = Field(default=None, alias="replyUrl")
@@ -64,8 +87,7 @@ class ExecutingJob(_ApiModel):
         ids = (item[key] for key in cls._id_spellings if item.get(key) is not None)
         fields["id"] = job_id = next(ids, None)
         if fields.get("email") is None:
-            match = _JOB_ID.fullmatch(str(job_id))
-            fields["email"] = match["email"] if match else None
+            fields["email"] = _account_of(str(job_id))
         return fields
 
     @property
@@ -102,10 +124,10 @@ class AccountCapacity(_ApiModel):
         executing``; derived from those two only where the API gives none, 0 where it gives nothing.
     """
 
-    email: str | None = None
-    max_jobs: int | None = Field(default=None, alias="maxJobs")
-    executing: int | None = None
-    available: int = 0
+    email: _Name | None = None
+    max_jobs: _Count | None = Field(default=None, alias="maxJobs")
+    executing: _Count | None = None
+    available: _Count = 0
 
     @model_validator(mode="after")
     def _trust_available(self) -> AccountCapacity:
@@ -124,13 +146,15 @@ class Capacity(_ApiModel):
     """
     One snapshot of ``GET scheduler/available``.
 
-    :param executing: the jobs being executed.
-    :param accounts: the accounts and their room (``available`` in the API's JSON). An account that is not
-        listed has no capacity.
+    :param executing: the jobs being executed, the first 10 000 of them.
+    :param accounts: the accounts and their room (``available`` in the API's JSON), the first 1 000 of them.
+        An account that is not listed has no capacity.
     """
 
-    executing: list[ExecutingJob] = []
-    accounts: list[AccountCapacity] = Field(default=[], alias="available")
+    executing: Annotated[list[ExecutingJob], _first(MAX_JOBS_READ)] = []
+    accounts: Annotated[list[AccountCapacity], _first(MAX_ACCOUNTS_READ)] = Field(
+        default=[], alias="available"
+    )
 
     def chosen(self, emails: Iterable[str] | str | None = None) -> list[AccountCapacity]:
         """Return the accounts with these e-mails (case does not matter), all of them for None."""
@@ -142,6 +166,11 @@ class Capacity(_ApiModel):
     def free_slots(self, emails: Iterable[str] | str | None = None) -> int:
         """Return how many slots the chosen accounts have free together."""
         return sum(account.available for account in self.chosen(emails))
+
+
+# What reads the two endpoints' JSON.
+CAPACITY = TypeAdapter(Capacity)
+EXECUTING = TypeAdapter(Annotated[list[ExecutingJob], _first(MAX_JOBS_READ)])
 
 
 def accounts_with_room(
@@ -159,6 +188,19 @@ def accounts_with_room(
         return []
     with_room = [account for account in capacity.chosen(emails) if account.available]
     return sorted(with_room, key=lambda account: account.available, reverse=True)
+
+
+def _account_of(job_id: str) -> str | None:
+    """
+    Return the e-mail in ``user:<user id>-pixverse:<email>-<type>:<n>``, None for an id of another form.
+
+    E-mails contain "-", so the type is what follows the last one.
+    """
+    head, _, number = job_id.rpartition(":")
+    user, _, account_and_type = head.partition("-pixverse:")
+    email, _, job_type = account_and_type.rpartition("-")
+    is_whole = user.startswith("user:") and number and job_type and ":" not in job_type
+    return email or None if is_whole else None
 
 
 def email_key(email: str | None) -> str:

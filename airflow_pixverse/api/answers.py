@@ -1,0 +1,90 @@
+"""What an answer says: the JSON in it, or an error."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from airflow_pixverse.api.errors import error_for_status
+from airflow_pixverse.api.network_errors import Trouble
+
+if TYPE_CHECKING:
+    from airflow_pixverse.api.sanitizer import Sanitizer
+    from airflow_pixverse.api.service import Service
+    from airflow_pixverse.api.transport import Answer
+
+
+class AnswerReader:
+    """
+    Reads the answers of a service.
+
+    :param service: who answers, as errors name it.
+    :param sanitizer: makes what it says harmless.
+    """
+
+    def __init__(self, service: Service, sanitizer: Sanitizer) -> None:
+        self._service = service
+        self._sanitizer = sanitizer
+
+    def value(self, method: str, path: str, answer: Answer) -> Any:
+        """
+        Return the JSON of an answer; None for an empty one to another method than GET.
+
+        :raises PixverseError: it is an error, or no JSON.
+        """
+        try:
+            value, is_json = self._sanitizer.json(answer.body), True
+        except ValueError:
+            value, is_json = None, False
+
+        def error(status: int | None, detail: str, hint: str = "") -> Exception:
+            return error_for_status(
+                status,
+                method=method,
+                path=path,
+                detail=detail,
+                hint=hint,
+                retry_after=answer.retry_after,
+                service=self._service.name,
+            )
+
+        def trouble(words: str, *, wrong_host: bool = False) -> Exception:
+            return self._service.error(method, path, Trouble(words, wrong_host=wrong_host))
+
+        if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+            if answer.is_web_page and answer.status == HTTPStatus.NOT_FOUND:
+                raise error(answer.status, "a web page", self._service.doubt)
+            raise error(answer.status, self._words(value) or self._plain_text(answer))
+        if answer.encoding:
+            raise trouble("answered an encoded body, which was not asked for")
+        if not answer.body and method != "GET":
+            return None
+        if not is_json:
+            what = "a web page instead of JSON" if answer.is_web_page else "something that is not JSON"
+            raise trouble(f"answered {what}", wrong_host=True)
+        if isinstance(value, dict) and value.get("error"):
+            raise error(_code(value), self._words(value))
+        return value
+
+    def _words(self, body: Any) -> str:
+        """Return what the server says of its error, which may be a string or an object."""
+        error = body.get("error") or body.get("message") if isinstance(body, dict) else None
+        if isinstance(error, dict):
+            error = error.get("message") or error
+        if error is None:
+            return ""
+        return self._sanitizer.words(error if isinstance(error, str) else json.dumps(error))
+
+    def _plain_text(self, answer: Answer) -> str:
+        """Return a short plain-text body; a page of HTML says nothing worth repeating."""
+        return self._sanitizer.words(answer.body.decode(errors="replace")) if answer.is_plain_text else ""
+
+
+def _code(body: dict[str, Any]) -> int | None:
+    """Return the ``code`` of an error in a 200 body, where it is one that HTTP has."""
+    try:
+        code = int(body.get("code") or 0)
+    except (TypeError, ValueError):
+        return None
+    return code if code in range(100, 1000) else None

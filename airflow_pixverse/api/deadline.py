@@ -1,0 +1,180 @@
+"""
+A total time limit for an HTTP exchange, whatever the server does.
+
+The timeouts of ``requests`` count per byte: a server that sends one now and then, be it of the TLS handshake,
+the status line, a header, a chunk's size or a trailer, holds a call for ever. A :class:`Deadline` shuts down
+the sockets that were opened or used within it, and so ends whatever waits for them.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from contextlib import suppress
+from contextvars import ContextVar, Token
+from http.client import HTTPException, HTTPResponse
+from typing import Any, Self
+
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+_current: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
+
+
+class Deadline:
+    """
+    A context manager within which sockets that a :class:`DeadlineAdapter` uses are shut down in time.
+
+    :param seconds: how long what happens within may take.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.passed = False
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._sockets: list[socket.socket] = []
+
+    def __enter__(self) -> Self:
+        self._end = time.monotonic() + self._seconds
+        self._timer = threading.Timer(self._seconds, self._pass)
+        self._timer.daemon = True
+        self._timer.start()
+        self._token: Token[Deadline | None] = _current.set(self)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        _current.reset(self._token)
+        self._timer.cancel()
+        with self._lock:
+            while self._sockets:
+                self._sockets.pop().close()
+
+    def remaining(self) -> float:
+        """Return the seconds left; a little more than none once it has passed."""
+        return max(0.001, self._end - time.monotonic())
+
+    def watch(self, file_descriptor: int) -> None:
+        """Shut this socket down when the time is over, whoever owns it then."""
+        # A duplicate, since TLS takes the descriptor over, and a closed one is soon another file's.
+        duplicate = socket.socket(fileno=os.dup(file_descriptor))
+        with self._lock:
+            self._sockets.append(duplicate)
+            if self.passed:
+                _shut_down(duplicate)
+
+    def _pass(self) -> None:
+        with self._lock:
+            self.passed = True
+            for watched in self._sockets:
+                _shut_down(watched)
+
+
+class DeadlineAdapter(HTTPAdapter):
+    """
+    The transport adapter of ``requests``, its connections subject to the current :class:`Deadline`.
+
+    It never repeats a request by itself. SOCKS proxies have connections of their own and are refused.
+    """
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Make the manager of direct connections."""
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> Any:
+        """Return the manager of the connections through a proxy."""
+        if proxy.lower().startswith("socks"):
+            raise UnsupportedProxyError
+        manager = super().proxy_manager_for(proxy, **proxy_kwargs)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+
+class UnsupportedProxyError(ValueError):
+    """A proxy of a kind that is not supported."""
+
+
+class _Response(HTTPResponse):
+    """Refuses malformed headers, which urllib3 would write to the log as they are, and drops cookies."""
+
+    def begin(self) -> None:
+        super().begin()
+        if self.headers.defects or self.headers.get_payload():
+            raise HTTPException("malformed headers")
+        del self.headers["Set-Cookie"]
+        del self.headers["Set-Cookie2"]
+
+
+class _Watched(HTTPConnection):
+    """A connection whose socket the current deadline knows before anything is received."""
+
+    response_class = _Response
+
+    _deadline: Deadline | None = None
+
+    def _new_conn(self) -> socket.socket:
+        self._deadline = _current.get()
+        try:
+            return self._connected_socket()
+        except TimeoutError as error:
+            raise ConnectTimeoutError(self, "the connection timed out") from error
+        except OSError as error:
+            raise NewConnectionError(self, "no connection") from error
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        """Send a request, over the connection kept alive if there is one."""
+        deadline = _current.get()
+        if deadline is not None and deadline is not self._deadline and self.sock is not None:
+            self._deadline = deadline
+            deadline.watch(self.sock.fileno())
+        super().request(*args, **kwargs)
+
+    def _connected_socket(self) -> socket.socket:
+        """Try the addresses of the host in turn, as ``socket.create_connection`` does."""
+        addresses = socket.getaddrinfo(self._dns_host, self.port, type=socket.SOCK_STREAM)
+        failure: OSError = OSError("the name has no address")
+        for family, kind, protocol, _, address in addresses:
+            connection = socket.socket(family, kind, protocol)
+            try:
+                self._prepare(connection)
+                connection.connect(address)
+            except OSError as error:
+                failure = error
+                connection.close()
+            else:
+                return connection
+        raise failure
+
+    def _prepare(self, connection: socket.socket) -> None:
+        timeout = self.timeout
+        for option in self.socket_options or ():
+            connection.setsockopt(*option)
+        if self._deadline is not None:
+            self._deadline.watch(connection.fileno())
+            remaining = self._deadline.remaining()
+            timeout = min(timeout, remaining) if isinstance(timeout, (int, float)) else remaining
+        connection.settimeout(timeout)
+
+
+class _WatchedHTTPS(_Watched, HTTPSConnection):
+    """The same over TLS."""
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Watched
+
+
+class _HTTPSPool(HTTPSConnectionPool):
+    ConnectionCls = _WatchedHTTPS
+
+
+_POOLS = {"http": _Pool, "https": _HTTPSPool}
+
+
+def _shut_down(watched: socket.socket) -> None:
+    with suppress(OSError):  # it may not be connected, or not any more
+        watched.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,35 @@
+"""The service that a client talks to, as its errors name it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_pixverse.api.address import host_of
+from airflow_pixverse.api.errors import PixverseError, PixverseFatalError, PixverseTransientError
+
+if TYPE_CHECKING:
+    from airflow_pixverse.api.network_errors import Trouble
+
+_DOMAIN = "useapi.net"
+
+
+class Service:
+    """
+    Whom a client asks.
+
+    :param base_url: address of the service.
+    :param label: what to call the client, such as ``connection 'pixverse_default'``; empty for nothing.
+    """
+
+    def __init__(self, base_url: str, label: str = "") -> None:
+        host = host_of(base_url)
+        is_known = host == _DOMAIN or host.endswith(f".{_DOMAIN}")
+        self.name = f"{label} ({host})" if label else host
+        self.doubt = "" if is_known else f"is {host} the host of {_DOMAIN}?"
+
+    def error(self, method: str, path: str, trouble: Trouble, *, status: int | None = None) -> PixverseError:
+        """Return the error of a call that got no answer, or none that can be used."""
+        doubt = f" ({self.doubt})" if trouble.wrong_host and self.doubt else ""
+        kind = PixverseFatalError if trouble.fatal else PixverseTransientError
+        message = f"{self.name}: {method} {path} {trouble.words}{doubt}"
+        return kind(message, status=status, method=method, path=path)
