@@ -1,43 +1,67 @@
 # The two commands are `make demo` and `make test`; both set themselves up. `make help` lists the rest.
-AIRFLOW_VERSIONS := 2.11.2 3.0.6 3.1.8 3.2.2 3.3.2
-AIRFLOW ?= 3.3.2
+NEWEST := 3.3.2
+OLDEST := 2.11.2
+BETWEEN := 3.0.6 3.1.8 3.2.2
+AIRFLOW ?= $(NEWEST)
 
 # Airflow 2.11 and 3.0 do not run on Python 3.13; uv finds (or fetches) one that fits.
 comma := ,
 PYTHON = >=3.11$(comma)<$(if $(filter 2.11.% 3.0.%,$*),3.13,3.14)
-UV := .venv/uv/bin/uv
-PY = .venv/airflow-$(AIRFLOW)/bin/python
+VENV = .venv/airflow-$(AIRFLOW)
+PY = $(VENV)/bin/python
 PYTEST = AIRFLOW_PIXVERSE_EXPECTED_AIRFLOW=$(AIRFLOW) $(PY) -m pytest -p no:cacheprovider
+ON = $(MAKE) --no-print-directory AIRFLOW=$(1)
+
+# In a terminal, uv shows how far it is.
+UV := scripts/uv $(shell test -t 2 || echo --quiet)
+INSTALL = UV_COMPILE_BYTECODE=1 $(UV) pip install --python $(@D)/bin/python --constraint constraints/airflow-$*.txt
+
+# These know no Airflow, so one version tells as much as five.
+WITHOUT_AIRFLOW := tests/unit/api tests/unit/gate tests/unit/simulator
+INSIDE_AIRFLOW := tests/unit tests/integration $(WITHOUT_AIRFLOW:%=--ignore=%)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+.PRECIOUS: .venv/airflow-%/.installed .venv/airflow-%/.installed-test-tools
 
-$(UV):
+.venv/uv/bin/uv:
+	@echo "Installing uv, which installs everything else ..."
 	python3 -m venv .venv/uv
-	.venv/uv/bin/pip install --quiet --disable-pip-version-check uv
+	PIP_CERT="$${PIP_CERT:-$${SSL_CERT_FILE:-}}" .venv/uv/bin/pip install --quiet --disable-pip-version-check uv
 
-# One environment per Airflow version, made anew when what it is made from changes.
-.venv/airflow-%/.installed: pyproject.toml constraints/airflow-%.txt | $(UV)
-	$(UV) venv --quiet --clear --python "$(PYTHON)" $(@D)
-	UV_COMPILE_BYTECODE=1 $(UV) pip install --quiet --python $(@D)/bin/python \
-		--constraint constraints/airflow-$*.txt \
-		"apache-airflow==$*" --editable ".[simulator]" --group test --group lint
-	touch $@
+# One environment per version of Airflow, made anew when what it is made from changes: first what the demo
+# needs, then the tools for tests, then the tool for mutants.
+.venv/airflow-%/.installed: pyproject.toml constraints/airflow-%.txt | .venv/uv/bin/uv
+	@echo "Installing Airflow $* and this package into $(@D), some 140 packages."
+	@echo "The first time this usually takes one to three minutes; later, a few seconds ..."
+	$(UV) venv --clear --python "$(PYTHON)" $(@D)
+	$(INSTALL) "apache-airflow==$*" --editable ".[simulator]"
+	@touch $@
+
+.venv/airflow-%/.installed-test-tools: .venv/airflow-%/.installed
+	@echo "Installing the tools for tests, linters and type checks ..."
+	$(INSTALL) --group test --group lint
+	@touch $@
+
+.venv/airflow-%/.installed-mutation: .venv/airflow-%/.installed-test-tools
+	@echo "Installing the mutation tester ..."
+	$(INSTALL) --group mutation
+	@touch $@
 
 .PHONY: help
 help:  ## what can be made
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
 
 .PHONY: demo
-demo: install  ## a DAG waits for a slot of the simulator, inside Airflow
-	$(PY) scripts/demo.py
+demo: $(VENV)/.installed  ## a DAG waits for a slot of the simulator, inside Airflow
+	@$(PY) -m scripts.demo
 
 .PHONY: airflow
-airflow: install  ## the whole of Airflow in the browser, with simulator and examples
-	$(PY) scripts/standalone.py
+airflow: $(VENV)/.installed  ## the whole of Airflow in the browser, with simulator and examples
+	@$(PY) -m scripts.airflow_in_browser
 
 .PHONY: test
-test: lint test-all test-e2e test-packaging  ## everything: lint, types, all tests on all Airflow versions
+test: lint test-unit test-airflow test-e2e test-packaging  ## everything: lint, types, all tests
 
 .PHONY: lint
 lint: install  ## ruff and mypy --strict
@@ -46,32 +70,44 @@ lint: install  ## ruff and mypy --strict
 	$(PY) -m mypy
 
 .PHONY: test-one
-test-one: install  ## unit and integration tests on AIRFLOW=3.3.2 (or another tested version)
-	$(PYTEST) -n 4 tests/unit tests/integration
+test-one: install  ## one file, folder or test: make test-one TESTS=tests/unit/test_hook.py
+	@test -n "$(TESTS)" || { echo "Say which: make test-one TESTS=tests/unit/test_hook.py"; exit 2; }
+	$(PYTEST) $(TESTS)
 
-.PHONY: test-all
-test-all:  ## unit and integration tests on every tested Airflow version
-	set -e; for version in $(AIRFLOW_VERSIONS); do $(MAKE) --no-print-directory test-one AIRFLOW=$$version; done
+.PHONY: test-unit
+test-unit: install  ## what knows no Airflow: API client, gate, simulator
+	$(PYTEST) -n 4 $(WITHOUT_AIRFLOW)
+
+.PHONY: test-airflow
+test-airflow:  ## what runs inside Airflow, on every supported version
+	$(call ON,$(NEWEST)) test-airflow-one TESTS="$(INSIDE_AIRFLOW)"
+	$(call ON,$(OLDEST)) test-airflow-one TESTS="$(INSIDE_AIRFLOW)"
+	set -e; for version in $(BETWEEN); do $(call ON,$$version) test-airflow-one TESTS=tests/integration; done
+
+.PHONY: test-airflow-one
+test-airflow-one: install
+	$(PYTEST) -n 4 $(TESTS)
 
 .PHONY: test-e2e
-test-e2e:  ## a real scheduler and triggerer, on the oldest and the newest Airflow
-	set -e; for version in 2.11.2 3.3.2; do $(MAKE) --no-print-directory test-e2e-one AIRFLOW=$$version; done
-
-.PHONY: test-e2e-one
-test-e2e-one: install
-	$(PYTEST) tests/e2e
+test-e2e:  ## a real scheduler and triggerer, on the newest and the oldest Airflow
+	$(call ON,$(NEWEST)) test-one TESTS=tests/e2e
+	$(call ON,$(OLDEST)) test-one TESTS=tests/e2e
 
 .PHONY: test-packaging
 test-packaging: install  ## the wheel and its metadata
 	$(PYTEST) tests/packaging
 
+.PHONY: mutants
+mutants: $(VENV)/.installed-mutation  ## whether the tests notice small faults in api/ and gate/
+	$(PY) -m scripts.mutants
+
 .PHONY: bench
 bench: install  ## speed, as ratios to a yardstick
-	$(PY) benchmarks/run.py
+	$(PY) -m benchmarks.run
 
 .PHONY: install
-install: .venv/airflow-$(AIRFLOW)/.installed  ## the environment for AIRFLOW=3.3.2 (or another tested version)
+install: $(VENV)/.installed-test-tools  ## the environment for AIRFLOW=3.3.2 (or another tested version)
 
 .PHONY: clean
 clean:  ## remove everything that was set up
-	rm -rf .venv build dist .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist mutants .mypy_cache .ruff_cache .hypothesis

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 
-from side_by_side import medians, report
+from benchmarks.side_by_side import medians, report
 
 RUNS = 15
 CODE = "import sys, time; t = time.perf_counter(); __import__(sys.argv[1]); print(time.perf_counter() - t)"

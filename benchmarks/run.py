@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import platform
-import sys
 
-import client
-import gate
-import imports
-import waiting
 from airflow import __version__ as airflow_version
+
+from benchmarks import client, gate, imports, waiting
 
 
 def main() -> None:
-    """Print all ratios."""
+    """Print all figures."""
     print(f"Airflow {airflow_version}, Python {platform.python_version()}, {platform.machine()}\n")
-    imports.main()
-    client.main()
-    gate.main()
-    waiting.main()
+    for benchmark in (imports, client, gate, waiting):
+        benchmark.main()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -11,10 +10,8 @@ from pathlib import Path
 
 import psutil
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from airflow_pixverse.simulator import Simulator
-from tests.e2e.airflow_process import Airflow
-from tests.e2e.metadata import DagRun, TaskInstance
+from tools.real_airflow import Airflow, DagRun, TaskInstance
 
 WINDOW = 90.0
 SETTLING = 20.0
@@ -32,7 +29,7 @@ class Figures:
 
     def __str__(self) -> str:
         return (
-            f"{self.waits} waits: {self.calls:.1f} calls a minute, {self.cpu:.3f} CPU-seconds a wait "
+            f"{self.waits} waits: {self.calls:.1f} calls a minute, {self.cpu:.3f} CPU-seconds per wait "
             f"and minute, the first released {self.release:.1f} s after the slot was free"
         )
 

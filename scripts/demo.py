@@ -1,7 +1,8 @@
-"""The demo: on the simulator, inside Airflow, a DAG waits for a free PixVerse slot and lists what runs."""
+"""A DAG waits for a free slot of the simulator, then lists what executes; `make demo` runs this."""
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import json
 import os
@@ -19,17 +20,26 @@ BUSY_SECONDS = 6.0
 
 
 def main() -> int:
-    """Run the demo, and return its exit code."""
+    """Run the demo, and return the exit code."""
+    try:
+        return run()
+    except KeyboardInterrupt:
+        say("\nStopped.")
+        return 130
+
+
+def run() -> int:
+    """Run the demo to its end, and return the exit code."""
     with tempfile.TemporaryDirectory(prefix="airflow-pixverse-demo-") as home:
         _configure_airflow(Path(home))
-        say(f"Setting up an Airflow {_airflow_version()} of its own, with SQLite and no services ...")
+        say("Importing Airflow, and setting up a database for it; this usually takes half a minute ...")
         from airflow.utils.db import initdb
 
         initdb()
         with Simulator({"studio@example.com": 3, "team-2@example.com": 2}) as sim:
             os.environ["AIRFLOW_CONN_PIXVERSE_DEFAULT"] = json.dumps(sim.connection)
             jobs = _fill(sim)
-            threading.Thread(target=_tell_requests, args=(sim,), daemon=True).start()
+            threading.Thread(target=_say_requests, args=(sim,), daemon=True).start()
             threading.Thread(target=_end_later, args=(sim, [jobs[0], jobs[-1]]), daemon=True).start()
             return _run_example()
 
@@ -48,12 +58,6 @@ def _configure_airflow(home: Path) -> None:
     }
 
 
-def _airflow_version() -> str:
-    from airflow import __version__
-
-    return __version__
-
-
 def _fill(sim: Simulator) -> list[str]:
     emails = ["studio@example.com"] * 3 + ["team-2@example.com"] * 2
     types = ["video", "image", "video", "video", "video"]
@@ -70,7 +74,7 @@ def _end_later(sim: Simulator, jobs: list[str]) -> None:
         sim.end_job(job)
 
 
-def _tell_requests(sim: Simulator) -> None:
+def _say_requests(sim: Simulator) -> None:
     for number in itertools.count():
         sim.wait_for_requests(number + 1, timeout=600)
         first, request = sim.requests[0], sim.requests[number]
@@ -80,8 +84,7 @@ def _tell_requests(sim: Simulator) -> None:
 
 def _run_example() -> int:
     sys.path.insert(0, str(EXAMPLE_DAGS))
-    from pixverse_wait_then_list import dag
-
+    dag = importlib.import_module("pixverse_wait_then_list").dag
     say(f"Running {dag.dag_id}.py: no slot is free at first.\n")
     dag_run = dag.test()
     if str(dag_run.state) != "success":

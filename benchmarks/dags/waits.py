@@ -12,7 +12,7 @@ INTERVAL, TIMEOUT = timedelta(seconds=30), timedelta(hours=1)
 
 
 def has_room(response: Any) -> bool:
-    """Tell whether any account has a free slot."""
+    """Return whether any account has a free slot."""
     return any(account["available"] > 0 for account in response.json()["available"])
 
 

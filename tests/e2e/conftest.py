@@ -1,6 +1,5 @@
 """One Airflow and one simulator for all tests here."""
 
-import json
 import secrets
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from airflow_pixverse.simulator import Simulator
-from tests.e2e.airflow_process import Airflow
+from tools.real_airflow import Airflow
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parent.parent / "example_dags"
@@ -29,7 +28,7 @@ def shared_simulator(secret):
 
 @pytest.fixture(scope="session")
 def crowded(secret):
-    """Services that execute 200 jobs, which is all they can, by the DAG that waits for a slot."""
+    """Services by the DAG that waits for their slots, each full: 200 jobs execute."""
     with ExitStack() as running:
         simulators = {
             name: running.enter_context(
@@ -44,7 +43,7 @@ def crowded(secret):
 
 @pytest.fixture(scope="session")
 def connections(shared_simulator, crowded, secret):
-    """The connections of this Airflow, by id."""
+    """The connections in the database of this Airflow, by id."""
     with Simulator(token=f"user:1-{secret}") as full:
         full.fill()
         yield {
@@ -58,8 +57,8 @@ def connections(shared_simulator, crowded, secret):
 @pytest.fixture(scope="session")
 def airflow(connections, tmp_path_factory):
     """A real Airflow with the example DAGs and those in ``dags/``."""
-    env = {f"AIRFLOW_CONN_{conn_id.upper()}": json.dumps(conn) for conn_id, conn in connections.items()}
-    with Airflow(tmp_path_factory.mktemp("airflow"), [EXAMPLES, HERE / "dags"], env) as airflow:
+    home = tmp_path_factory.mktemp("airflow")
+    with Airflow(home, [EXAMPLES, HERE / "dags"], connections=connections) as airflow:
         yield airflow
 
 

@@ -3,7 +3,7 @@
 import pytest
 from airflow import __version__
 
-from tests.e2e.metadata import DagRun
+from tools.real_airflow import DagRun
 
 needs_airflow_3 = pytest.mark.skipif(__version__.startswith("2."), reason="Airflow 2 has no asset watchers")
 

@@ -1,9 +1,11 @@
 """
-Process sessions, and their end. Run as a program, the guard that lets no process outlive the tests.
+Process sessions, and how they are ended. Run as a program, this is the guard of :mod:`.processes`.
 
 The guard reads session ids from standard input and ends those sessions when the input ends, which it does
-even when the tests are killed.
+even when the program at the other end is killed.
 """
+
+from __future__ import annotations
 
 import os
 import signal
@@ -17,7 +19,7 @@ GRACE = 5.0
 
 
 def members(sessions: Collection[int]) -> list[psutil.Process]:
-    """The processes of these sessions, whatever their process group, without the dead ones."""
+    """Return the living processes of these sessions, whatever their process group."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -34,7 +36,7 @@ def signal_all(sessions: Collection[int], number: signal.Signals) -> None:
         try:
             process.send_signal(number)
         except psutil.Error:
-            continue
+            continue  # it ended meanwhile
 
 
 def kill(sessions: Collection[int]) -> None:
@@ -45,7 +47,7 @@ def kill(sessions: Collection[int]) -> None:
 
 
 def end(sessions: Collection[int], grace: float = GRACE) -> None:
-    """Ask all processes of these sessions to end, and after ``grace`` seconds kill those that have not."""
+    """Ask all processes of these sessions to end, and kill those that have not after ``grace`` seconds."""
     signal_all(sessions, signal.SIGTERM)
     deadline = time.monotonic() + grace
     while members(sessions) and time.monotonic() < deadline:

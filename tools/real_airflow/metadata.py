@@ -1,4 +1,4 @@
-"""What Airflow's own database (SQLite) tells about DAG runs, read without going through Airflow."""
+"""DAG runs as Airflow's own database (SQLite) has them, read without going through Airflow."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 
 class DagRun(NamedTuple):
-    """Which DAG run."""
+    """The key of a DAG run."""
 
     dag_id: str
     run_id: str
@@ -21,7 +21,7 @@ class DagRun(NamedTuple):
 
 @dataclass(frozen=True)
 class TaskInstance:
-    """How a task instance stands; ``xcom`` is what it returned."""
+    """A task instance at one moment; ``xcom`` is what it returned."""
 
     task_id: str
     map_index: int
@@ -33,27 +33,20 @@ class TaskInstance:
 
     @property
     def ended(self) -> tuple[str | None, int]:
-        """The state, and in which try."""
+        """The state, and the number of the try."""
         return self.state, self.try_number
-
-    @property
-    def seconds(self) -> float:
-        """How long its last try took, from the first start to the end."""
-        assert self.start_date
-        assert self.end_date
-        return (self.end_date - self.start_date).total_seconds()
 
 
 class Outcome(list[TaskInstance]):
     """The task instances of a DAG run, in the order of task id and map index."""
 
     def task(self, task_id: str) -> TaskInstance:
-        """The instance of a task that is not mapped."""
+        """Return the instance of a task that is not mapped."""
         [instance] = self.mapped(task_id)
         return instance
 
     def mapped(self, task_id: str) -> list[TaskInstance]:
-        """The instances of a task, in the order of the map index."""
+        """Return the instances of a task, in the order of the map index."""
         return [instance for instance in self if instance.task_id == task_id]
 
 
@@ -68,16 +61,16 @@ class Metadata:
         self.path = path
 
     def run_state(self, run: DagRun) -> str | None:
-        """The state of a DAG run."""
+        """Return the state of a DAG run."""
         rows = self._query("select state from dag_run where dag_id = ? and run_id = ?", *run)
         return rows[0]["state"] if rows else None
 
     def runs(self, dag_id: str) -> list[str]:
-        """The ids of all runs of a DAG."""
+        """Return the ids of all runs of a DAG."""
         return [row["run_id"] for row in self._query("select run_id from dag_run where dag_id = ?", dag_id)]
 
     def outcome(self, run: DagRun) -> Outcome:
-        """All task instances of a DAG run, as they are now."""
+        """Return all task instances of a DAG run, as they are now."""
         xcoms = {
             (row["task_id"], row["map_index"]): json.loads(row["value"])
             for row in self._query(
@@ -104,10 +97,10 @@ class Metadata:
 
     def worker_runs(self, run: DagRun) -> Counter[tuple[str, int]]:
         """
-        How many times a worker process ran each task instance, by task id and map index.
+        Return how many times a worker process ran each task instance, by task id and map index.
 
-        It is read from the audit log. A listener could tell as well, but Airflow 3 imports no DAG with
-        ``end_from_trigger`` where there is one.
+        It is read from the audit log. A listener would not do: where there is one, Airflow 3
+        imports no DAG with ``end_from_trigger``.
         """
         rows = self._query(
             "select task_id, map_index from log where dag_id = ? and run_id = ? and event = 'running'", *run
@@ -115,25 +108,25 @@ class Metadata:
         return Counter((row["task_id"], row["map_index"]) for row in rows)
 
     def last_job_start(self, job_type: str) -> datetime | None:
-        """When the newest component of this kind that runs (``SchedulerJob``, ...) began to."""
+        """Return when the newest running component of a kind (``SchedulerJob``, ...) was started."""
         rows = self._query(
             "select max(start_date) as began from job where job_type = ? and state = 'running'", job_type
         )
         return _moment(rows[0]["began"])
 
     def last_job_id(self, job_type: str) -> int | None:
-        """The id of the component of this kind that was started last."""
+        """Return the job id of the component of a kind that was started last."""
         newest: int | None = self._query("select max(id) as id from job where job_type = ?", job_type)[0][
             "id"
         ]
         return newest
 
     def dag_files(self) -> set[Path]:
-        """The files that DAGs were found in."""
+        """Return the files in which DAGs were found."""
         return {Path(row["fileloc"]) for row in self._query("select fileloc from dag")}
 
     def import_errors(self) -> list[str]:
-        """Why DAG files could not be imported."""
+        """Return why DAG files could not be imported."""
         return [row["stacktrace"] for row in self._query("select stacktrace from import_error")]
 
     def _query(self, statement: str, *parameters: object) -> list[sqlite3.Row]:

@@ -1,4 +1,4 @@
-"""How Airflow is set up for the tests: everything in one directory, nothing but loopback, quick to react."""
+"""How Airflow is set up: everything in one directory, nothing but loopback, quick to react."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+from tools.real_airflow.ports import LOOPBACK, free_port
 
-def environment(home: Path, major: int, api_port: int) -> dict[str, str]:
+
+def environment(home: Path, major: int, web_port: int) -> dict[str, str]:
     """
-    What the processes of an Airflow get as their environment.
+    Return the environment of an Airflow's processes, with nothing of an Airflow that is set up already.
 
     :param home: the directory that holds DAGs, database and logs.
     :param major: the major version of Airflow.
-    :param api_port: where the API server of Airflow 3 listens.
+    :param web_port: the port of Airflow 3's API server, and of Airflow 2's web server.
     """
     inherited = {
         name: value
@@ -23,7 +25,7 @@ def environment(home: Path, major: int, api_port: int) -> dict[str, str]:
         # Importing Airflow takes several times as long without byte code.
         if not name.startswith(("AIRFLOW_", "PIXVERSE_")) and name != "PYTHONDONTWRITEBYTECODE"
     }
-    settings = _both_versions(home) | (_airflow_3(api_port) if major >= 3 else _airflow_2())
+    settings = _both_versions(home) | (_airflow_3(web_port) if major >= 3 else _airflow_2(web_port))
     configured = {
         f"AIRFLOW__{section.upper()}__{option.upper()}": str(value)
         for (section, option), value in settings.items()
@@ -54,6 +56,8 @@ def _both_versions(home: Path) -> dict[tuple[str, str], Any]:
         ("core", "min_serialized_dag_fetch_interval"): 1,
         ("database", "sql_alchemy_conn"): f"sqlite:///{home / 'airflow.db'}?timeout=60",
         ("logging", "colored_console_log"): False,
+        ("logging", "trigger_log_server_port"): free_port(),
+        ("logging", "worker_log_server_port"): free_port(),
         ("scheduler", "job_heartbeat_sec"): 1,
         ("scheduler", "scheduler_heartbeat_sec"): 1,
         ("scheduler", "scheduler_idle_sleep_time"): 0.2,
@@ -65,24 +69,29 @@ def _both_versions(home: Path) -> dict[tuple[str, str], Any]:
     }
 
 
-def _airflow_2() -> dict[tuple[str, str], Any]:
+def _airflow_2(web_port: int) -> dict[tuple[str, str], Any]:
     return {
         ("database", "load_default_connections"): False,
         ("scheduler", "min_file_process_interval"): 300,
         ("scheduler", "parsing_processes"): 1,
         # SQLite locks no rows: scheduled by scheduler and worker at once, a task is in its second try.
         ("scheduler", "schedule_after_task_execution"): False,
+        ("webserver", "base_url"): f"http://{LOOPBACK}:{web_port}",
+        ("webserver", "secret_key"): secrets.token_hex(32),
+        ("webserver", "web_server_host"): LOOPBACK,
+        ("webserver", "web_server_port"): web_port,
+        ("webserver", "workers"): 1,
     }
 
 
-def _airflow_3(api_port: int) -> dict[tuple[str, str], Any]:
+def _airflow_3(web_port: int) -> dict[tuple[str, str], Any]:
     return {
-        ("api", "host"): "127.0.0.1",
-        ("api", "port"): api_port,
-        ("api", "base_url"): f"http://127.0.0.1:{api_port}",
+        ("api", "host"): LOOPBACK,
+        ("api", "port"): web_port,
+        ("api", "base_url"): f"http://{LOOPBACK}:{web_port}",
         ("api", "secret_key"): secrets.token_hex(32),
         ("api_auth", "jwt_secret"): secrets.token_hex(32),
-        ("core", "execution_api_server_url"): f"http://127.0.0.1:{api_port}/execution/",
+        ("core", "execution_api_server_url"): f"http://{LOOPBACK}:{web_port}/execution/",
         ("core", "simple_auth_manager_all_admins"): True,
         ("dag_processor", "bundle_refresh_check_interval"): 1,
         ("dag_processor", "min_file_process_interval"): 300,

@@ -5,13 +5,17 @@ Each line of standard input is a command line, as a JSON list; each line of stan
 succeeded, ``true`` or ``false``. What Airflow prints goes to standard error.
 """
 
+from __future__ import annotations
+
+import argparse
 import json
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 
 
-def run(parser, command_line):
+def run(parser: argparse.ArgumentParser, command_line: Sequence[str]) -> bool:
     """Run one command line, and return whether it succeeded."""
     try:
         arguments = parser.parse_args(command_line)
@@ -22,7 +26,8 @@ def run(parser, command_line):
     return True
 
 
-if __name__ == "__main__":
+def serve() -> None:
+    """Run the command lines of standard input."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     from airflow.cli.cli_parser import get_parser
@@ -30,3 +35,7 @@ if __name__ == "__main__":
     parser = get_parser()
     for line in sys.stdin:
         answers.write(json.dumps(run(parser, json.loads(line))) + "\n")
+
+
+if __name__ == "__main__":
+    serve()

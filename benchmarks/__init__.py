@@ -1,0 +1,1 @@
+"""Benchmarks, as ratios to a yardstick where there is one; `make bench` runs them all."""

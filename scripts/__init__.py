@@ -1,0 +1,1 @@
+"""Commands of this repository; the Makefile runs them."""

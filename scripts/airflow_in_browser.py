@@ -1,0 +1,96 @@
+"""Airflow in the browser, with simulator, connection and examples; `make airflow` runs this."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+from airflow_pixverse.simulator import Simulator
+from tools.real_airflow import Airflow, AirflowError
+from tools.real_airflow.ports import LOOPBACK, free_port
+
+EXAMPLE_DAGS = Path(__file__).resolve().parent.parent / "example_dags"
+AIRFLOW_PORT, SIMULATOR_PORT = 8080, 8900
+ACCOUNTS = {"studio@example.com": 3, "team-2@example.com": 3}
+PASSWORD = "admin"  # noqa: S105 - Airflow 2 wants one, and nobody but this machine can reach it
+SETTINGS = {
+    "AIRFLOW__CORE__PARALLELISM": "8",
+    "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+    # An example that is edited is read again soon; the first is Airflow 3's, the second Airflow 2's.
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
+    "AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "5",
+}
+
+
+def main() -> int:
+    """Run until Ctrl-C, and return the exit code."""
+    logging.basicConfig(format="%(message)s ...", stream=sys.stdout)
+    logging.getLogger("tools").setLevel(logging.INFO)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    port, simulator_port = port_or_another(AIRFLOW_PORT), port_or_another(SIMULATOR_PORT)
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="airflow-pixverse-", ignore_cleanup_errors=True) as home,
+            Simulator(ACCOUNTS, arrivals=12, job_seconds=(20, 60), busy=30, port=simulator_port) as sim,
+        ):
+            say(f"Airflow {version('apache-airflow')} starts; this usually takes half a minute.")
+            say(f"What its processes print goes to {home}/components.")
+            connections = {"pixverse_default": sim.connection}
+            airflow = Airflow(Path(home), [EXAMPLE_DAGS], SETTINGS, connections=connections, ui_port=port)
+            with airflow:
+                say_where_to_look(port, create_user(airflow), sim)
+                airflow.watch()
+    except KeyboardInterrupt:
+        say("Stopped.")
+        return 0
+    except AirflowError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def port_or_another(preferred: int) -> int:
+    """Return a port that is free, and say so if it is not the preferred one."""
+    port = free_port(preferred)
+    if port != preferred:
+        say(f"Port {preferred} is in use; {port} is used instead.")
+    return port
+
+
+def create_user(airflow: Airflow) -> str:
+    """Create the user that Airflow 2 wants, and return how to log in; Airflow 3 wants none here."""
+    if airflow.major >= 3:
+        return ""
+    airflow.command(
+        *("users", "create", "--role", "Admin", "--username", "admin", "--password", PASSWORD),
+        *("--firstname", "Ada", "--lastname", "Admin", "--email", "admin@example.com"),
+    )
+    return f" (log in as admin with the password {PASSWORD})"
+
+
+def say_where_to_look(port: int, login: str, sim: Simulator) -> None:
+    """Print what there is to click on."""
+    post = "curl -X POST -H 'Content-Type: application/json'"
+    say(
+        f"\nAirflow       http://{LOOPBACK}:{port}{login}\n"
+        f"  The DAGs are called pixverse_*: trigger one, and look at the logs and XComs of its tasks.\n"
+        f"  The connection pixverse_default, under Admin > Connections, leads to the simulator.\n"
+        f"Simulator     {sim.url}\n"
+        f"  take every slot:     {post} {sim.url}/simulator/fill\n"
+        f"  free all of them:    curl -X DELETE {sim.url}/simulator/jobs\n"
+        f"  answer 429 thrice:   {post} {sim.url}/simulator/faults "
+        """-d '{"fault": "rate_limit", "retry_after": 5, "times": 3}'\n"""
+        "\nCtrl-C ends both."
+    )
+
+
+def say(text: str) -> None:
+    """Print at once."""
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,5 @@
+"""What can go wrong with a real Airflow."""
+
+
+class AirflowError(Exception):
+    """Airflow did not do what it should; the message ends with what its components printed last."""
