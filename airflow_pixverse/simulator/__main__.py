@@ -25,19 +25,26 @@ ENDS = {signal.SIGINT, signal.SIGTERM}
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m airflow_pixverse.simulator",
-        description="The useapi.net PixVerse API on this machine, to develop and test against.",
+        description="The useapi.net PixVerse API on this machine, to develop and test against. "
+        "It is not for production: anybody on this machine may control it.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         allow_abbrev=False,
     )
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="a loopback address")
     add("--port", type=int, default=8900, help="0 picks a free one")
-    add("--accounts", type=int, default=2, help="how many accounts there are: a-1@example.com, ...")
-    add("--max-jobs", type=int, default=3, help="how many jobs each may execute at once, 1 to 8")
+    add("--accounts", type=int, default=2, help="how many accounts it has: a-1@example.com, ...")
+    add("--max-jobs", type=int, default=3, help="how many jobs each account executes at once, 1 to 8")
     add("--token", default="user:1-demo", help="the API token that requests must carry")
     add("--schema", choices=SCHEMAS, default=NEWEST, help="the revision of the API")
-    add("--busy", type=float, default=0, metavar="SECONDS", help="no slot is free for so long")
-    add("--arrivals", type=float, default=6, metavar="N", help="jobs a minute that other people submit")
+    add(
+        "--busy",
+        type=float,
+        default=0,
+        metavar="SECONDS",
+        help="every slot is taken for this long after the start",
+    )
+    add("--arrivals", type=float, default=6, metavar="N", help="how many jobs a minute other people submit")
     add(
         "--job-seconds",
         type=float,
@@ -76,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except FieldError as exc:
         parser.error(f"argument --{exc.field.replace('_', '-')}: {exc.problem}")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    # Blocked here, and so in the server's thread, they wait for sigwait.
+    # Blocked in all threads, the signals stay pending until sigwait takes them.
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
     try:
         simulator.start()

@@ -1,16 +1,15 @@
-"""The routes under ``/simulator/``, which do over HTTP what tests do by calling :class:`Control`."""
+"""The routes under ``/simulator/``: over HTTP, what tests do by calling :class:`Control`."""
 
 from __future__ import annotations
 
 import dataclasses
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aiohttp import web
+from pydantic import AwareDatetime, ConfigDict
 
-from airflow_pixverse.simulator.bodies import read_fields
+from airflow_pixverse.simulator.bodies import Body, Text, read_body
 from airflow_pixverse.simulator.faults import from_fields
-from airflow_pixverse.simulator.fields import FieldError, text
 
 if TYPE_CHECKING:
     from airflow_pixverse.simulator.control import Control
@@ -19,11 +18,42 @@ PREFIX = "/simulator/"
 SHOWN_REQUESTS = 100
 
 
+class FillBody(Body):
+    """For how many seconds to fill every slot; null means until the jobs are ended."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    seconds: float | None = None
+
+
+class JobBody(Body):
+    """A job, in the API's own words; ``seconds`` is how long it runs, null means until it is ended."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    email: Text | None = None
+    type: Text = "video"
+    seconds: float | None = None
+    started: AwareDatetime | None = None
+    reply_url: Text | None = None
+    reply_ref: Text | None = None
+
+
+class FaultBody(Body):
+    """A fault by name, with its parameters; how many requests meet it (null means all), and to which path."""
+
+    model_config = ConfigDict(extra="allow")
+
+    fault: str = ""
+    times: int | None = 1
+    path: Text | None = None
+
+
 class Admin:
     """
     The handlers, one for each thing that a person can do.
 
-    :param control: what they do it with
+    :param control: what they act on
     """
 
     def __init__(self, control: Control) -> None:
@@ -42,11 +72,9 @@ class Admin:
         ]
 
     async def inject(self, request: web.Request) -> web.Response:
-        """Inject the fault that the body describes, with ``times`` and ``path`` beside its parameters."""
-        fields = await read_fields(request)
-        times = fields.pop("times", 1)
-        path = _optional_text(fields, "path")
-        self._control.inject(from_fields(fields), times, path)
+        """Inject the fault that the body describes."""
+        body = await read_body(request, FaultBody)
+        self._control.inject(from_fields(body.fault, body.model_extra or {}), body.times, body.path)
         return web.Response(status=204)
 
     async def clear_faults(self, _request: web.Request) -> web.Response:
@@ -55,31 +83,14 @@ class Admin:
         return web.Response(status=204)
 
     async def fill(self, request: web.Request) -> web.Response:
-        """Fill every slot, for ``seconds`` if the body says so."""
-        fields = await read_fields(request)
-        seconds = fields.pop("seconds", None)
-        _refuse_rest(fields)
-        return web.json_response({"ids": self._control.fill(seconds)})
+        """Fill every slot."""
+        body = await read_body(request, FillBody)
+        return web.json_response({"ids": self._control.fill(body.seconds)})
 
     async def start_job(self, request: web.Request) -> web.Response:
-        """Start the job that the body describes in the API's own words; none of them is needed."""
-        fields = await read_fields(request)
-        email = _optional_text(fields, "email")
-        job_type = _optional_text(fields, "type") or "video"
-        started = _optional_text(fields, "started")
-        reply_url = _optional_text(fields, "replyUrl")
-        reply_ref = _optional_text(fields, "replyRef")
-        seconds = fields.pop("seconds", None)
-        _refuse_rest(fields)
-        job_id = self._control.start_job(
-            email,
-            type=job_type,
-            seconds=seconds,
-            started=_moment("started", started) if started else None,
-            reply_url=reply_url,
-            reply_ref=reply_ref,
-        )
-        return web.json_response({"id": job_id})
+        """Start the job that the body describes."""
+        body = await read_body(request, JobBody)
+        return web.json_response({"id": self._control.start_job(**dict(body))})
 
     async def end_job(self, request: web.Request) -> web.Response:
         """End the job."""
@@ -94,20 +105,3 @@ class Admin:
         """Show how many requests there were, and the last of them."""
         shown = [dataclasses.asdict(logged) for logged in self._control.requests[-SHOWN_REQUESTS:]]
         return web.json_response({"count": self._control.request_count, "requests": shown})
-
-
-def _optional_text(fields: dict[str, Any], name: str) -> str | None:
-    value = fields.pop(name, None)
-    return None if value is None else text(name, value)
-
-
-def _moment(field: str, value: str) -> datetime:
-    try:
-        return datetime.fromisoformat(value)
-    except ValueError:
-        raise FieldError(field, "must be a date and time in ISO 8601") from None
-
-
-def _refuse_rest(fields: dict[str, Any]) -> None:
-    for name in fields:
-        raise FieldError(name, "is not a field of this body")

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
 from aiohttp import web
+from pydantic import Field
 
-from airflow_pixverse.simulator.bodies import problem, read_fields
-from airflow_pixverse.simulator.fields import integer, text
+from airflow_pixverse.simulator.bodies import Body, Text, problem, read_body
 from airflow_pixverse.simulator.schema import find_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from airflow_pixverse.simulator.control import Control
 
 PREFIX = "/v2/pixverse/"
+
+
+class SubmitBody(Body):
+    """What the simulator looks at when a job is submitted; all other fields are accepted as they are."""
+
+    email: Text | None = None
+    max_jobs: Annotated[int, Field(ge=1, le=8)] | None = None
+    reply_url: Text | None = None
+    reply_ref: Text | None = None
 
 
 class Api:
     """
     The handlers, one for each call that is simulated.
 
-    :param control: what they answer from
+    :param control: has the service that they answer for
     """
 
     def __init__(self, control: Control) -> None:
@@ -64,15 +71,5 @@ class Api:
         return web.Response(status=204)
 
     async def _submit(self, job_type: str, request: web.Request) -> str:
-        fields = await read_fields(request)
-
-        def optional(name: str, check: Callable[..., Any], *limits: int) -> Any:
-            return None if fields.get(name) is None else check(name, fields[name], *limits)
-
-        return self._control.service.start(
-            job_type,
-            optional("email", text),
-            max_jobs=optional("maxJobs", integer, 1, 8),
-            reply_url=optional("replyUrl", text),
-            reply_ref=optional("replyRef", text),
-        )
+        body = await read_body(request, SubmitBody)
+        return self._control.service.start(job_type, **dict(body))

@@ -1,4 +1,4 @@
-"""The HTTP side put together: who may ask, what is logged, and what goes wrong on purpose."""
+"""The web application: the routes, and the middlewares that log, refuse and spoil requests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from aiohttp import web
 from airflow_pixverse.simulator import admin, api
 from airflow_pixverse.simulator.bodies import problem
 from airflow_pixverse.simulator.fields import FieldError
-from airflow_pixverse.simulator.requestlog import LoggedRequest
+from airflow_pixverse.simulator.protection import check_request
+from airflow_pixverse.simulator.requestlog import MAX_TEXT, LoggedRequest, loggable
 from airflow_pixverse.simulator.state import AtCapacityError, UnknownAccountError, UnknownJobError
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# No request needs more. It bounds the memory that injected faults can take.
+MAX_BODY_BYTES = 64 * 1024
+
 STATUSES: Mapping[type[Exception], int] = {
     FieldError: 400,
     UnknownAccountError: 404,
@@ -32,8 +36,10 @@ STATUSES: Mapping[type[Exception], int] = {
 
 def create_app(control: Control) -> web.Application:
     """Return the application that answers from ``control``, and is controlled by it."""
-    door = Door(control)
-    app = web.Application(middlewares=[door.observe, explain, door.guard])
+    middlewares = Middlewares(control)
+    app = web.Application(
+        middlewares=[middlewares.observe, explain, middlewares.authorize], client_max_size=MAX_BODY_BYTES
+    )
     app.add_routes(api.Api(control).routes())
     app.add_routes(admin.Admin(control).routes())
     return app
@@ -50,11 +56,11 @@ async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
         return problem(STATUSES[type(exc)], str(exc))
 
 
-class Door:
+class Middlewares:
     """
-    What requests pass on their way in.
+    The middlewares that depend on the state of the simulator.
 
-    :param control: what it acts on
+    :param control: has the token, the log, the faults and the canned answers
     """
 
     def __init__(self, control: Control) -> None:
@@ -62,7 +68,7 @@ class Door:
 
     @web.middleware
     async def observe(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Log the request, and answer it with the fault that is due, if one is."""
+        """Log the request and answer it with the next fault, if there is one; not under ``/simulator/``."""
         if request.path.startswith(admin.PREFIX):
             return await handler(request)
 
@@ -71,14 +77,13 @@ class Door:
 
         path = request.rel_url.raw_path
         fault = self._control.script.next_fault(path)
-        headers = {name.title(): value for name, value in request.headers.items()}
-        headers["Authorization"] = self._authorization(request)
-        logged = LoggedRequest(request.method, path, headers, fault=fault.name if fault else None)
+        headers = loggable(request.headers) | {"Authorization": self._authorization(request)}
+        logged = LoggedRequest(request.method, path[:MAX_TEXT], headers, fault=fault.name if fault else None)
         self._control.log.add(logged)
         try:
             response = await (fault.answer(request, proceed) if fault else proceed())
         except ConnectionError:
-            return web.Response()  # nobody is left to read it
+            return web.Response()  # the client has gone
         else:
             logged.status = response.status
             return response
@@ -86,8 +91,10 @@ class Door:
             log.info("%s %s %s", request.method, path, logged.status or "no answer")
 
     @web.middleware
-    async def guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Refuse API requests without the token, and answer others with what is canned for them."""
+    async def authorize(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Refuse requests that may not be made, and answer those to the API for which an answer is canned."""
+        if request.path.startswith(admin.PREFIX):
+            check_request(request)
         if not request.path.startswith(api.PREFIX):
             return await handler(request)
         if self._authorization(request) != "authorized":

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Arrival(NamedTuple):
-    """A job somebody submits: when (seconds since the epoch), how long it runs, and its type."""
+    """A job that somebody submits: the time (seconds since the epoch), how long it runs, and its type."""
 
     at: float
     seconds: float
@@ -19,7 +19,7 @@ class Arrival(NamedTuple):
 
 
 def draw_seconds(rng: random.Random, job_seconds: tuple[float, float] | None) -> float:
-    """Return how long a job runs: something between ``job_seconds``, or without those until it is ended."""
+    """Return for how many seconds a job runs: something between ``job_seconds``, infinity without those."""
     return rng.uniform(*job_seconds) if job_seconds else math.inf
 
 

@@ -1,29 +1,39 @@
-"""Reading the JSON body of a request, and refusing one."""
+"""The JSON bodies of requests: reading one into a model, and answering with an error."""
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from typing import Annotated, TypeVar
 
 from aiohttp import web
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic.alias_generators import to_camel
 
 from airflow_pixverse.simulator.fields import FieldError
 
+B = TypeVar("B", bound="Body")
 
-async def read_fields(request: web.Request) -> dict[str, Any]:
-    """
-    Return the JSON object in the request's body; no body is an empty one.
+Text = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 
-    :raises FieldError: when the body is anything else
+
+class Body(BaseModel):
+    """A JSON object; its keys are written ``likeThis``, and its values are not converted."""
+
+    model_config = ConfigDict(alias_generator=to_camel, strict=True, frozen=True)
+
+
+async def read_body(request: web.Request, model: type[B]) -> B:
     """
-    body = await request.read()
+    Return the body of the request; no body is an empty object.
+
+    :raises FieldError: when the body does not fit the model, with the first field that is wrong
+    """
     try:
-        fields = json.loads(body or b"{}")
-    except (ValueError, RecursionError):
-        fields = None
-    if not isinstance(fields, dict):
+        return model.model_validate_json(await request.read() or b"{}")
+    except ValidationError as exc:
+        first = exc.errors(include_url=False, include_input=False)[0]
+    if not first["loc"]:
         raise FieldError("body", "must be a JSON object")
-    return fields
+    raise FieldError(".".join(map(str, first["loc"])), first["msg"])
 
 
 def problem(status: int, error: object) -> web.Response:

@@ -1,4 +1,4 @@
-"""The simulated service in the hands of a test, or of a person by way of ``/simulator/``."""
+"""What a test, or a person through ``/simulator/``, can do to the simulated service."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
     from airflow_pixverse.simulator.service import Service
 
-KEPT_REQUESTS = 100_000
+KEPT_REQUESTS = 10_000
 
 
 class Control:
     """
-    Makes jobs and trouble, and tells what was requested; every method may be called from any thread.
+    Starts and ends jobs, injects faults, and shows the requests; every method may be called from any thread.
 
-    ``token`` and ``schema`` may be assigned to at any time, as if the token were replaced or the API revised.
+    ``token`` and ``schema`` may be assigned to at any time, as when a token is rotated or the API is revised.
 
     :param service: the accounts and jobs
     :param token: the API token that requests must carry
@@ -71,9 +71,9 @@ class Control:
         Start a job, and return its id.
 
         :param email: the account; without it, a random one with a free slot
-        :param type: ``video``, ``image``, ``music``, or one that nobody knows yet
+        :param type: ``video``, ``image``, ``music``, or any other
         :param seconds: how long it runs from now on; without it, until :meth:`end_job`
-        :param started: when it is said to have started (with a time zone); without it, now
+        :param started: the start that the API shows (with a time zone); without it, now
         :param reply_url: its ``replyUrl``
         :param reply_ref: its ``replyRef``
         :raises AtCapacityError: when no slot is free
@@ -91,7 +91,7 @@ class Control:
         )
 
     def end_job(self, job_id: str) -> None:
-        """End a job; ``UnknownJobError`` when no job with this id executes."""
+        """End a job, or raise ``UnknownJobError`` when no job with this id is executing."""
         self.service.end(job_id)
 
     def end_all_jobs(self) -> int:
@@ -102,7 +102,8 @@ class Control:
         """
         Start jobs until no slot is free, and return their ids.
 
-        :param seconds: when the first of them ends; the last ends at most 20 % later. Without it, none does
+        :param seconds: after which the first of them ends; the last ends at most 20 % later. Without it, they
+            run until :meth:`end_job` or :meth:`end_all_jobs`
         """
         return self.service.fill(math.inf if seconds is None else number("seconds", seconds))
 
@@ -111,7 +112,7 @@ class Control:
         return self.service.free(email)
 
     def set_max_jobs(self, email: str, max_jobs: int) -> None:
-        """Change how many jobs an account may execute at once; those that execute go on."""
+        """Change how many jobs an account may execute at once; jobs that are executing continue."""
         self.service.set_max_jobs(email, integer("max_jobs", max_jobs, 0))
 
     def inject(self, fault: Fault, times: int | None = 1, path: str | None = None) -> None:
@@ -135,8 +136,8 @@ class Control:
         Answer authorized requests with a body of your own.
 
         :param path: requests to paths that end with this
-        :param body: ``bytes`` are sent as they are, anything else as JSON; ``None`` ends it
-        :param status: the status that goes with it
+        :param body: ``bytes`` are sent as they are, anything else as JSON; ``None`` restores the usual answer
+        :param status: the status of the answer
         """
         integer("status", status, 200, 599)
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -144,17 +145,17 @@ class Control:
 
     @property
     def requests(self) -> list[LoggedRequest]:
-        """The requests it got, oldest first, without those to ``/simulator/``; the last 100 000 are kept."""
+        """The last 10 000 requests, oldest first, without those to ``/simulator/``."""
         return self.log.kept()
 
     @property
     def request_count(self) -> int:
-        """How many requests it got, kept or not."""
+        """How many requests there were, without those to ``/simulator/``."""
         return self.log.count
 
-    def wait_for_requests(self, n: int, timeout: float = 10) -> None:
+    def wait_for_requests(self, n: int, timeout: float = 60) -> None:
         """
-        Wait until ``n`` requests arrived since the start; they may not be answered yet.
+        Wait until ``n`` requests have arrived since the start; they may not be answered yet.
 
         :param timeout: seconds after which ``TimeoutError`` is raised
         """

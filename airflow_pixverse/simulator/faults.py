@@ -1,7 +1,7 @@
 """
-Answers as a service in trouble gives them.
+Faults: the answers of a service in trouble.
 
-Each function makes one kind of fault, to inject::
+Each function returns one kind of fault, to be injected::
 
     sim.inject(faults.rate_limit(retry_after=5), times=3)
 
@@ -32,7 +32,12 @@ Answer = Callable[[web.Request, Proceed], Awaitable[web.StreamResponse]]
 
 
 class Fault(NamedTuple):
-    """A way to answer: given the request, and what asks the service for the answer it would have given."""
+    """
+    A way to answer.
+
+    :param name: the name of the function that made it
+    :param answer: returns the answer, given the request and a function that returns the usual answer
+    """
 
     name: str
     answer: Answer
@@ -50,15 +55,14 @@ def _fault(make: Callable[P, Answer]) -> Callable[P, Fault]:
     return build
 
 
-def from_fields(fields: Mapping[str, Any]) -> Fault:
+def from_fields(name: str, options: Mapping[str, Any]) -> Fault:
     """
-    Make the fault that a JSON object describes: its name as ``fault``, and its parameters by name.
+    Return the fault with this name.
 
-    :raises FieldError: when it describes none
+    :param options: its parameters by name
+    :raises FieldError: when there is no such fault, or it has other parameters
     """
-    options = dict(fields)
-    name = options.pop("fault", None)
-    if not isinstance(name, str) or name not in FAULTS:
+    if name not in FAULTS:
         raise FieldError("fault", f"must be one of {', '.join(FAULTS)}")
     try:
         inspect.signature(FAULTS[name]).bind(**options)
@@ -132,7 +136,7 @@ def redirect(location: str) -> Answer:
 
 @_fault
 def echo_token(code: int = 401) -> Answer:
-    """Answer with an error that repeats the ``Authorization`` header, which a client must not pass on."""
+    """Answer with an error that repeats the ``Authorization`` header, which a client must not reveal."""
     integer("code", code, 200, 599)
 
     async def answer(request: web.Request, _proceed: Proceed) -> web.Response:
@@ -143,7 +147,7 @@ def echo_token(code: int = 401) -> Answer:
 
 @_fault
 def slow(seconds: float) -> Answer:
-    """Answer as usual, ``seconds`` late."""
+    """Answer as usual, but only after ``seconds``."""
     number("seconds", seconds)
 
     async def answer(_request: web.Request, proceed: Proceed) -> web.Response:
@@ -159,7 +163,7 @@ def reset() -> Answer:
 
     async def answer(request: web.Request, _proceed: Proceed) -> web.Response:
         if request.transport is not None:
-            linger = struct.pack("ii", 1, 0)  # closing then sends RST, not FIN
+            linger = struct.pack("ii", 1, 0)  # makes the system send RST instead of FIN
             request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             request.transport.abort()
         raise ConnectionAbortedError

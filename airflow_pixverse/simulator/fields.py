@@ -1,4 +1,4 @@
-"""Checks for what people and programs hand in; each names the field that it refuses."""
+"""Checks of parameters and options; each error names the field."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ class FieldError(ValueError):
     """
     A value that cannot be used.
 
-    :param field: the field, parameter or option that held it
-    :param problem: what it must be
+    :param field: the field, parameter or option that has this value
+    :param problem: what the value must be
     """
 
     def __init__(self, field: str, problem: str) -> None:
@@ -28,7 +28,7 @@ def integer(field: str, value: object, low: int, high: float = math.inf) -> int:
 
 
 def number(field: str, value: object) -> float:
-    """Return ``value`` if it is a finite number that is not negative, such as a length of time in seconds."""
+    """Return ``value`` if it is a finite number of at least 0, such as a duration in seconds."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
         raise FieldError(field, "must be a number of at least 0")
     return value

@@ -1,4 +1,4 @@
-"""What the simulator was asked, for tests to look at and to wait for."""
+"""The log of requests, which tests inspect and wait for."""
 
 from __future__ import annotations
 
@@ -6,6 +6,27 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Others may hold secrets.
+LOGGED_HEADERS = (
+    "Accept",
+    "Accept-Encoding",
+    "Connection",
+    "Content-Length",
+    "Content-Type",
+    "Host",
+    "User-Agent",
+)
+MAX_TEXT = 512
+
+
+def loggable(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return those of the headers that are logged, long values cut off."""
+    return {name: headers[name][:MAX_TEXT] for name in LOGGED_HEADERS if name in headers}
 
 
 @dataclass(slots=True)
@@ -15,10 +36,10 @@ class LoggedRequest:
 
     :param method: such as ``GET``
     :param path: as it was sent, without the query
-    :param headers: by name, written ``Like-This``; ``Authorization`` only says whether it was
-        ``authorized``, ``missing`` or ``wrong``
-    :param fault: the name of the fault it was answered with
-    :param status: set just before the answer is sent; ``None`` if there was none
+    :param headers: those in :data:`LOGGED_HEADERS`, and ``Authorization``, which only says ``authorized``,
+        ``missing`` or ``wrong``
+    :param fault: the name of the fault that the request met
+    :param status: of the answer, set just before it is sent; ``None`` if there was no answer
     :param monotonic: ``time.monotonic()`` at arrival
     :param wall: ``time.time()`` at arrival
     """
@@ -34,7 +55,7 @@ class LoggedRequest:
 
 class RequestLog:
     """
-    The last requests, and how many there were; safe to use from several threads.
+    Keeps the last requests and counts all of them; safe to use from several threads.
 
     :param limit: how many requests to keep
     """

@@ -1,4 +1,4 @@
-"""What to answer instead of the truth: faults that are due, and canned answers."""
+"""The answers that replace those of the service: injected faults and canned answers."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import math
 import threading
 from typing import TYPE_CHECKING
 
+from airflow_pixverse.simulator.fields import FieldError
+
 if TYPE_CHECKING:
     from airflow_pixverse.simulator.faults import Fault
 
+MAX_FAULTS = 1000
+
 
 def ends_with(path: str, suffix: str) -> bool:
-    """Tell whether ``path`` ends with ``suffix``; a slash at the end of either makes no difference."""
+    """Return whether ``path`` ends with ``suffix``; a slash at the end of either makes no difference."""
     return path.rstrip("/").endswith(suffix.rstrip("/"))
 
 
@@ -24,8 +28,10 @@ class Script:
         self._lock = threading.Lock()
 
     def inject(self, fault: Fault, times: int | None, path: str) -> None:
-        """Line up a fault behind those injected before; ``times=None`` is for ever."""
+        """Add a fault behind those injected before; ``times=None`` means until faults are cleared."""
         with self._lock:
+            if len(self._faults) >= MAX_FAULTS:
+                raise FieldError("fault", f"{MAX_FAULTS} faults are injected already; clear them first")
             self._faults.append((fault, math.inf if times is None else times, path))
 
     def clear_faults(self) -> None:
@@ -34,7 +40,7 @@ class Script:
             self._faults.clear()
 
     def next_fault(self, path: str) -> Fault | None:
-        """Use up and return the fault that a request to ``path`` meets, the one injected first."""
+        """Return the fault that a request to ``path`` meets, the one injected first, and count it as met."""
         with self._lock:
             for place, (fault, times, suffix) in enumerate(self._faults):
                 if ends_with(path, suffix):
@@ -50,7 +56,7 @@ class Script:
                 self._canned[path.rstrip("/")] = answer
 
     def canned(self, path: str) -> tuple[int, bytes] | None:
-        """Return the status and body to answer ``path`` with, those set last."""
+        """Return the status and body to answer ``path`` with; of several that match, those set last."""
         with self._lock:
             matching = (
                 answer for suffix, answer in reversed(self._canned.items()) if ends_with(path, suffix)

@@ -1,9 +1,8 @@
-"""The simulator as a whole: the service, on a port of this machine, in a thread of its own."""
+"""The simulator as a whole: the service, served on a port of this machine by a thread of its own."""
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import math
 import socket
 import threading
@@ -16,6 +15,7 @@ from aiohttp import web
 from airflow_pixverse.simulator.app import create_app
 from airflow_pixverse.simulator.control import Control
 from airflow_pixverse.simulator.fields import FieldError, integer, number, text
+from airflow_pixverse.simulator.protection import is_loopback
 from airflow_pixverse.simulator.schema import NEWEST, find_schema
 from airflow_pixverse.simulator.service import Service
 
@@ -32,9 +32,10 @@ class Simulator(Control):
     :param accounts: how many jobs each account may execute at once, by e-mail
     :param token: the API token that requests must carry
     :param schema: the revision of the API, one of :data:`~airflow_pixverse.simulator.schema.SCHEMAS`
-    :param busy: seconds from now during which no slot is free; the jobs that fill them end soon after
+    :param busy: for how many seconds from now every slot is taken; the jobs in them end soon after
     :param arrivals: how many jobs a minute other people submit, on average
-    :param job_seconds: how long submitted jobs run, shortest and longest; without it, until they are ended
+    :param job_seconds: how long submitted jobs run, shortest and longest, in seconds; without it, until they
+        are ended
     :param seed: the same seed gives the same jobs
     :param host: a loopback address
     :param port: 0 picks a free one
@@ -89,9 +90,9 @@ class Simulator(Control):
 
     def start(self) -> Self:
         """
-        Begin to serve; after :meth:`stop`, on the same port as before.
+        Start to serve; after :meth:`stop`, on the same port as before.
 
-        :raises OSError: when the port cannot be had
+        :raises OSError: when the port cannot be used
         """
         if self._thread:
             raise RuntimeError("The simulator is running already")
@@ -106,7 +107,7 @@ class Simulator(Control):
         return self
 
     def stop(self) -> None:
-        """Cut off what is being answered, and give up the port; jobs and logged requests stay."""
+        """Close all connections and the port, whatever is being answered; jobs and logged requests stay."""
         if self._thread:
             self._stopping.set_result(None)
             self._thread.join()
@@ -119,7 +120,7 @@ class Simulator(Control):
         self.stop()
 
     async def _serve(self, listener: socket.socket) -> None:
-        # A handler must not outlive its client, nor may a slow answer hold up the end.
+        # Handlers are cancelled when their client goes, and soon after the simulator is told to stop.
         runner = web.AppRunner(
             create_app(self), access_log=None, handler_cancellation=True, shutdown_timeout=0.1
         )
@@ -134,9 +135,6 @@ class Simulator(Control):
 def _loopback(host: str) -> str:
     if host == "localhost":
         return "127.0.0.1"
-    try:
-        if ipaddress.ip_address(host).is_loopback:
-            return host
-    except ValueError:
-        pass
+    if is_loopback(host):
+        return host
     raise FieldError("host", "must be a loopback address, such as 127.0.0.1")

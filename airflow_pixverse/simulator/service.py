@@ -1,8 +1,8 @@
 """
 The simulated service: accounts with slots, and the jobs that take them. No HTTP and no background work.
 
-The state is brought up to date whenever somebody looks. It depends on the clock, the seed and what was
-done to it, never on how often it was looked at.
+Every method first applies what is due by now: jobs that arrive and jobs that end. So the state depends on the
+clock, the seed and the calls that change it, but not on how often it is read.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class Service:
 
     :param accounts: how many jobs each account may execute at once, by e-mail
     :param clock: returns the time, in seconds since the epoch
-    :param arrivals_per_minute: how many jobs other people submit; one that finds no free slot is lost
+    :param arrivals_per_minute: how many jobs other people submit; one for which no slot is free is lost
     :param job_seconds: how long a submitted job runs, shortest and longest; without it, until it is ended
     :param types: the types of job that other people submit
-    :param seed: what all random choices depend on
+    :param seed: of the random numbers
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Service:
         self._max_jobs = dict(accounts)
         self._clock = clock
         self._job_seconds = job_seconds
-        # Two generators: what is done to the service must not change what other people submit.
+        # Two generators, so that calls of this service do not change what other people submit.
         others, self._random = (random.Random(f"{seed} {use}") for use in ("others", "own"))  # noqa: S311
         self._arrivals = arrivals(clock(), arrivals_per_minute, job_seconds, types, others)
         self._next_arrival = next(self._arrivals, None)
@@ -63,7 +63,7 @@ class Service:
 
     def snapshot(self) -> Snapshot:
         """Return the executing jobs and the accounts as they are now."""
-        with self._present() as now:
+        with self._up_to_date() as now:
             return Snapshot(now, list(self._jobs.values()), self._accounts())
 
     def start(
@@ -82,12 +82,12 @@ class Service:
 
         :param email: the account; without it, a random one with a free slot
         :param max_jobs: overrides, for this job, how many the account may execute at once
-        :param seconds: how long the job runs from now on; without it, as long as jobs run here
-        :param started: when it is said to have started; without it, now
+        :param seconds: how long the job runs from now on; without it, something between ``job_seconds``
+        :param started: the start that the API shows; without it, now
         :raises AtCapacityError: when no slot is free
         :raises UnknownAccountError: when there is no such account
         """
-        with self._present() as now:
+        with self._up_to_date() as now:
             only = None if email is None else self._known(email)
             free = [
                 account.email
@@ -105,20 +105,20 @@ class Service:
 
     def end(self, job_id: str) -> None:
         """End the job, or raise :class:`UnknownJobError`."""
-        with self._present():
+        with self._up_to_date():
             if self._jobs.pop(job_id, None) is None:
                 raise UnknownJobError(f"Unable to locate running {job_id}")
 
     def end_all(self) -> int:
         """End every job, and return how many there were."""
-        with self._present():
+        with self._up_to_date():
             ended = len(self._jobs)
             self._jobs.clear()
             return ended
 
     def fill(self, seconds: float = math.inf) -> list[str]:
-        """Take every free slot with videos that end one by one, from ``seconds`` on to 20 % later."""
-        with self._present() as now:
+        """Fill every free slot with a video; they end one by one, from ``seconds`` on to 20 % later."""
+        with self._up_to_date() as now:
             slots = [account.email for account in self._accounts() for _ in range(account.available)]
             return [
                 self._add(email, "video", now, now + seconds * (1 + 0.2 * place / len(slots)))
@@ -127,18 +127,18 @@ class Service:
 
     def free(self, email: str | None = None) -> int:
         """Return how many slots are free, at one account or at all."""
-        with self._present():
+        with self._up_to_date():
             only = None if email is None else self._known(email)
             return sum(account.available for account in self._accounts() if only in {None, account.email})
 
     def set_max_jobs(self, email: str, max_jobs: int) -> None:
-        """Change how many jobs the account may execute at once; those that execute go on."""
-        with self._present():
+        """Change how many jobs the account may execute at once; jobs that are executing continue."""
+        with self._up_to_date():
             self._max_jobs[self._known(email)] = max_jobs
 
     @contextmanager
-    def _present(self) -> Iterator[float]:
-        """Keep other threads out, let everything happen that is due, and yield the time."""
+    def _up_to_date(self) -> Iterator[float]:
+        """Hold the lock, apply everything that is due by now, and yield the time."""
         with self._lock:
             now = self._clock()
             while self._next_arrival and self._next_arrival.at <= now:

@@ -1,4 +1,4 @@
-"""What there is at one moment, jobs and accounts, and what can be wrong with a request for a slot."""
+"""Jobs, accounts and snapshots of both, and the errors of the service."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class AtCapacityError(Exception):
-    """No slot is free where the job was to run."""
+    """No slot is free, at the requested account or at any."""
 
 
 class UnknownAccountError(LookupError):
@@ -20,7 +20,7 @@ class UnknownJobError(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job that executes; times are seconds since the epoch, and an endless job ends at infinity."""
+    """A job that is executing; times are seconds since the epoch, and an endless job ends at infinity."""
 
     id: str
     type: str
@@ -33,7 +33,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """How an account stands."""
+    """An account: how many jobs it may execute at once, and how many it executes."""
 
     email: str
     max_jobs: int
@@ -41,12 +41,12 @@ class Account:
 
     @property
     def available(self) -> int:
-        """The free slots; none, not fewer, when more executes than ``max_jobs`` allows."""
+        """The free slots; 0 when more jobs are executing than ``max_jobs`` allows."""
         return max(0, self.max_jobs - self.executing)
 
 
 class Snapshot(NamedTuple):
-    """Everything there is at one moment."""
+    """All jobs and accounts at one moment, ``now``."""
 
     now: float
     jobs: list[Job]

@@ -1,4 +1,4 @@
-"""Responses whose bodies go out in unusual ways; ``write_eof`` is where aiohttp asks for the body."""
+"""Responses that send their bodies in unusual ways, when aiohttp calls ``write_eof``."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ BLOCK = 65536
 
 class Replay(web.StreamResponse):
     """
-    A usual response, for a subclass to send in its own way.
+    A copy of a usual response, which a subclass sends in its own way.
 
-    :param response: the response
+    :param response: the usual response
     """
 
     def __init__(self, response: web.Response) -> None:
@@ -48,7 +48,7 @@ class Dripping(Replay):
         self._seconds_per_byte = seconds_per_byte
 
     async def write_eof(self, data: bytes = b"") -> None:
-        """Send it, and take the time."""
+        """Send it slowly."""
         for byte in self.content:
             await asyncio.sleep(self._seconds_per_byte)
             await self.write(bytes([byte]))
@@ -57,7 +57,7 @@ class Dripping(Replay):
 
 class Oversized(web.StreamResponse):
     """
-    An empty JSON array, long for all the white space in it, and chunked: no header gives the length away.
+    An empty JSON array that is full of white space, sent in chunks, so that no header has its length.
 
     :param size: the length in bytes
     """

@@ -26,7 +26,7 @@ class Customer(requests.Session):
             self.headers["Authorization"] = f"Bearer {token}"
 
     def request(self, method: Any, url: Any, *args: Any, **kwargs: Any) -> requests.Response:
-        kwargs.setdefault("timeout", 10)
+        kwargs.setdefault("timeout", 60)
         kwargs["allow_redirects"] = False
         return super().request(method, self.base + url, *args, **kwargs)
 

@@ -146,9 +146,14 @@ def test_a_bad_field_answers_400_with_its_name_and_takes_no_slot(sim, api, body,
     assert sim.free() == 6
 
 
-@pytest.mark.parametrize("body", [b"{", b"\xff\xfe", b"[" * 100_000, b'"text"'])
+@pytest.mark.parametrize("body", [b"{", b"\xff\xfe", b"[" * 60_000, b'"text"'])
 def test_a_body_that_is_no_json_object_answers_400(api, body):
     assert api.post("/videos/create", data=body).json()["error"] == "body: must be a JSON object"
+
+
+def test_a_body_of_a_megabyte_answers_413(sim, api):
+    assert api.post("/videos/create", json={"prompt": "x" * 1_000_000}).status_code == 413
+    assert sim.free() == 6
 
 
 def test_cancelling_stops_the_tracking_of_a_job_once(sim, api):

@@ -43,7 +43,7 @@ def get(fields, path, method="GET", **kwargs):
     with requests.Session() as session:
         session.trust_env = False
         session.headers["Authorization"] = f"Bearer {fields['password']}"
-        return session.request(method, f"{fields['host']}/v2/pixverse/{path}", timeout=10, **kwargs)
+        return session.request(method, f"{fields['host']}/v2/pixverse/{path}", timeout=60, **kwargs)
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
@@ -61,7 +61,7 @@ def test_it_serves_what_it_says_until_it_is_told_to_end(end):
             ("a-2@example.com", 3),
         ]
         process.send_signal(end)
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, "")
     assert err.endswith(" GET /v2/pixverse/scheduler/available 200\n")
     assert "it's" not in err
@@ -79,9 +79,15 @@ def test_its_options_reach_the_service():
         assert get(fields, "videos/create", "POST").status_code == 429
 
 
+def test_help_says_that_it_is_not_for_production(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "It is not for production" in " ".join(capsys.readouterr().out.split())
+
+
 def test_a_taken_port_is_one_line_and_exit_code_1(sim):
     with running(port=str(sim.port)) as process:
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (1, "")
     assert err == f"Cannot listen on http://127.0.0.1:{sim.port}: Address already in use\n"
 

@@ -92,7 +92,7 @@ def test_echo_token(sim, api):
 @contextlib.contextmanager
 def connection(sim):
     """A connection that shows more of what happens than requests does."""
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", sim.port, timeout=10)) as opened:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", sim.port, timeout=60)) as opened:
         yield opened
 
 
@@ -119,7 +119,7 @@ def test_truncated(sim, api):
 
 def test_reset(sim):
     sim.inject(faults.reset())
-    with socket.create_connection(("127.0.0.1", sim.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", sim.port), timeout=60) as connection:
         connection.sendall(b"GET /v2/pixverse/scheduler/ HTTP/1.1\r\nHost: x\r\n\r\n")
         with pytest.raises(ConnectionResetError):
             connection.recv(1)
@@ -133,23 +133,26 @@ def test_slow_answers_late_but_answers(sim, api):
     assert time.monotonic() - begin >= 0.05
 
 
-def test_slow_outlasts_a_client_that_does_not_wait(sim, api):
+def test_a_client_that_does_not_wait_for_a_slow_answer_does_no_harm(sim, api):
     sim.inject(faults.slow(3600))
-    with pytest.raises(requests.ReadTimeout):
-        api.get("/scheduler/", timeout=0.05)
+    with connection(sim) as opened:
+        opened.request("GET", "/v2/pixverse/scheduler/")
+        sim.wait_for_requests(1)
     assert api.get("/scheduler/").json() == []
     assert [logged.status for logged in sim.requests] == [None, 200]
 
 
-def test_drip_sends_the_usual_answer_byte_by_byte(sim, api):
+def test_drip_sends_the_usual_answer_in_small_pieces(sim, api):
     usual = api.get("/scheduler/available").content
-    sim.inject(faults.drip(0.0001))
+    sim.inject(faults.drip(0))
+    assert api.get("/scheduler/available").content == usual
+    sim.inject(faults.drip(0.1))
     with connection(sim) as opened:
         answer = get(opened, sim)
         assert answer.headers["Content-Length"] == str(len(usual))
-        pieces = list(iter(answer.read1, b""))
-    assert b"".join(pieces) == usual
-    assert len(pieces) > 10
+        piece = answer.read1()
+    assert usual.startswith(piece)
+    assert 0 < len(piece) < len(usual)
 
 
 @pytest.mark.parametrize("size", [2, 65_538, 65_539, 6 * 1024 * 1024])
@@ -239,7 +242,7 @@ def test_what_no_fault_can_be_made_of_is_refused_under_its_name(make, field):
 
 def test_a_client_that_resets_does_no_harm(sim, api):
     sim.inject(faults.oversized(1 << 40))
-    with socket.create_connection(("127.0.0.1", sim.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", sim.port), timeout=60) as connection:
         connection.sendall(b"GET /v2/pixverse/scheduler/ HTTP/1.1\r\nHost: x\r\n\r\n")
         connection.recv(1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
