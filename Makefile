@@ -99,7 +99,7 @@ test-packaging: install  ## the wheel and its metadata
 
 .PHONY: mutants
 mutants: $(VENV)/.installed-mutation  ## whether the tests notice small faults in api/ and gate/
-	$(PY) -m scripts.mutants
+	$(PY) -m scripts.mutants $(MUTANTS)
 
 .PHONY: bench
 bench: install  ## speed, as ratios to a yardstick

@@ -1,0 +1,84 @@
+"""Put small faults ("mutants") into ``api/`` and ``gate/``, and count those that tests find.
+
+``[tool.mutmut]`` in pyproject.toml says which code and which tests. Every fault starts those tests that run
+the function which it is in. The exit code is 1 if too few are found. `make mutants` runs this.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+MUTMUT = Path(sys.executable).with_name("mutmut")
+GOAL = 85.0
+MISSED = {"survived", "no tests"}
+
+
+def main() -> int:
+    """Run the faults, print what was found, and return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--survivors", action="store_true", help="try only those again that the last run did not find"
+    )
+    arguments = parser.parse_args()
+    if arguments.survivors:
+        run(names(results(), MISSED))
+    else:
+        shutil.rmtree(ROOT / "mutants", ignore_errors=True)
+        run([])
+    return report(results())
+
+
+def run(mutants: list[str]) -> None:
+    """Try these faults, or all of them where the list is empty."""
+    command = [MUTMUT, "run", "--max-children", str(os.cpu_count() or 1), *mutants]
+    # Its progress is meant for a terminal: a line that is rewritten ten times a second.
+    shown = sys.stdout.isatty()
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=not shown, text=True)
+    if done.returncode:
+        raise SystemExit(f"{done.stdout or ''}{done.stderr or ''}\nmutmut failed with {done.returncode}.")
+
+
+def results() -> dict[str, str]:
+    """Return what became of each fault, by name."""
+    lines = subprocess.check_output([MUTMUT, "results", "--all", "true"], cwd=ROOT, text=True).splitlines()
+    return dict(line.strip().split(": ", 1) for line in lines if ": " in line)
+
+
+def names(outcomes: dict[str, str], wanted: set[str]) -> list[str]:
+    """Return the names of the faults with one of the wanted outcomes."""
+    return [name for name, outcome in outcomes.items() if outcome in wanted]
+
+
+def report(outcomes: dict[str, str]) -> int:
+    """Print the faults that were not found, and how many were; return the exit code."""
+    by_module: defaultdict[str, Counter[bool]] = defaultdict(Counter)
+    for name, outcome in outcomes.items():
+        by_module[name.rpartition(".")[0]][outcome not in MISSED] += 1
+    missed = names(outcomes, MISSED)
+    for name in missed:
+        print(f"{outcomes[name]}: {name}")
+    print()
+    for module, counts in sorted(by_module.items()):
+        print(f"{module:<45} {counts[True]:>4} killed {counts[False]:>4} survived")
+    if not outcomes:
+        print("There was no fault to find.")
+        return 1
+    percentage = 100 * (len(outcomes) - len(missed)) / len(outcomes)
+    print(
+        f"\n{len(outcomes) - len(missed)} killed, {len(missed)} survived: {percentage:.1f} % found "
+        f"(goal: at least {GOAL:g} %)\n"
+        f"See one:          {MUTMUT.relative_to(ROOT)} show NAME\n"
+        f"Try these again:  make mutants MUTANTS=--survivors"
+    )
+    return 0 if percentage >= GOAL else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
