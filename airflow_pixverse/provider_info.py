@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_pixverse import __version__
-from airflow_pixverse.hooks.connection import CONN_FIELDS, UI_FIELD_BEHAVIOUR
+from airflow_pixverse.hooks.connection import CONN_TYPE, UI_FIELD_BEHAVIOUR
 
 
 def get_provider_info() -> dict[str, Any]:
     """Return the provider's metadata, as Airflow's provider-info schema has it."""
+    from airflow_pixverse.hooks.extra import CONN_FIELDS
 
     def modules(kind: str) -> list[dict[str, Any]]:
         return [{"integration-name": "PixVerse", "python-modules": [f"airflow_pixverse.{kind}.pixverse"]}]
@@ -17,8 +18,9 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "airflow-pixverse",
         "name": "PixVerse",
-        "description": "Wait for a free slot of the PixVerse video service behind "
-        "`useapi.net <https://useapi.net/docs/api-pixverse-v2>`__, and see what executes.",
+        # The link comes last: Airflow 3 makes one of all that follows the address up to a blank.
+        "description": "Wait for a free slot of the PixVerse video service, and see what executes there, "
+        "through `useapi.net <https://useapi.net/docs/api-pixverse-v2>`__",
         "versions": [__version__],
         "integrations": [
             {
@@ -33,7 +35,7 @@ def get_provider_info() -> dict[str, Any]:
         "triggers": modules("triggers"),
         "connection-types": [
             {
-                "connection-type": "pixverse",
+                "connection-type": CONN_TYPE,
                 "hook-class-name": "airflow_pixverse.hooks.pixverse.PixverseHook",
                 "hook-name": "PixVerse",
                 "ui-field-behaviour": UI_FIELD_BEHAVIOUR,

@@ -1,14 +1,13 @@
-"""What the fields of a PixVerse connection mean: the form Airflow shows, and the client they make."""
+"""What the fields of a PixVerse connection mean, and the client that they make."""
 
 from __future__ import annotations
 
-import ipaddress
-import json
-import math
+import logging
 import platform
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
 
     from airflow_pixverse.api.client import PixverseClient
 
+CONN_TYPE = "pixverse"
+
 UI_FIELD_BEHAVIOUR: dict[str, Any] = {
     "hidden-fields": ["login"],
     "relabeling": {"password": "API token", "host": "Origin", "schema": "http or https"},
@@ -30,46 +31,27 @@ UI_FIELD_BEHAVIOUR: dict[str, Any] = {
     },
 }
 
-# Airflow 3.2 and later make form fields of these; elsewhere they are keys of the Extra JSON.
-CONN_FIELDS: dict[str, Any] = {
-    "timeout": {
-        "label": "Timeout",
-        "description": "Seconds to wait for each part of an answer (30 when empty).",
-        "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
-    },
-    "max_retries": {
-        "label": "Max retries",
-        "description": "How often a call is repeated after transient trouble (3 when empty).",
-        "schema": {"type": ["integer", "null"], "minimum": 0},
-    },
-    "allow_http": {
-        "label": "Allow http",
-        "description": "Send the token unencrypted to a host that is not this machine.",
-        "schema": {"type": ["boolean", "null"]},
-    },
-    "proxy": {
-        "label": "Proxy",
-        "description": "URL of a proxy; the environment decides when empty.",
-        "schema": {"type": ["string", "null"]},
-    },
-    "ca_bundle": {
-        "label": "CA bundle",
-        "description": "File or folder of certificates to trust instead of the default ones.",
-        "schema": {"type": ["string", "null"]},
-    },
-}
+_MAX_SHOWN = 100
+_MAX_PORT = 65535
+_ANY_CONN_TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_.+-]{0,49}")
+
+_log = logging.getLogger(__name__)
 
 
-_TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
+def connection_label(conn_id: str | None) -> str:
+    """Return what to call a connection in a message, which stays on one line whatever the id holds."""
+    return f"connection {_shown(str(conn_id))!r}"
 
 
 def client_from_connection(conn: Connection, *, max_retries: int | None = None) -> PixverseClient:
     """
-    Make a client of a connection. Asks neither the network nor Airflow.
+    Make a client of a connection. It asks neither the network nor Airflow, but reads the ``ca_bundle``.
 
-    :param conn: password: API token; host, schema, port: origin of the service; extra: see ``CONN_FIELDS``.
+    :param conn: password: API token; host, schema, port: origin of the service; extra: see
+        :class:`~airflow_pixverse.hooks.extra.ConnectionExtra`.
     :param max_retries: overrides the connection's own.
-    :raises PixverseFatalError: the connection cannot be used; the message names connection and field.
+    :raises PixverseFatalError: the connection cannot be used. The message names connection and field, and
+        never repeats what the field holds.
     """
     from airflow import __version__ as airflow_version
 
@@ -77,136 +59,131 @@ def client_from_connection(conn: Connection, *, max_retries: int | None = None) 
         DEFAULT_MAX_RETRIES,
         DEFAULT_TIMEOUT,
         PixverseClient,
-        checked_base_url,
         checked_token,
     )
+    from airflow_pixverse.hooks.extra import parse_extra
+
+    label = connection_label(conn.conn_id)
 
     @contextmanager
     def reading(field: str) -> Iterator[None]:
         try:
             yield
         except ValueError as error:
-            message = f"connection {conn.conn_id!r} cannot be used: {field}: {error}"
-            raise PixverseFatalError(message) from None
+            raise PixverseFatalError(f"{label} cannot be used: {field}: {error}") from None
 
+    # The type comes first: the password of another service must not be looked at, let alone sent.
+    with reading("connection type"):
+        _check_type(conn.conn_type)
     with reading("password"):
-        token = checked_token(conn.password or "")
+        token = checked_token(_unmasked(conn.password or ""))
     with reading("extra"):
-        extra = _extra(conn.extra)
-    with reading("extra field timeout"):
-        timeout = _number(extra.get("timeout"), default=DEFAULT_TIMEOUT[1])
-        if timeout <= 0:
-            raise ValueError("must be more than 0 seconds")
-    with reading("extra field max_retries"):
-        retries = _number(extra.get("max_retries"), default=DEFAULT_MAX_RETRIES)
-        if retries < 0 or retries != int(retries):
-            raise ValueError("must be a whole number, 0 or more")
-    with reading("extra field allow_http"):
-        allow_http = _flag(extra.get("allow_http"))
-    with reading("extra field proxy"):
-        proxy = _proxy(extra.get("proxy"))
-    with reading("extra field ca_bundle"):
-        ca_bundle = _existing_path(extra.get("ca_bundle"))
+        extra, unknown_keys = parse_extra(conn.extra)
     with reading("schema"):
-        scheme = _scheme(conn.schema)
+        scheme = _checked_scheme(conn.schema)
+    with reading("port"):
+        port = _checked_port(conn.port)
     with reading("host"):
-        base_url = checked_base_url(_address(conn, scheme))
-        if not allow_http and _is_exposed(base_url):
-            raise ValueError(
-                f"plain http would send the token unencrypted to {urlsplit(base_url).hostname}; "
-                "use https, or set allow_http in the extra"
-            )
+        base_url = _base_url(conn.host, scheme, port, allow_http=bool(extra.allow_http))
 
+    if unknown_keys:
+        _warn_of_unknown_keys(label, tuple(unknown_keys))
+    timeout = DEFAULT_TIMEOUT[1] if extra.timeout is None else extra.timeout
+    if max_retries is None:
+        max_retries = DEFAULT_MAX_RETRIES if extra.max_retries is None else extra.max_retries
     return PixverseClient(
         token,
         base_url,
         timeout=(min(timeout, DEFAULT_TIMEOUT[0]), timeout),
-        max_retries=int(retries) if max_retries is None else max_retries,
-        proxy=proxy,
-        ca_bundle=ca_bundle,
+        max_retries=max_retries,
+        proxy=extra.proxy,
+        ca_bundle=extra.ca_bundle,
         user_agent=f"airflow-pixverse/{__version__} "
         f"(apache-airflow/{airflow_version}; python/{platform.python_version()})",
+        label=label,
     )
 
 
-def _extra(text: str | None) -> dict[str, Any]:
-    # Not conn.extra_dejson, which turns broken JSON into {} and makes a synchronous supervisor call.
-    if not (text or "").strip():
-        return {}
-    try:
-        extra = json.loads(text or "")
-    except ValueError as error:
-        raise ValueError(f"it is not valid JSON ({error})") from None
-    if not isinstance(extra, dict):
-        raise ValueError('it must be a JSON object such as {"timeout": 30}')
-    return extra
+def _shown(text: str) -> str:
+    """Return a text that somebody else has chosen without control characters, and not too long."""
+    printable = "".join(character for character in text if character.isprintable())
+    return printable if len(printable) <= _MAX_SHOWN else f"{printable[:_MAX_SHOWN]}..."
 
 
-def _number(value: Any, *, default: float) -> float:
-    if value is None or value == "":
-        return default
-    try:
-        number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise ValueError(f"must be a number, not {value!r}")
-    return number
+@lru_cache(maxsize=256)  # a triggerer reads a connection every minute, and says so once
+def _warn_of_unknown_keys(label: str, keys: tuple[str, ...]) -> None:
+    from airflow_pixverse.hooks.extra import ConnectionExtra
+
+    _log.warning(
+        "%s: its extra holds keys that mean nothing here: %s (known are %s)",
+        label,
+        ", ".join(map(_shown, keys[:10])),
+        ", ".join(ConnectionExtra.model_fields),
+    )
 
 
-def _flag(value: Any) -> bool:
-    text = str(value).strip().lower()
-    if value is None or text in _FALSE | {""}:
-        return False
-    if text in _TRUE:
-        return True
-    raise ValueError(f"must be true or false, not {value!r}")
+def _check_type(conn_type: str | None) -> None:
+    if conn_type == CONN_TYPE:
+        return
+    remedy = (
+        f'choose "PixVerse" as its type under Admin > Connections, or set conn_type to "{CONN_TYPE}" where '
+        "it is defined"
+    )
+    if not conn_type:
+        raise ValueError(f"it has none: {remedy}")
+    # Somebody may have put a token there.
+    name = repr(conn_type) if _ANY_CONN_TYPE.fullmatch(conn_type) else "another one"
+    raise ValueError(
+        f"it is {name}, and what belongs to another service is not sent: use a connection of the type "
+        f"{CONN_TYPE!r}, or, if this one holds the API token of useapi.net, {remedy}"
+    )
 
 
-def _proxy(value: Any) -> str | None:
-    if not value:
-        return None
-    # The value is not shown: a proxy address may hold a password.
-    if not isinstance(value, str) or not urlsplit(value).hostname:
-        raise ValueError("must be an address such as http://proxy.example.com:3128")
-    return value
+def _unmasked(password: str) -> str:
+    # Airflow 3.3.1 has it tested when somebody presses Test, and exports of connections hold it.
+    if password and not password.strip("*"):
+        raise ValueError("it is the mask that Airflow shows in its place: type the API token again")
+    return password
 
 
-def _existing_path(value: Any) -> str | None:
-    if not value:
-        return None
-    if not isinstance(value, str) or not Path(value).exists():
-        raise ValueError(f"no such file or folder: {value!r}")
-    return value
-
-
-def _scheme(value: str | None) -> str:
+def _checked_scheme(value: str | None) -> str:
     scheme = (value or "").strip().lower() or "https"
     if scheme not in {"http", "https"}:
-        raise ValueError(f"must be http or https, not {value!r}")
+        raise ValueError("must be http or https")
     return scheme
 
 
-def _address(conn: Connection, scheme: str) -> str:
-    """Put host, schema and port together, which may also all stand in the host."""
-    from airflow_pixverse.api.client import DEFAULT_BASE_URL
+def _checked_port(value: Any) -> int | None:
+    if not value:  # port 0 is no port
+        return None
+    if not isinstance(value, int) or not 0 < value <= _MAX_PORT:
+        raise ValueError(f"must be a number from 1 to {_MAX_PORT}")
+    return value
 
-    host = (conn.host or "").strip()
+
+def _base_url(host: str | None, scheme: str, port: int | None, *, allow_http: bool) -> str:
+    """Put scheme, host and port together, which may also all stand in the host."""
+    from airflow_pixverse.api.address import DEFAULT_BASE_URL, checked_base_url, is_loopback_http
+
+    host = (host or "").strip()
     if not host:
         return DEFAULT_BASE_URL
     if "://" not in host:
         host = f"{scheme}://[{host}]" if host.count(":") > 1 and "[" not in host else f"{scheme}://{host}"
-    parts = urlsplit(host)
-    if conn.port and not parts.port:  # port 0 is no port
-        parts = parts._replace(netloc=f"{parts.netloc}:{conn.port}")
-    return parts.geturl()
-
-
-def _is_exposed(url: str) -> bool:
-    parts = urlsplit(url)
-    if parts.scheme == "https" or parts.hostname == "localhost":
-        return False
     try:
-        return not ipaddress.ip_address(parts.hostname or "").is_loopback
-    except ValueError:
-        return True
+        parts = urlsplit(host)
+        if port and not parts.port:
+            parts = parts._replace(netloc=f"{parts.netloc}:{port}")
+        if "%" in parts.netloc:  # a percent-encoded token, perhaps; no host needs it
+            raise ValueError
+        base_url = checked_base_url(parts.geturl())
+    except ValueError:  # its text may repeat what was given
+        raise ValueError(
+            f"must be an address such as {DEFAULT_BASE_URL}; the API token belongs in the password"
+        ) from None
+    if not allow_http and urlsplit(base_url).scheme == "http" and not is_loopback_http(base_url):
+        raise ValueError(
+            "plain http would send the token unencrypted to another machine; use https, "
+            "or set allow_http in the extra"
+        )
+    return base_url

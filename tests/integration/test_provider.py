@@ -83,6 +83,32 @@ def test_the_form_in_the_ui_has_the_right_labels():
     assert "FORM PixVerse | API token" in result.stdout
 
 
+def test_the_list_of_providers_links_to_the_service():
+    url, description = "https://useapi.net/docs/api-pixverse-v2", get_provider_info()["description"]
+    if AIRFLOW.release < (3, 0):  # it makes links of what it is told to
+        assert f"`useapi.net <{url}>`__" in description
+        return
+    from airflow.api_fastapi.core_api.services.public.providers import _remove_rst_syntax
+
+    # The UI makes a link of an address and all that follows it up to a blank.
+    assert url in _remove_rst_syntax(description).split()
+
+
+def test_importing_the_hook_imports_neither_the_client_nor_the_models():
+    code = """if True:
+        import sys
+        import airflow_pixverse.hooks.pixverse
+        airflow_pixverse.hooks.pixverse.PixverseHook.get_ui_field_behaviour()
+        print("IMPORTED", *(name for name in sys.modules if name.startswith("airflow_pixverse.")))
+    """
+    result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    imported = set(result.stdout.splitlines()[-1].split())
+    assert "airflow_pixverse.hooks.pixverse" in imported
+    assert not imported & {"airflow_pixverse.api.client", "airflow_pixverse.api.models"}
+    if AIRFLOW.release < (3, 0):  # Airflow 3.3 reads the metadata, and so the form, as soon as it is imported
+        assert "airflow_pixverse.hooks.extra" not in imported
+
+
 def test_importing_it_makes_airflow_warn_of_nothing():
     code = """if True:
         import warnings

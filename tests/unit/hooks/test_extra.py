@@ -1,0 +1,118 @@
+"""The extra of a connection: what is accepted, what is refused, and the form that is made from it."""
+
+import json
+
+import pytest
+
+from airflow_pixverse.hooks.extra import CONN_FIELDS, ConnectionExtra, parse_extra
+
+
+def parsed(**fields):
+    extra, unknown_keys = parse_extra(json.dumps(fields))
+    assert unknown_keys == []
+    return extra
+
+
+@pytest.mark.parametrize("text", [None, "", "  ", "{}"])
+def test_no_extra_leaves_all_to_the_client(text):
+    assert parse_extra(text) == (ConnectionExtra(), [])
+
+
+@pytest.mark.parametrize("empty", [None, "", "  "])
+@pytest.mark.parametrize("field", ConnectionExtra.model_fields)
+def test_an_empty_field_of_the_form_counts_as_not_set(field, empty):
+    assert parsed(**{field: empty}) == ConnectionExtra()
+
+
+@pytest.mark.parametrize(
+    ("field", "given", "expected"),
+    [
+        ("timeout", 0.5, 0.5),
+        ("timeout", "30", 30),
+        ("timeout", " 600 ", 600),
+        ("max_retries", 0, 0),
+        ("max_retries", "10", 10),
+        ("max_retries", 3.0, 3),
+        ("allow_http", True, True),
+        ("allow_http", "True", True),
+        ("allow_http", "yes", True),
+        ("allow_http", "1", True),
+        ("allow_http", 0, False),
+        ("allow_http", "off", False),
+        ("proxy", "http://me:pass@proxy.example.com:3128", "http://me:pass@proxy.example.com:3128"),
+    ],
+)
+def test_a_field_may_be_given_as_the_form_or_a_uri_gives_it(field, given, expected):
+    assert getattr(parsed(**{field: given}), field) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ({"timeout": 5}, "it must be JSON text"),
+        ("{broken", "it is not valid JSON"),
+        ("[1]", "it must be a JSON object"),
+        ("7", "it must be a JSON object"),
+        ('"x"', "it must be a JSON object"),
+        ('{"x": ' + "9" * 10_000 + "}", "it is not valid JSON"),
+        (json.dumps({"x": "y" * 2_000_000}), "it is longer than 65536 characters"),
+        ('{"a":' * 10_000 + "1" + "}" * 10_000, "it is nested too deep"),
+        ('{"timeout": ' + "[" * 1000 + "]" * 1000 + "}", ""),  # too deep for some versions of Python only
+        ('{"timeout": 0}', "timeout must be greater than 0"),
+        ('{"timeout": -1}', "timeout must be greater than 0"),
+        ('{"timeout": 601}', "timeout must be less than or equal to 600"),
+        ('{"timeout": 1e10}', "timeout must be less than or equal to 600"),
+        ('{"timeout": 1e400}', "timeout must be a finite number"),
+        ('{"timeout": NaN}', "timeout must be a finite number"),
+        ('{"timeout": "soon"}', "timeout must be a valid number"),
+        ('{"timeout": true}', "timeout must be a number"),
+        ('{"timeout": {"a": 1}}', "timeout must be a valid number"),
+        ('{"max_retries": -1}', "max_retries must be greater than or equal to 0"),
+        ('{"max_retries": 11}', "max_retries must be less than or equal to 10"),
+        ('{"max_retries": 1.5}', "max_retries must be a valid integer"),
+        ('{"max_retries": false}', "max_retries must be a number"),
+        ('{"allow_http": "maybe"}', "allow_http must be a valid boolean"),
+        ('{"proxy": 1}', "proxy must be a valid string"),
+        ('{"proxy": "nowhere"}', "proxy must be an address such as http://"),
+        ('{"proxy": "proxy.example.com:3128"}', "proxy must be an address such as http://"),
+        ('{"proxy": "http://proxy.example.com\\nx: y"}', "proxy must be an address such as http://"),
+        ('{"proxy": "socks5://proxy.example.com:1080"}', "proxy must begin with http://"),
+        ('{"proxy": "http://proxy.example.com:0"}', "proxy must be an address such as http://"),
+        ('{"proxy": "ftp://proxy.example.com"}', "proxy must begin with http://"),
+        ('{"ca_bundle": 1}', "ca_bundle must be a valid string"),
+        ('{"ca_bundle": "/no/such/file"}', "ca_bundle cannot be read: No such file"),
+        ('{"timeout": "x", "ca_bundle": "/no/such/file"}', "timeout must be a valid number"),
+    ],
+)
+def test_an_extra_that_cannot_be_used_says_why(text, words):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the words are looked at below
+        parse_extra(text)
+    assert str(caught.value).startswith(words)
+    assert len(str(caught.value)) < 300
+
+
+def test_unknown_keys_are_named_and_change_nothing():
+    assert parse_extra('{"time_out": 5, "Proxy": "x"}') == (ConnectionExtra(), ["Proxy", "time_out"])
+
+
+def test_the_password_of_a_proxy_is_not_shown():
+    assert "s3cret" not in repr(parsed(proxy="http://me:s3cret@proxy.example.com:3128"))
+
+
+def test_the_form_shows_each_field_with_its_limits():
+    assert list(CONN_FIELDS) == list(ConnectionExtra.model_fields)
+    schemas = {name: field["schema"] for name, field in CONN_FIELDS.items()}
+    assert schemas == {
+        "timeout": {"type": ["number", "null"], "exclusiveMinimum": 0, "maximum": 600},
+        "max_retries": {"type": ["integer", "null"], "minimum": 0, "maximum": 10},
+        "allow_http": {"type": ["boolean", "null"]},
+        "proxy": {"type": ["string", "null"]},
+        "ca_bundle": {"type": ["string", "null"]},
+    }
+
+
+def test_the_form_tells_the_defaults_of_the_client():
+    from airflow_pixverse.api.client import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT
+
+    assert f"({DEFAULT_TIMEOUT[1]:g} when empty)" in CONN_FIELDS["timeout"]["description"]
+    assert f"({DEFAULT_MAX_RETRIES} when empty)" in CONN_FIELDS["max_retries"]["description"]
