@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowNotFoundException, BaseHook
+from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_pixverse.api.errors import PixverseAuthError, PixverseError, PixverseFatalError
-from airflow_pixverse.hooks.connection import UI_FIELD_BEHAVIOUR, client_from_connection
+from airflow_pixverse.hooks.connection import CONN_TYPE, UI_FIELD_BEHAVIOUR, client_from_connection
+from airflow_pixverse.hooks.lookup import read_connection
 
 if TYPE_CHECKING:
     from airflow_pixverse.api.client import PixverseClient
@@ -31,7 +30,7 @@ class PixverseHook(BaseHook):
 
     conn_name_attr = "pixverse_conn_id"
     default_conn_name = "pixverse_default"
-    conn_type = "pixverse"
+    conn_type = CONN_TYPE
     hook_name = "PixVerse"
 
     def __init__(self, pixverse_conn_id: str = default_conn_name, *, max_retries: int | None = None) -> None:
@@ -49,13 +48,13 @@ class PixverseHook(BaseHook):
         Return the client, the same one at each call.
 
         :raises PixverseFatalError: the connection is missing, or cannot be used.
+        :raises PixverseTransientError: what Airflow reads connections from does not answer.
         """
         return self._client
 
     @cached_property
     def _client(self) -> PixverseClient:
-        with reading_connection(self.pixverse_conn_id):
-            conn = self.get_connection(self.pixverse_conn_id)
+        conn = read_connection(self.pixverse_conn_id, get_connection=self.get_connection)
         return client_from_connection(conn, max_retries=self.max_retries)
 
     def list_executing(self) -> list[ExecutingJob]:
@@ -77,36 +76,26 @@ class PixverseHook(BaseHook):
         return self.get_conn().get_capacity()
 
     def test_connection(self) -> tuple[bool, str]:
-        """Tell whether the connection works, for the Test button and ``airflow connections test``."""
+        """Return whether the connection works and a sentence on it, for Airflow's Test button."""
+        from airflow_pixverse.api.address import host_of
+
         try:
-            capacity = self.get_capacity()
-        except PixverseAuthError as error:
-            return False, f"The API token was refused: {error}"
-        except PixverseFatalError as error:
-            return False, str(error)
+            client = self.get_conn()
+            capacity = client.get_capacity()
         except PixverseError as error:
-            if error.status is None:
-                return False, f"Cannot reach {self.get_conn().base_url}: {error}"
-            return False, f"The service has trouble: {error}"
-        accounts = len(capacity.accounts)
-        return True, f"Connected: {capacity.free_slots()} free slots in {accounts} accounts"
+            return False, _trouble(error)
+        host = host_of(client.base_url)
+        if not (accounts := len(capacity.accounts)):
+            return True, f"Connected to {host}, but no PixVerse account is configured there"
+        return True, f"Connected to {host}: {capacity.free_slots()} free slots in {accounts} accounts"
 
 
-@contextmanager
-def reading_connection(conn_id: str) -> Iterator[None]:
-    """Turn what Airflow raises for a connection that is missing or unreadable into a PixverseFatalError."""
-    try:
-        yield
-    except AirflowNotFoundException:
-        raise PixverseFatalError(
-            f"connection {conn_id!r} is not defined, or its definition cannot be read: "
-            "create it under Admin > Connections, "
-            f"with `airflow connections add {conn_id} --conn-type pixverse --conn-password <API token>`, "
-            f"or in the environment variable AIRFLOW_CONN_{conn_id.upper()}"
-        ) from None
-    except (AirflowException, ValueError) as error:
-        # "from None" and no words of the error: Airflow puts the whole URI into it, and so the token.
-        raise PixverseFatalError(
-            f"connection {conn_id!r} cannot be read ({type(error).__name__}): check its JSON or URI; "
-            "in a URI the token must be percent-encoded"
-        ) from None
+def _trouble(error: PixverseError) -> str:
+    """Return an error, which names the host itself, with a few words on what it means."""
+    if isinstance(error, PixverseAuthError):
+        return f"The API token was refused: {error}"
+    if isinstance(error, PixverseFatalError):
+        return str(error)
+    if error.status is None:
+        return f"No usable answer: {error}"
+    return f"The service is in trouble: {error}"
