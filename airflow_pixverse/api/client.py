@@ -228,7 +228,7 @@ class PixverseClient:
         url = self._base + path
         try:
             request = self._transport.prepare(method, url, params=params, json=json)
-        except (ValueError, TypeError):  # the errors of requests are among these
+        except (OSError, ValueError, TypeError):  # the errors of requests are among these
             request = None
         # Ids have to arrive as they are: what would be encoded, resolved or cut off is refused.
         if request and "#" not in path and (request.url or "").partition("?")[0] == url:

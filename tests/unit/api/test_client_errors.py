@@ -220,6 +220,10 @@ def test_a_netrc_entry_does_not_replace_the_token(sim, tmp_path, monkeypatch):
         ({"token": "t", "base_url": "https://api.useapi.net:port"}, "base_url"),
         ({"token": "t", "base_url": "https://api.useapi.net:99999"}, "base_url"),
         ({"token": "t", "base_url": "https://api..useapi.net"}, "base_url"),
+        ({"token": "t", "base_url": "https://api.useapi.net\\@pw"}, "base_url"),
+        ({"token": "t", "timeout": (10, 1e10)}, "timeout"),
+        ({"token": "t", "timeout": (0, 10)}, "timeout"),
+        ({"token": "t", "timeout": (10, float("nan"))}, "timeout"),
     ],
 )
 def test_a_parameter_that_cannot_be_used_is_named_and_no_secret_shown(arguments, name):
@@ -232,3 +236,39 @@ def test_a_parameter_that_cannot_be_used_is_named_and_no_secret_shown(arguments,
 def test_the_default_address_and_a_whole_base_are_understood():
     assert PixverseClient("t").base_url == "https://api.useapi.net/v2/pixverse/"
     assert PixverseClient("t", "https://gate.example.com/px/").base_url == "https://gate.example.com/px/"
+
+
+def test_identity_is_that_of_service_and_token():
+    identity = PixverseClient("user:1-a").identity
+    same = [
+        PixverseClient(" user:1-a "),
+        PixverseClient("user:1-a", "https://API.useapi.net:443/", max_retries=0, label="connection 'b'"),
+        PixverseClient("user:1-a", "https://api.useapi.net/v2/pixverse", (1, 1), proxy="http://proxy:3128"),
+    ]
+    others = [
+        PixverseClient("user:1-b"),
+        PixverseClient("user:1-A"),
+        PixverseClient("user:1-a", "http://api.useapi.net"),
+        PixverseClient("user:1-a", "https://api.useapi.net:444"),
+        PixverseClient("user:1-a", "https://api.useapi.net/v1"),
+    ]
+    assert {client.identity for client in same} == {identity}
+    assert len({identity, *(client.identity for client in others)}) == 1 + len(others)
+    assert "user" not in identity
+    assert "useapi" not in identity
+
+
+def test_backoff_stays_a_number_however_many_retries_there_are():
+    client = PixverseClient("t", max_retry_wait=30)
+    assert client._retry_wait(10_000, None) == 30
+
+
+def test_an_error_of_the_network_layer_that_nobody_foresaw_is_one_of_the_api(sim, monkeypatch):
+    client = client_of(sim)
+
+    def fail(*args, **kwargs):
+        raise LookupError("a bug of a library, with the token in it")
+
+    monkeypatch.setattr(client._transport._adapter, "send", fail)
+    with pytest.raises(PixverseTransientError, match=r"got no answer that can be used$"):
+        client.get_capacity()

@@ -3,8 +3,17 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from pydantic import ValidationError
 
-from airflow_pixverse.api.models import AccountCapacity, Capacity, ExecutingJob, accounts_with_room
+from airflow_pixverse.api import models
+from airflow_pixverse.api.models import (
+    CAPACITY,
+    EXECUTING,
+    AccountCapacity,
+    Capacity,
+    ExecutingJob,
+    accounts_with_room,
+)
 
 NOW = datetime(2024, 9, 25, 3, 0, tzinfo=UTC)
 
@@ -28,7 +37,15 @@ def test_every_spelling_of_the_id_is_read_and_written_as_id(spelling):
         ("user:1234-pixverse:a@example.com-video:99", "a@example.com"),
         ("user:1234-pixverse:mary-jane-video@ex-ample.com-image:99", "mary-jane-video@ex-ample.com"),
         ("user:1-2-pixverse:a@example.com-a-new-type:1", "a@example.com-a-new"),
+        ("user:-pixverse:a@example.com-video:1", "a@example.com"),
+        ("user:1-pixverse:a-pixverse:b@example.com-video:1", "a-pixverse:b@example.com"),
         ("user:1234-pixverse:a@example.com", None),
+        ("user:1234-pixverse:a@example.com-video:", None),
+        ("user:1234-pixverse:a@example.com-:1", None),
+        ("user:1234-pixverse:-video:1", None),
+        ("user:1234-pixverse:a-b:c:1", None),
+        ("1234-pixverse:a@example.com-video:1", None),
+        ("", None),
         ("something else", None),
         (None, None),
         (17, None),
@@ -36,6 +53,53 @@ def test_every_spelling_of_the_id_is_read_and_written_as_id(spelling):
 )
 def test_the_account_is_parsed_from_the_right_of_the_id(job_id, email):
     assert ExecutingJob.model_validate({"id": job_id}).email == email
+
+
+def test_a_job_id_is_parsed_in_a_bounded_number_of_steps():
+    """A pattern that tries again at each place takes quadratic time; this looks for each mark once."""
+    searches = []
+
+    class Counted(str):
+        def partition(self, mark):
+            searches.append(mark)
+            return tuple(map(Counted, super().partition(mark)))
+
+        def rpartition(self, mark):
+            searches.append(mark)
+            return tuple(map(Counted, super().rpartition(mark)))
+
+    hostile = "user:" + "-pixverse:" * 10_000
+    assert models._account_of(Counted(hostile)) is None
+    assert len(searches) == 3
+    assert ExecutingJob.model_validate({"id": hostile}).email is None
+
+
+@pytest.mark.parametrize("length", [511, 512, 513, 100_000])
+def test_the_length_of_names_is_bounded(length):
+    job = ExecutingJob.model_validate({"id": "x" * length, "type": "y" * length, "email": "z" * length})
+    assert {len(job.id), len(job.type), len(job.email)} == {min(length, 512)}
+    assert len(AccountCapacity.model_validate({"email": "z" * length}).email) == min(length, 512)
+
+
+def test_names_are_one_line_so_that_they_may_be_logged():
+    job = ExecutingJob.model_validate(
+        {"id": "a\nb", "type": "v\x1b[0m", "email": "e\N{RIGHT-TO-LEFT OVERRIDE}"}
+    )
+    assert (job.id, job.type, job.email) == ("a b", "v", "e")
+    assert AccountCapacity.model_validate({"email": "a\r\nb"}).email == "a b"
+
+
+@pytest.mark.parametrize("name", ["maxJobs", "executing", "available"])
+@pytest.mark.parametrize("number", [2**64, -(2**64), "18446744073709551616", 1e300, 1_000_001, "9" * 5000])
+def test_a_number_of_jobs_that_is_none_is_refused(name, number):
+    with pytest.raises(ValidationError):
+        AccountCapacity.model_validate({name: number})
+
+
+def test_the_number_of_jobs_and_accounts_is_bounded():
+    snapshot = CAPACITY.validate_python({"executing": [{}] * 10_001, "available": [{"available": 1}] * 1_001})
+    assert (len(snapshot.executing), len(snapshot.accounts)) == (10_000, 1_000)
+    assert len(EXECUTING.validate_python([{}] * 10_001)) == 10_000
 
 
 @pytest.mark.parametrize("item", [{}, {"type": None}, {"id": "x"}])

@@ -1,0 +1,36 @@
+"""What users import from ``airflow_pixverse.api``."""
+
+import subprocess
+import sys
+
+import pytest
+
+from airflow_pixverse import api
+from airflow_pixverse.api import client, errors, models
+
+MODULES = (client, errors, models)
+
+
+@pytest.mark.parametrize("name", api.__all__)
+def test_a_public_name_is_that_of_its_module(name):
+    assert any(getattr(api, name) is getattr(module, name, None) for module in MODULES)
+    assert name in dir(api)
+
+
+def test_every_error_is_exported():
+    assert {name for name in vars(errors) if name.endswith("Error")} <= set(api.__all__)
+
+
+def test_no_other_name_is_known():
+    with pytest.raises(AttributeError, match="has no attribute 'PixverseServer'"):
+        api.PixverseServer  # noqa: B018
+
+
+def test_an_error_is_imported_without_what_is_slow_to_import():
+    code = """
+import sys
+from airflow_pixverse.api import PixverseError
+print([name for name in ("requests", "pydantic", "airflow") if name in sys.modules])
+"""
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout == "[]\n"

@@ -1,0 +1,119 @@
+"""Whatever a server sends, what leaves the client is plain JSON that Airflow and its databases can carry."""
+
+import json
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from airflow_pixverse.api.client import PixverseClient
+from airflow_pixverse.api.errors import PixverseError
+from airflow_pixverse.simulator import Simulator
+
+try:
+    from airflow.sdk.serde import deserialize, serialize
+except ImportError:
+    from airflow.serialization.serde import deserialize, serialize  # Airflow before 3.2
+
+try:
+    from msgspec.msgpack import encode as pack  # what a triggerer of Airflow 3 sends its events with
+except ImportError:
+    pack = json.dumps
+
+texts = st.text(st.characters(exclude_categories=()), max_size=20) | st.sampled_from(
+    [
+        "__classname__",
+        "__version__",
+        "__data__",
+        "__type",
+        "__var",
+        "\x00__type",
+        "user:1-s3cr3t-token",
+        "\ud800",
+    ]
+)
+numbers = st.integers() | st.sampled_from([2**63, 2**64, -(2**64), 10**30]) | st.floats()
+scalars = st.none() | st.booleans() | numbers | texts
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
+    max_leaves=15,
+)
+
+
+def objects(*names):
+    """Return objects with some fields of these names, most of them of a kind that is accepted."""
+    fields = {name: texts | st.integers(0, 9) | numbers | values for name in names}
+    return st.builds(lambda known, other: other | known, st.fixed_dictionaries({}, optional=fields), others)
+
+
+others = st.dictionaries(texts, values, max_size=2)
+jobs = objects("id", "video_id", "type", "email", "started", "elapsed", "replyUrl", "replyRef")
+accounts = objects("email", "maxJobs", "executing", "available")
+snapshots = st.builds(
+    lambda executing, available, other: other | {"executing": executing, "available": available},
+    st.lists(jobs, max_size=3),
+    st.lists(accounts, max_size=3),
+    others,
+)
+errors = objects("error", "code", "message")
+
+
+@pytest.fixture(scope="module")
+def server():
+    with Simulator(token="user:1-s3cr3t-token") as simulator:
+        yield simulator
+
+
+def check(payload):
+    """Fail unless Airflow's messages, its XComs and its databases can carry the payload."""
+    pack(payload)
+    text = json.dumps(payload, allow_nan=False, ensure_ascii=False)
+    assert "\x00" not in text.encode().decode()
+    assert "s3cr3t" not in text
+    assert deserialize(serialize(payload)) == payload
+
+
+def payload_of(error):
+    return {"type": type(error).__name__, "message": str(error), **vars(error)}
+
+
+@given(
+    body=snapshots | st.lists(jobs, max_size=3) | errors | values,
+    status=st.sampled_from([200, 200, 400, 503]),
+)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@example(body={"available": [{"email": "\ud800", "maxJobs": 2**64, "available": 1}]}, status=200)
+@example(body={"available": [{"available": 1, "x": 2**64, "__classname__": "x"}]}, status=200)
+@example(body={"error": "\ud800", "code": 2**70}, status=200)
+@example(body=[{"id": 1, "deep": json.loads("[" * 200 + "]" * 200)}], status=200)
+def test_what_leaves_the_client_is_plain_json(server, body, status):
+    for path in ("scheduler/", "scheduler/available"):
+        server.respond_with(path, json.dumps(body).encode(), status)
+    with PixverseClient(server.token, server.url, max_retries=0, label="connection 'px'") as client:
+        calls = (
+            lambda: [job.to_xcom() for job in client.list_executing()],
+            lambda: client.get_capacity().to_xcom(),
+            lambda: client.request("GET", "scheduler/"),
+        )
+        for call in calls:
+            try:
+                payload = call()
+            except PixverseError as error:
+                payload = payload_of(error)
+            check(payload)
+
+
+@given(st.binary(max_size=50))
+@settings(deadline=None)
+@example(b"1" * 5000)
+@example(b"[" * 100_000)
+@example(b'{"available": [{"maxJobs": ' + b"9" * 5000 + b"}]}")
+def test_any_bytes_are_an_answer_or_an_error_of_the_api(server, body):
+    server.respond_with("scheduler/available", body)
+    with PixverseClient(server.token, server.url, max_retries=0) as client:
+        try:
+            payload = client.get_capacity().to_xcom()
+        except PixverseError as error:
+            payload = payload_of(error)
+        check(payload)
