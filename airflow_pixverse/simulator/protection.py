@@ -2,8 +2,8 @@
 Protection of ``/simulator/`` from web pages: no page of another site may control the simulator.
 
 A browser lets any page send simple requests to this machine, and says in ``Origin`` and ``Sec-Fetch-Site``
-where the page comes from; a request with a JSON body is not simple. If the name of a site is made to resolve to
-this machine (DNS rebinding), the browser takes its pages for the simulator's own, but ``Host`` has that name.
+where the page comes from; a request with a JSON body is not simple. If the name of a site is made to resolve
+to this machine (DNS rebinding), the browser takes its pages for ours, but ``Host`` has the name of the site.
 """
 
 from __future__ import annotations

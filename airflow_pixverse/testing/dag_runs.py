@@ -95,8 +95,7 @@ def load_dag(dag_id: str) -> DAG:
 
     :raises LookupError: when there is none; the message has the errors of the files that cannot be imported
     """
-    dag_bag = _first_importable("DagBag", "airflow.dag_processing.dagbag", "airflow.models.dagbag")
-    bag = dag_bag(include_examples=False)
+    bag = _first_importable("DagBag", "airflow.dag_processing.dagbag", "airflow.models.dagbag")()
     if dag := bag.dags.get(dag_id):
         return dag  # type: ignore[no-any-return]
     found = ", ".join(bag.dags) or "none"

@@ -89,7 +89,7 @@ def pixverse_simulator(
     options: dict[str, Any] = {"conn_id": "pixverse_default", "job_seconds": JOB_SECONDS}
     for marker in reversed(list(request.node.iter_markers(MARKER))):
         if marker.args:
-            raise pytest.UsageError(f"@pytest.mark.{MARKER} takes keyword arguments only")
+            pytest.fail(f"@pytest.mark.{MARKER} takes keyword arguments only", pytrace=False)
         options |= marker.kwargs
     variable = f"AIRFLOW_CONN_{options.pop('conn_id').upper()}"
     with Simulator(**options) as simulator:
@@ -107,9 +107,10 @@ def pixverse_airflow_db(pytestconfig: pytest.Config) -> None:
 
         initdb()
     elif not has_database():
-        raise pytest.UsageError(
+        pytest.fail(
             f"This session has no Airflow database. Add a line like '{DAGS_FOLDER} = dags' to pytest.ini, "
-            "and it gets one of its own; or point AIRFLOW_HOME to an Airflow that has one"
+            "and it gets one of its own; or point AIRFLOW_HOME to an Airflow that has one.",
+            pytrace=False,
         )
 
 
