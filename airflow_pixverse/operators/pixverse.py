@@ -12,12 +12,12 @@ from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperat
 from airflow_pixverse.api.errors import PixverseFatalError
 from airflow_pixverse.hooks.pixverse import PixverseHook
 from airflow_pixverse.parameters import (
+    as_json_list,
     check_at_parse,
     parse_conn_id,
     parse_emails,
     parse_job_types,
     parse_older_than,
-    plain,
 )
 
 if TYPE_CHECKING:
@@ -62,13 +62,13 @@ class PixverseListExecutingOperator(BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.pixverse_conn_id = pixverse_conn_id
-        self.job_types = plain(job_types)
-        self.emails = plain(emails)
+        self.job_types = as_json_list(job_types)
+        self.emails = as_json_list(emails)
         self.older_than = older_than
-        check_at_parse(parse_conn_id, pixverse_conn_id)
-        check_at_parse(parse_job_types, self.job_types)
-        check_at_parse(parse_emails, self.emails)
-        check_at_parse(parse_older_than, older_than)
+        check_at_parse(self, parse_conn_id, pixverse_conn_id)
+        check_at_parse(self, parse_job_types, self.job_types)
+        check_at_parse(self, parse_emails, self.emails)
+        check_at_parse(self, parse_older_than, older_than)
 
     @cached_property
     def hook(self) -> PixverseHook:
@@ -89,9 +89,15 @@ class PixverseListExecutingOperator(BaseOperator):
             jobs = self.hook.list_executing()
         except (PixverseFatalError, ValueError) as error:
             raise AirflowFailException(str(error)) from error
+        self._warn_of("job_types", job_types, {job.type.casefold() for job in jobs})
+        self._warn_of("emails", emails, {(job.email or "").casefold() for job in jobs})
         chosen = _oldest_first(_chosen(jobs, job_types, emails), older_than, datetime.now(UTC))
         self.log.info("%d of the %d jobs being executed are listed", len(chosen), len(jobs))
         return [job.to_xcom() for job in chosen]
+
+    def _warn_of(self, name: str, wanted: Iterable[str] | None, found: set[str]) -> None:
+        if unmatched := [item for item in wanted or () if item.casefold() not in found]:
+            self.log.warning("No job being executed matches %s=%s", name, unmatched)
 
 
 def _chosen(

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
     AirflowException,
-    AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
     AirflowTaskTimeout,
@@ -24,25 +22,26 @@ from airflow.providers.common.compat.sdk import (
 from airflow.triggers.base import StartTriggerArgs
 
 from airflow_pixverse.api.errors import PixverseFatalError, PixverseTransientError
+from airflow_pixverse.capabilities import is_deferral_timeout
+from airflow_pixverse.deadlines import Deadlines, Limit
 from airflow_pixverse.hooks.pixverse import PixverseHook
 from airflow_pixverse.parameters import (
+    as_json_list,
     check_at_parse,
     parse_conn_id,
     parse_emails,
-    parse_lease,
+    parse_optional_seconds,
     parse_slots,
-    plain,
     templates,
 )
-from airflow_pixverse.sensors.start import reason_to_begin_on_worker
-from airflow_pixverse.triggers.pixverse import SAFETY_NET, PixverseCapacityTrigger, WaitStatus
+from airflow_pixverse.sensors.outcome import outcome_of
+from airflow_pixverse.sensors.start_from_trigger import reason_to_begin_on_worker
+from airflow_pixverse.triggers.pixverse import PixverseCapacityTrigger
+from airflow_pixverse.triggers.wait_event import WaitStatus
+from airflow_pixverse.wait_parameters import WaitParameters
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
-
-_FOREVER = timedelta(days=3650).total_seconds()
-# What Airflow resumes a task with whose trigger failed.
-_TRIGGER_FAILED = "__fail__"
 
 
 class PixverseCapacitySensor(BaseSensorOperator):
@@ -94,19 +93,25 @@ class PixverseCapacitySensor(BaseSensorOperator):
         super().__init__(**kwargs)
         self.pixverse_conn_id = pixverse_conn_id
         self.slots = slots
-        self.emails = plain(emails)
+        self.emails = as_json_list(emails)
         self.deferrable = deferrable or start_from_trigger or end_from_trigger
         # Asset events are only sent by a worker.
         self.end_from_trigger = end_from_trigger and not self.outlets
-        self.lease = parse_lease(lease)
-        check_at_parse(parse_conn_id, pixverse_conn_id)
-        check_at_parse(parse_slots, slots)
-        check_at_parse(parse_emails, self.emails)
+        self.lease = parse_optional_seconds(lease, "lease")
+        check_at_parse(self, parse_conn_id, pixverse_conn_id)
+        check_at_parse(self, parse_slots, slots)
+        check_at_parse(self, parse_emails, self.emails)
         self._last_error: PixverseTransientError | None = None
         self._retry_after = 0.0
-        self._begins_on_worker = ""
+        self._warned: set[str] = set()
+        self._asked_to_start_from_trigger = start_from_trigger
+        self._reason_to_begin_on_worker: str | None = None
         if start_from_trigger:
-            self._begin_in_trigger()
+            fields = [getattr(self, name) for name in self.template_fields]
+            dag = self.dag if self.has_dag() else None  # type: ignore[no-untyped-call]
+            self._reason_to_begin_on_worker = reason_to_begin_on_worker(fields, dag)
+            if self._reason_to_begin_on_worker is None:
+                self._begin_in_trigger()
 
     @cached_property
     def hook(self) -> PixverseHook:
@@ -119,10 +124,11 @@ class PixverseCapacitySensor(BaseSensorOperator):
             self._check_rendered()
             if not self.deferrable:
                 return super().execute(context)
-            if self._begins_on_worker:
-                self.log.info("The wait begins on a worker: %s", self._begins_on_worker)
+            if self._asked_to_start_from_trigger:
+                reason = self._reason_to_begin_on_worker or "it is mapped, or run by dag.test()"
+                self.log.info("The wait begins on a worker: %s", reason)
             first_poll_at = None
-            # Whoever pokes first finds slots that others were told to take, so only without a lease.
+            # A look of its own finds slots that are leased to others, so it looks only without a lease.
             if self.lease == 0:
                 if isinstance(result := self.poke(context), PokeReturnValue):
                     return result.xcom_value
@@ -137,6 +143,7 @@ class PixverseCapacitySensor(BaseSensorOperator):
         :raises PixverseFatalError: asking again will not help.
         """
         from airflow_pixverse.api.models import accounts_with_room
+        from airflow_pixverse.api.room import describe_room, obstacles
 
         self._last_error, self._retry_after = None, 0.0
         try:
@@ -148,9 +155,13 @@ class PixverseCapacitySensor(BaseSensorOperator):
         except PixverseFatalError:
             self.silent_fail = False  # which is for trouble that may pass
             raise
-        emails = parse_emails(self.emails)
-        accounts = accounts_with_room(capacity, parse_slots(self.slots), emails)
-        self.log.info("%d of %s slots free", capacity.free_slots(emails), self.slots)
+        slots, emails = parse_slots(self.slots), parse_emails(self.emails)
+        accounts = accounts_with_room(capacity, slots, emails)
+        self.log.info("%s", describe_room(capacity, slots, emails))
+        for obstacle in obstacles(capacity, slots, emails):
+            if obstacle not in self._warned:
+                self.log.warning("%s", obstacle)
+                self._warned.add(obstacle)
         if not accounts:
             return False
         return PokeReturnValue(is_done=True, xcom_value=[account.to_xcom() for account in accounts])
@@ -171,53 +182,53 @@ class PixverseCapacitySensor(BaseSensorOperator):
             raise PixverseFatalError(str(error)) from None
 
     def _defer(self, context: Context, first_poll_at: float | None) -> None:
+        now = time.time()
         execution_timeout = None
         if self.execution_timeout:
-            passed = time.time() - context["ti"].start_date.timestamp()
-            execution_timeout = self.execution_timeout.total_seconds() - passed
-        trigger = PixverseCapacityTrigger(
-            **{
-                **self._trigger_kwargs(),
-                "emails": parse_emails(self.emails),
-                "execution_timeout": execution_timeout,
-                "waiting_since": time.time(),
-                "first_poll_at": first_poll_at,
-            }
+            passed = now - context["ti"].start_date.timestamp()
+            execution_timeout = max(0.0, self.execution_timeout.total_seconds() - passed)
+        kwargs = self._trigger_kwargs() | {
+            "slots": parse_slots(self.slots),
+            "emails": parse_emails(self.emails),
+            "execution_timeout": execution_timeout,
+            "waiting_since": now,
+            "first_poll_at": first_poll_at,
+        }
+        seconds = Deadlines(now, self.timeout, execution_timeout).deferral_seconds
+        self.defer(
+            trigger=PixverseCapacityTrigger(**kwargs),
+            method_name="execute_complete",
+            timeout=timedelta(seconds=seconds),
         )
-        deadline = min(self.timeout, math.inf if execution_timeout is None else execution_timeout)
-        timeout = timedelta(seconds=min(deadline + SAFETY_NET, _FOREVER))
-        self.defer(trigger=trigger, method_name="execute_complete", timeout=timeout)
 
     def _begin_in_trigger(self) -> None:
-        fields = [getattr(self, name) for name in self.template_fields]
-        self._begins_on_worker = reason_to_begin_on_worker(fields)
-        if self._begins_on_worker:
-            return
+        kwargs = self._trigger_kwargs()
+        deadlines = Deadlines(0.0, kwargs["timeout"], kwargs["execution_timeout"])
         # Here and not on the class, where a mapped task would take the values for its own.
         self.start_from_trigger = True
         self.start_trigger_args = StartTriggerArgs(
             trigger_cls=PixverseCapacityTrigger.__module__ + ".PixverseCapacityTrigger",
-            trigger_kwargs=self._trigger_kwargs(),
+            trigger_kwargs=kwargs,
             next_method="execute_complete",
-            timeout=timedelta(seconds=min(self.timeout + SAFETY_NET, _FOREVER)),
+            timeout=timedelta(seconds=deadlines.deferral_seconds),
         )
-        # Said only if a worker has to begin it all the same.
-        self._begins_on_worker = "mapped tasks cannot begin in the trigger, and dag.test() begins none there"
 
     def _trigger_kwargs(self) -> dict[str, Any]:
-        """Return the parameters of a trigger in which the wait begins."""
-        return {
+        """Return the parameters of a trigger that the wait begins in; templates are not rendered yet."""
+        parameters = WaitParameters(
+            poke_interval=self.poke_interval,
+            exponential_backoff=self.exponential_backoff,
+            max_wait=self.max_wait.total_seconds() if self.max_wait else None,
+            timeout=self.timeout,
+            execution_timeout=self.execution_timeout.total_seconds() if self.execution_timeout else None,
+            lease=self.lease,
+            end_from_trigger=self.end_from_trigger,
+            do_xcom_push=self.do_xcom_push,
+        )
+        return parameters.to_kwargs() | {
             "pixverse_conn_id": self.pixverse_conn_id,
             "slots": self.slots if templates(self.slots) else parse_slots(self.slots),
             "emails": self.emails,
-            "poke_interval": self.poke_interval,
-            "exponential_backoff": self.exponential_backoff,
-            "max_wait": self.max_wait.total_seconds() if self.max_wait else None,
-            "timeout": self.timeout,
-            "execution_timeout": self.execution_timeout.total_seconds() if self.execution_timeout else None,
-            "lease": self.lease,
-            "end_from_trigger": self.end_from_trigger,
-            "do_xcom_push": self.do_xcom_push,
         }
 
     def execute_complete(
@@ -249,13 +260,20 @@ class PixverseCapacitySensor(BaseSensorOperator):
         This steps over ``BaseSensorOperator``, which skips under ``soft_fail`` whatever went wrong.
         """
         with self._outcome():
-            if next_method == _TRIGGER_FAILED and "timeout" in str((next_kwargs or {}).get("error")).lower():
-                # The safety net: the triggerer was down when the deadline passed.
-                started = context["ti"].start_date
-                if self.execution_timeout and started + self.execution_timeout <= datetime.now(UTC):
-                    raise AirflowTaskTimeout(f"execution_timeout of {self.execution_timeout} has passed")
-                raise AirflowSensorTimeout(f"no free slots within timeout={self.timeout:g} s")
-            return super(BaseSensorOperator, self).resume_execution(next_method, next_kwargs, context)
+            try:
+                return super(BaseSensorOperator, self).resume_execution(next_method, next_kwargs, context)
+            except AirflowException as error:
+                if not is_deferral_timeout(error):
+                    raise
+                # Airflow itself ended the wait: the triggerer was down when the deadline passed.
+                raise self._deadline_error(context["ti"].start_date) from error
+
+    def _deadline_error(self, started: datetime) -> BaseException:
+        execution_timeout = self.execution_timeout.total_seconds() if self.execution_timeout else None
+        _, limit = Deadlines(started.timestamp(), self.timeout, execution_timeout).first
+        if limit is Limit.EXECUTION_TIMEOUT:
+            return AirflowTaskTimeout(f"execution_timeout of {self.execution_timeout} has passed")
+        return AirflowSensorTimeout(f"no free slots within timeout={self.timeout:g} s")
 
     def on_kill(self) -> None:
         """Skip under ``never_fail`` where Airflow 2.11 ends an expired deferral without resuming it."""
@@ -263,30 +281,19 @@ class PixverseCapacitySensor(BaseSensorOperator):
             raise AirflowSkipException("execution_timeout has passed, and never_fail is set") from error
 
     @contextmanager
-    def _outcome(self) -> Iterator[None]:  # noqa: C901 - one branch for each row of the table
+    def _outcome(self) -> Iterator[None]:
         """Make every mode on every Airflow end as the table of outcomes in the README says."""
         try:
             yield
-        except AirflowSkipException as skip:
-            # The base class skips this one under soft_fail, which must fail (and may be retried).
-            if self.soft_fail and isinstance(skip.__cause__, AirflowTaskTimeout):
-                raise skip.__cause__ from None
-            raise
-        except AirflowSensorTimeout as error:
+        except (Exception, AirflowTaskTimeout) as error:  # which is no Exception on Airflow 2
             trouble = f" (last API error: {self._last_error})" if self._last_error else ""
-            if self.soft_fail or self.never_fail:
-                raise AirflowSkipException(f"{error}{trouble}") from error
-            raise AirflowSensorTimeout(f"{error}{trouble}") from error
-        except PixverseFatalError as error:
-            if self.never_fail:
-                raise AirflowSkipException(str(error)) from error
-            raise AirflowFailException(str(error)) from error
-        except AirflowTaskTimeout as error:
-            if self.never_fail:
-                raise AirflowSkipException(f"execution_timeout has passed: {error}") from error
-            raise
-        except Exception as error:
-            # Not deferred, the base class has done so already (and asks to be rescheduled by an exception).
-            if self.deferrable and self.never_fail:
-                raise AirflowSkipException(f"skipped, as never_fail is set: {error}") from error
-            raise
+            if trouble and isinstance(error, AirflowSensorTimeout):
+                error.args = (f"{error}{trouble}",)
+            outcome = outcome_of(
+                error, soft_fail=self.soft_fail, never_fail=self.never_fail, deferrable=self.deferrable
+            )
+            if isinstance(outcome, AirflowSkipException):
+                self.log.warning("Skipping: %s", outcome.__cause__ or outcome)
+            if outcome is error:
+                raise
+            raise outcome from error

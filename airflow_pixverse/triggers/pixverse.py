@@ -3,40 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import math
 import time
-from collections.abc import AsyncIterator
-from enum import StrEnum
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.triggers import BaseEventTrigger
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
-from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
+from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_pixverse.api.errors import PixverseError, PixverseFatalError
-from airflow_pixverse.parameters import parse_conn_id, parse_emails, parse_poke_interval, parse_slots, plain
-from airflow_pixverse.triggers.gates import gate_of
+from airflow_pixverse.capabilities import HAS_ASSET_WATCHERS, deferral_timeout_of
+from airflow_pixverse.deadlines import Deadlines, Limit
+from airflow_pixverse.parameters import (
+    as_json_list,
+    parse_conn_id,
+    parse_emails,
+    parse_seconds,
+    parse_slots,
+)
+from airflow_pixverse.triggers.edge_memory import EdgeMemory
+from airflow_pixverse.triggers.shared_gates import gate_of
+from airflow_pixverse.triggers.task_end import task_success
+from airflow_pixverse.triggers.wait_event import WaitStatus, end_event, success_event
+from airflow_pixverse.wait_parameters import WaitParameters
 
 if TYPE_CHECKING:
-    from airflow_pixverse.gate import WaitRequest
+    from airflow_pixverse.gate import CapacityGate, Waiter, WaitRequest
 
-# How much later than the trigger's own deadline Airflow ends a wait whose trigger does not run.
-SAFETY_NET = 60.0
-# A waiting task's log says how it stands at the first look, and then every so many seconds.
+# However short its timeout, a wait is looked at once, unless that takes longer than this many seconds.
+_FIRST_LOOK_WITHIN = 15.0
+# A waiting task's log says where it stands at the first look and then every so many seconds; in between only
+# when its place in the queue has halved.
 _LOG_EVERY = 300.0
+_CHECK_PLACE_EVERY = 30.0
 # How long a watcher waits at least before it tries a refused token again, in seconds.
 _AFTER_FATAL_ERROR = 60.0
-
-
-class WaitStatus(StrEnum):
-    """How a wait in the triggerer ended: the ``status`` of the trigger's event."""
-
-    SUCCESS = "success"
-    TIMEOUT = "timeout"
-    EXECUTION_TIMEOUT = "execution_timeout"
-    FATAL = "fatal"
-    ERROR = "error"
 
 
 class PixverseCapacityTrigger(BaseTrigger):
@@ -45,55 +47,19 @@ class PixverseCapacityTrigger(BaseTrigger):
 
     It does not poll, but queues at the gate of its connection. It sends one event, a dict with ``status``
     (see :class:`WaitStatus`) and ``accounts`` or ``message``. Nothing but cancellation escapes :meth:`run`,
-    since Airflow takes a trigger that raised for a reason to skip. All parameters are plain JSON with a
-    default: another version of this package may have written them.
+    since Airflow takes a trigger that raised for a reason to skip; nor does ``__init__`` raise, since that
+    would end the triggerer, so the parameters are only parsed in :meth:`run`.
 
-    :param pixverse_conn_id: id of the connection that holds the API token.
-    :param slots: free slots to wait for.
-    :param emails: the accounts to look at; None for all.
-    :param poke_interval: seconds between two looks.
-    :param exponential_backoff: let the interval grow with the time waited.
-    :param max_wait: longest interval in seconds; None for no limit.
-    :param timeout: seconds after ``waiting_since`` when the wait times out; None for never.
-    :param execution_timeout: seconds after ``waiting_since`` when that is reached; None for never.
-    :param waiting_since: when the wait began, in seconds since the epoch; None if it begins in the trigger.
-    :param first_poll_at: when to queue, in seconds since the epoch; None for at once.
-    :param lease: seconds for which a slot given to this wait is kept from others; None for the default.
-    :param end_from_trigger: end the task here if slots are free, without a worker.
-    :param do_xcom_push: whether a task that ends here pushes the accounts to XCom.
+    :param kwargs: see :class:`~airflow_pixverse.wait_parameters.WaitParameters`.
     """
 
-    def __init__(
-        self,
-        *,
-        pixverse_conn_id: str = "pixverse_default",
-        slots: int | str = 1,
-        emails: list[str] | str | None = None,
-        poke_interval: float = 60.0,
-        exponential_backoff: bool = False,
-        max_wait: float | None = None,
-        timeout: float | None = None,
-        execution_timeout: float | None = None,
-        waiting_since: float | None = None,
-        first_poll_at: float | None = None,
-        lease: float | None = None,
-        end_from_trigger: bool = False,
-        do_xcom_push: bool = True,
-    ) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.pixverse_conn_id = pixverse_conn_id
-        self.slots = slots
-        self.emails = emails
-        self.poke_interval = poke_interval
-        self.exponential_backoff = exponential_backoff
-        self.max_wait = max_wait
-        self.timeout = timeout
-        self.execution_timeout = execution_timeout
-        self.waiting_since = waiting_since
-        self.first_poll_at = first_poll_at
-        self.lease = lease
-        self.end_from_trigger = end_from_trigger
-        self.do_xcom_push = do_xcom_push
+        # The triggerer renders those that are templated, which it finds as attributes.
+        self.pixverse_conn_id = kwargs.pop("pixverse_conn_id", WaitParameters.pixverse_conn_id)
+        self.slots = kwargs.pop("slots", WaitParameters.slots)
+        self.emails = kwargs.pop("emails", WaitParameters.emails)
+        self._other_kwargs = kwargs
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return class path and parameters; none of them is secret."""
@@ -101,124 +67,84 @@ class PixverseCapacityTrigger(BaseTrigger):
             "pixverse_conn_id": self.pixverse_conn_id,
             "slots": self.slots,
             "emails": self.emails,
-            "poke_interval": self.poke_interval,
-            "exponential_backoff": self.exponential_backoff,
-            "max_wait": self.max_wait,
-            "timeout": self.timeout,
-            "execution_timeout": self.execution_timeout,
-            "waiting_since": self.waiting_since,
-            "first_poll_at": self.first_poll_at,
-            "lease": self.lease,
-            "end_from_trigger": self.end_from_trigger,
-            "do_xcom_push": self.do_xcom_push,
+            **self._other_kwargs,
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and send the one event that says how the wait ended."""
+        _, kwargs = self.serialize()
+        if unknown := WaitParameters.unknown(kwargs):
+            self.log.warning("Another version of airflow-pixverse wrote %s, which is ignored here", unknown)
         try:
-            since = self._waiting_since()
-            async with asyncio.timeout(_until(since, self.execution_timeout)):
-                payload = await self._wait(since)
-        except TimeoutError:
-            payload = _event(WaitStatus.EXECUTION_TIMEOUT, message="execution_timeout has passed")
+            parameters = WaitParameters.parse(kwargs)
+        except ValueError as error:
+            yield _event(end_event(WaitStatus.FATAL, str(error)))
+            return
+        try:
+            payload = await self._wait(parameters)
         except PixverseFatalError as error:
-            payload = _event(WaitStatus.FATAL, message=str(error))
+            payload = end_event(WaitStatus.FATAL, str(error))
         except Exception as error:
             self.log.exception("The trigger failed")
-            payload = _event(WaitStatus.ERROR, message=f"the trigger failed: {error!r}")
-        if self.end_from_trigger and payload["status"] == WaitStatus.SUCCESS:
-            yield await self._end(payload)
+            payload = end_event(WaitStatus.ERROR, f"the trigger failed: {error!r}")
+        if parameters.end_from_trigger and payload["status"] == WaitStatus.SUCCESS:
+            yield await task_success(self, payload, do_xcom_push=parameters.do_xcom_push)
         else:
-            yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
+            yield _event(payload)
 
-    async def _end(self, payload: dict[str, Any]) -> TriggerEvent:
-        """Return the event that ends the task here, or resumes it on a worker where XCom needs one."""
-        xcoms = {"return_value": payload["accounts"]} if self.do_xcom_push else None
-        if xcoms and AIRFLOW_V_3_0_PLUS:
-            if not await self._push_xcom(payload["accounts"]):
-                return TriggerEvent(payload)  # type: ignore[no-untyped-call]
-            xcoms = None
-        end = TaskSuccessEvent(xcoms=xcoms)
-        end.payload = payload  # dag.test() resumes the task with it
-        return end
+    async def _wait(self, parameters: WaitParameters) -> dict[str, Any]:
+        from airflow_pixverse.gate import GateMovedError
 
-    async def _push_xcom(self, accounts: list[dict[str, Any]]) -> bool:
-        """
-        Push the accounts as a worker does, and tell whether that could be done (from Airflow 3.3 on).
+        deadlines = self._deadlines(parameters)
+        if parameters.first_poll_at is not None:
+            end, _ = deadlines.first
+            await asyncio.sleep(min(parameters.first_poll_at, end) - time.time())
+        while True:
+            gate = gate_of(parameters.pixverse_conn_id)
+            try:
+                with gate.queue(_request(parameters, deadlines.since)) as waiter:
+                    return await self._wait_at(gate, waiter, deadlines)
+            except GateMovedError:
+                self.log.info("The connection leads to another token or service now: queueing there")
 
-        What ``TaskSuccessEvent`` carries, Airflow 3 stores as a string, and nothing can be mapped over it.
-        """
-        from airflow.providers.common.compat.sdk import XCom
+    async def _wait_at(self, gate: CapacityGate, waiter: Waiter, deadlines: Deadlines) -> dict[str, Any]:
+        """Wait at a gate until it is this waiter's turn or its time is up; return the event's payload."""
+        end, limit = deadlines.first
+        first_look_until = time.time() + _FIRST_LOOK_WITHIN
+        logged_at, logged_place = -math.inf, math.inf
+        while not waiter.admitted.done():
+            looked_at = waiter.looked_at.done()
+            now = time.time()
+            until = end if looked_at or limit is Limit.EXECUTION_TIMEOUT else max(end, first_look_until)
+            if now >= until:
+                return self._time_is_up(gate, deadlines, limit)
+            place = gate.place(waiter)
+            if looked_at and (now - logged_at >= _LOG_EVERY or place <= logged_place / 2):
+                self.log.info("Waiting for %s free slots: %s", waiter.request.slots, gate.describe(waiter))
+                logged_at, logged_place = now, place
+            change: set[asyncio.Future[Any]] = {waiter.admitted}
+            if not looked_at:
+                change.add(waiter.looked_at)
+            timeout = min(until - now, _CHECK_PLACE_EVERY)
+            await asyncio.wait(change, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        return success_event([account.to_xcom() for account in waiter.collect()])
 
-        if (ti := self.task_instance) is None:
-            return True  # dag.test(), which has a worker return them
-        if not hasattr(XCom, "aset"):
-            return False
-        try:
-            await XCom.aset(
-                "return_value",
-                accounts,
-                dag_id=ti.dag_id,
-                run_id=ti.run_id,
-                task_id=ti.task_id,
-                map_index=ti.map_index,
-                _mapped_length=len(accounts),
-            )
-        except Exception:
-            self.log.warning("XCom could not be pushed here, so a worker does", exc_info=True)
-            return False
-        return True
+    def _time_is_up(self, gate: CapacityGate, deadlines: Deadlines, limit: Limit) -> dict[str, Any]:
+        if limit is Limit.EXECUTION_TIMEOUT:
+            return end_event(WaitStatus.EXECUTION_TIMEOUT, "execution_timeout has passed")
+        trouble = f"; last API error: {gate.trouble}" if gate.trouble else ""
+        message = f"fewer than {self.slots} slots free for {deadlines.timeout:g} s{trouble}"
+        return end_event(WaitStatus.TIMEOUT, message)
 
-    async def _wait(self, since: float) -> dict[str, Any]:
-        request = self._request(since)
-        if self.first_poll_at is not None:
-            await asyncio.sleep(min(self.first_poll_at - time.time(), self._remaining(since)))
-        gate = gate_of(self.pixverse_conn_id)
-        with gate.queue(request) as waiter:
-            # However short the timeout, a wait is looked at once.
-            first_look: set[asyncio.Future[Any]] = {waiter.admitted, waiter.looked_at}
-            await asyncio.wait(first_look, return_when=asyncio.FIRST_COMPLETED)
-            while not waiter.admitted.done():
-                if not (remaining := self._remaining(since)):
-                    trouble = f"; last API error: {gate.trouble}" if gate.trouble else ""
-                    message = f"fewer than {self.slots} slots free for {self.timeout:g} s{trouble}"
-                    return _event(WaitStatus.TIMEOUT, message=message)
-                self.log.info("Waiting for %s free slots: %s", self.slots, gate.describe(waiter))
-                await asyncio.wait({waiter.admitted}, timeout=min(_LOG_EVERY, remaining))
-            accounts = [account.to_xcom() for account in waiter.collect()]
-        return _event(WaitStatus.SUCCESS, accounts=accounts)
-
-    def _request(self, since: float) -> WaitRequest:
-        from airflow_pixverse.api.models import email_keys
-        from airflow_pixverse.gate import WaitRequest
-
-        try:
-            parse_conn_id(self.pixverse_conn_id)
-            slots, emails = parse_slots(self.slots), parse_emails(self.emails)
-        except ValueError as error:
-            raise PixverseFatalError(str(error)) from None
-        return WaitRequest(
-            slots=slots,
-            emails=None if emails is None else email_keys(emails),
-            poke_interval=self.poke_interval,
-            exponential_backoff=self.exponential_backoff,
-            max_wait=self.max_wait or math.inf,
-            waiting_since=since,
-            lease=self.lease,
-        )
-
-    def _waiting_since(self) -> float:
-        """Return when the wait began, which the kwargs do not tell where it began in the trigger."""
-        if self.waiting_since is not None:
-            return self.waiting_since
-        if timeout_after := getattr(self, "timeout_after", None):  # Airflow 3.3 and later
-            return float(timeout_after.timestamp()) - safety_timeout(self.timeout, self.execution_timeout)
+    def _deadlines(self, parameters: WaitParameters) -> Deadlines:
+        """Return the deadlines; when the wait began, Airflow has to tell where it began in the trigger."""
+        limits = {"timeout": parameters.timeout, "execution_timeout": parameters.execution_timeout}
+        if parameters.waiting_since is not None:
+            return Deadlines(parameters.waiting_since, **limits)
+        if ends := deferral_timeout_of(self):
+            return Deadlines.of_deferral(ends, **limits)
         started = getattr(self.task_instance, "start_date", None)
-        return float(started.timestamp()) if started else time.time()
-
-    def _remaining(self, since: float) -> float:
-        remaining = _until(since, self.timeout)
-        return math.inf if remaining is None else max(0.0, remaining)
+        return Deadlines(started.timestamp() if started else time.time(), **limits)
 
 
 class PixverseCapacityEventTrigger(BaseEventTrigger):
@@ -236,6 +162,7 @@ class PixverseCapacityEventTrigger(BaseEventTrigger):
     :param slots: free slots that make the event, over all chosen accounts together.
     :param emails: the accounts to look at, one string or a list; None for all.
     :param poke_interval: seconds between two looks.
+    :param kwargs: what a newer version of this package has written; it is ignored.
     """
 
     def __init__(
@@ -245,14 +172,16 @@ class PixverseCapacityEventTrigger(BaseEventTrigger):
         slots: int = 1,
         emails: list[str] | str | None = None,
         poke_interval: float = 60.0,
+        **kwargs: Any,
     ) -> None:
-        if not AIRFLOW_V_3_0_PLUS:
+        if not HAS_ASSET_WATCHERS:
             raise RuntimeError("PixverseCapacityEventTrigger needs Airflow 3, which has asset watchers")
         super().__init__()  # type: ignore[no-untyped-call]
         self.pixverse_conn_id = pixverse_conn_id
         self.slots = slots
         self.emails = emails
         self.poke_interval = poke_interval
+        self._unknown_kwargs = kwargs
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """
@@ -263,72 +192,75 @@ class PixverseCapacityEventTrigger(BaseEventTrigger):
 
         :raises ValueError: a parameter cannot be used; the message names it.
         """
-        emails = parse_emails(plain(self.emails))
+        emails = parse_emails(as_json_list(self.emails))
         return "airflow_pixverse.triggers.pixverse.PixverseCapacityEventTrigger", {
             "pixverse_conn_id": parse_conn_id(self.pixverse_conn_id),
             "slots": parse_slots(self.slots),
             "emails": None if emails is None else sorted(emails),
-            "poke_interval": parse_poke_interval(self.poke_interval),
+            "poke_interval": parse_seconds(self.poke_interval, "poke_interval"),
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Send an event at each change from too few free slots to enough."""
-        from airflow_pixverse.api.models import accounts_with_room
+        if self._unknown_kwargs:
+            unknown = sorted(self._unknown_kwargs)
+            self.log.warning("Another version of airflow-pixverse wrote %s, which is ignored here", unknown)
+        try:
+            _, kwargs = self.serialize()
+        except ValueError as error:
+            # A watcher that ended would be started again at once. Redeploying the DAG replaces this one.
+            self.log.error("This watcher cannot watch: %s", error)  # noqa: TRY400 - the text says it all
+            await asyncio.Event().wait()
+        memory = EdgeMemory(self, kwargs)
+        had_room = await memory.had_room()
+        async with aclosing(self._looks(kwargs)) as looks:
+            async for payload in looks:
+                has_room = bool(payload["accounts"])
+                if has_room == had_room:
+                    continue
+                had_room = has_room
+                if has_room:
+                    yield _event(payload)
+                await memory.store(had_room=has_room)
 
-        gate = gate_of(self.pixverse_conn_id)
-        slots, emails = parse_slots(self.slots), parse_emails(self.emails)
-        had_room = await self._remembered()
+    async def _looks(self, kwargs: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        """Yield the payload that each look makes, without accounts where there is not enough room."""
+        from airflow_pixverse.api.models import accounts_with_room
+        from airflow_pixverse.gate import GateMovedError
+
+        slots, emails, interval = kwargs["slots"], kwargs["emails"], kwargs["poke_interval"]
         while True:
             try:
-                capacity = await gate.next_capacity(self.poke_interval)
+                with gate_of(self.pixverse_conn_id).watch(interval, self.pixverse_conn_id) as watcher:
+                    while True:
+                        capacity = await watcher.next_capacity()
+                        accounts = accounts_with_room(capacity, slots, emails)
+                        yield {
+                            "accounts": [account.to_xcom() for account in accounts],
+                            "free_slots": capacity.free_slots(emails),
+                        }
+            except GateMovedError:
+                continue
             except PixverseError as error:
                 self.log.warning("Nothing can be seen until this is mended: %s", error)
-                await asyncio.sleep(max(self.poke_interval, _AFTER_FATAL_ERROR))
-                continue
-            accounts = accounts_with_room(capacity, slots, emails)
-            if bool(accounts) == had_room:
-                continue
-            had_room = bool(accounts)
-            if had_room:
-                payload = {
-                    "accounts": [account.to_xcom() for account in accounts],
-                    "free_slots": capacity.free_slots(emails),
-                }
-                yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
-            await self._remember(had_room=had_room)
-
-    @property
-    def _memory_key(self) -> str:
-        return "pixverse_capacity_" + hashlib.sha256(repr(self.serialize()).encode()).hexdigest()[:16]
-
-    async def _remembered(self) -> bool:
-        try:
-            return bool(self._store and await self._store.aget(self._memory_key))
-        except Exception:
-            self.log.warning("The state before the restart is not known", exc_info=True)
-            return False
-
-    async def _remember(self, *, had_room: bool) -> None:
-        try:
-            if self._store:
-                await self._store.aset(self._memory_key, had_room)
-        except Exception:
-            self.log.warning("The state will not be known after a restart", exc_info=True)
-
-    @property
-    def _store(self) -> Any:
-        return getattr(self, "asset_state_store", None)  # Airflow 3.3 and later
+                await asyncio.sleep(max(interval, _AFTER_FATAL_ERROR))
 
 
-def safety_timeout(timeout: float | None, execution_timeout: float | None) -> float:
-    """Return after how many seconds Airflow itself ends the deferral."""
-    return min(math.inf if timeout is None else timeout + SAFETY_NET, execution_timeout or math.inf)
+def _request(parameters: WaitParameters, since: float) -> WaitRequest:
+    from airflow_pixverse.api.models import email_keys
+    from airflow_pixverse.gate import WaitRequest
+
+    return WaitRequest(
+        slots=parameters.slots,
+        emails=None if parameters.emails is None else email_keys(parameters.emails),
+        poke_interval=parameters.poke_interval,
+        exponential_backoff=parameters.exponential_backoff,
+        max_wait=parameters.max_wait or math.inf,
+        waiting_since=since,
+        lease=parameters.lease,
+        connection=parameters.pixverse_conn_id,
+    )
 
 
-def _until(since: float, patience: float | None) -> float | None:
-    """Return the seconds that are left of so much patience; None for no limit."""
-    return None if patience is None else since + patience - time.time()
-
-
-def _event(status: WaitStatus, **details: Any) -> dict[str, Any]:
-    return {"status": str(status), **details}
+def _event(payload: dict[str, Any]) -> TriggerEvent:
+    return TriggerEvent(payload)  # type: ignore[no-untyped-call]

@@ -6,3 +6,10 @@ import pytest
 @pytest.fixture(autouse=True)
 def _database(airflow_db):
     """Every test here runs DAGs."""
+
+
+@pytest.fixture(autouse=True)
+def _quick_second_looks(monkeypatch):
+    """What is only believed once it has been seen twice is looked at again soon."""
+    monkeypatch.setattr("airflow_pixverse.gate.pacing._SECOND_LOOK", 0.2)
+    monkeypatch.setattr("airflow_pixverse.hooks.lookup.SECOND_LOOK_AFTER", 0.2)

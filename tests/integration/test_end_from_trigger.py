@@ -1,23 +1,28 @@
 """Waits that the triggerer ends, and where those begin that ask for it; tests/e2e has a triggerer."""
 
 import json
+import os
+import subprocess
+import sys
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from airflow.providers.common.compat.sdk import DAG, Asset, task
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
+from airflow_pixverse.deadlines import SAFETY_NET
 from airflow_pixverse.sensors.pixverse import PixverseCapacitySensor
-from airflow_pixverse.triggers.pixverse import SAFETY_NET
 from tests.integration.dag_runs import AIRFLOW, new_dag, run
-from tests.integration.test_triggers import events_of
+from tests.integration.trigger_runs import events_of
 
+ROOT = Path(__file__).parents[2]
 BEGINS_IN_TRIGGER = AIRFLOW.release < (3, 0) or AIRFLOW.release >= (3, 3)
 RENDERS_IN_TRIGGER = AIRFLOW.release >= (3, 3)
 
 
 def sensor(**kwargs):
-    with DAG("begin", schedule=None):
+    with DAG("begin", schedule=None, **kwargs.pop("dag", {})):
 
         @task
         def emails():
@@ -55,7 +60,25 @@ def test_mapped_tasks_begin_on_a_worker_each_with_its_own_parameters(sim):
         ({}, BEGINS_IN_TRIGGER),
         ({"emails": ["a-1@example.com"], "slots": 2}, BEGINS_IN_TRIGGER),
         ({"slots": "{{ params.slots }}"}, RENDERS_IN_TRIGGER),
+        ({"emails": ["{{ dag_run.conf['email'] | lower }}"]}, RENDERS_IN_TRIGGER),
+        ({"emails": "{% for n in range(2) %}{{ ds | ds_nodash }}{{ n }}{% endfor %}"}, RENDERS_IN_TRIGGER),
+        ({"emails": "{% if ds is defined %}a@example.com{% endif %}"}, RENDERS_IN_TRIGGER),
+        ({"emails": "{{ macros.uuid.uuid4() }}"}, RENDERS_IN_TRIGGER),
         ({"emails": "{{ ti.xcom_pull('before') }}"}, False),
+        ({"emails": "{{ ti['xcom_' ~ 'pull']('before') }}"}, False),
+        ({"emails": "{{ var.value.email }}"}, False),
+        ({"pixverse_conn_id": "{{ conn.other.conn_id }}"}, False),
+        ({"emails": "{{ task.own_attribute }}"}, False),
+        ({"emails": "{{ prev_start_date_success }}"}, False),
+        ({"emails": "{{ my_macro() }}", "dag": {"user_defined_macros": {"my_macro": str}}}, False),
+        ({"emails": "{{ ds }}", "dag": {"user_defined_macros": {"ds": "shadowed"}}}, False),
+        ({"emails": "{{ ds | mine }}", "dag": {"user_defined_filters": {"mine": str}}}, False),
+        ({"emails": "{{ ds }}", "dag": {"user_defined_macros": {"other": str}}}, RENDERS_IN_TRIGGER),
+        ({"emails": "{{ ds is mine }}"}, False),
+        ({"emails": "{% if ds %}{{ ds | mine }}{% endif %}"}, False),
+        ({"emails": "{% include 'email.txt' %}"}, False),
+        ({"emails": "{{ broken"}, False),
+        ({"emails": "[[ ds ]]", "dag": {"jinja_environment_kwargs": {"variable_start_string": "[["}}}, False),
         ({"emails": "another task"}, False),
     ],
     ids=str,
@@ -67,6 +90,26 @@ def test_it_begins_in_the_trigger_where_that_can_work(parameters, begins_in_trig
     if begins_in_trigger:
         assert wait.start_trigger_args.timeout.total_seconds() == 60 + SAFETY_NET
         assert wait.start_trigger_args.next_method == "execute_complete"
+
+
+def test_a_template_without_a_known_dag_begins_on_a_worker():
+    wait = PixverseCapacitySensor(task_id="wait", start_from_trigger=True, slots="{{ params.slots }}")
+    assert not wait.start_from_trigger
+
+
+def test_it_says_why_it_begins_on_a_worker(sim, caplog, capfd):
+    with new_dag("reason", user_defined_macros={"mine": lambda: "a-1@example.com"}) as dag:
+        PixverseCapacitySensor(task_id="wait", start_from_trigger=True, emails="{{ mine() }}")
+    assert run(dag).state("wait") == "success"
+    reason = "does not have mine" if RENDERS_IN_TRIGGER else "The wait begins on a worker: Airflow"
+    assert reason in caplog.text + capfd.readouterr().out
+
+
+def test_slots_may_be_a_template_with_delimiters_of_the_dag(sim):
+    delimiters = {"variable_start_string": "[[", "variable_end_string": "]]"}
+    with new_dag("delimiters", params={"slots": 2}, jinja_environment_kwargs=delimiters) as dag:
+        PixverseCapacitySensor(task_id="wait", slots="[[ params.slots ]]", start_from_trigger=True)
+    assert run(dag).state("wait") == "success"
 
 
 def trigger_of(**kwargs):
@@ -100,6 +143,26 @@ def test_it_pushes_no_xcom_where_that_is_not_wanted(sim):
 def test_a_task_with_outlets_is_left_to_a_worker_which_sends_their_events(sim):
     [event] = events_of(trigger_of(end_from_trigger=True, outlets=[Asset("s3://bucket/room")]))
     assert not isinstance(event, TaskSuccessEvent)
+
+
+@pytest.mark.parametrize("backend", [None, "tests.integration.xcom_backend.Uploading"])
+def test_with_a_custom_xcom_backend_the_end_is_left_to_a_worker(sim, backend):
+    """Airflow chooses the backend when it is imported, so in a process of its own."""
+    code = """if True:
+        import asyncio
+        from airflow_pixverse.triggers.pixverse import PixverseCapacityTrigger
+
+        async def end():
+            return [type(e).__name__ async for e in PixverseCapacityTrigger(end_from_trigger=True).run()]
+
+        print(asyncio.run(end()))
+    """
+    environment = os.environ | ({"AIRFLOW__CORE__XCOM_BACKEND": backend} if backend else {})
+    printed = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, check=True, text=True, cwd=ROOT
+    )
+    expected = "TriggerEvent" if backend else "TaskSuccessEvent"
+    assert printed.stdout.splitlines()[-1] == f"['{expected}']"
 
 
 def test_every_other_end_is_left_to_a_worker(sim):

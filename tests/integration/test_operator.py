@@ -69,6 +69,13 @@ def test_the_xcom_feeds_mapped_tasks_downstream(jobs):
     ]
 
 
+def test_it_warns_of_emails_and_types_that_match_nothing(jobs, caplog, capfd):
+    assert listed(emails=["typo@example.com", "A-1@example.com"], job_types=["video", "vidoe"]).xcom("list")
+    log = caplog.text + capfd.readouterr().out
+    assert "No job being executed matches emails=['typo@example.com']" in log
+    assert "No job being executed matches job_types=['vidoe']" in log
+
+
 def test_a_fatal_error_fails_it_without_retry(sim):
     sim.token = "user:2-rotated"
     outcome = listed(retries=2, retry_delay=0)

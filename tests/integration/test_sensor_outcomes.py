@@ -4,14 +4,18 @@ How a wait ends: the table of outcomes, every row in every mode.
 Each sensor here has one retry, so that an end that must not be retried shows in the number of tries.
 """
 
+import logging
+import os
+import re
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 
-from airflow_pixverse.api.client import PixverseClient
 from airflow_pixverse.sensors.pixverse import PixverseCapacitySensor
 from airflow_pixverse.simulator import faults
+from airflow_pixverse.triggers.pixverse import PixverseCapacityTrigger
 from tests.integration.dag_runs import new_dag, run
 
 MODES = {
@@ -87,7 +91,8 @@ def test_the_timeout_names_the_last_api_error(sim, mode, caplog, capfd):
     sim.inject(faults.status(503, {"error": "down for lunch"}), times=None)
     assert ended(wait(mode, timeout=0.5)) == ("failed", ONCE)
     captured = capfd.readouterr()
-    assert "last API error: GET scheduler/available answered 503" in caplog.text + captured.out + captured.err
+    log = caplog.text + captured.out + captured.err
+    assert re.search("last API error: .*GET scheduler/available.* 503 .*down for lunch", log)
 
 
 @pytest.mark.parametrize(
@@ -100,10 +105,50 @@ def test_the_timeout_names_the_last_api_error(sim, mode, caplog, capfd):
     ],
     ids=str,
 )
-def test_a_bad_token_is_final_at_the_first_answer(sim, mode, flags, end):
+def test_a_bad_token_is_final(sim, mode, flags, end):
     sim.token = "user:2-rotated"
     assert ended(wait(mode, **flags)) == (end, ONCE)
-    assert sim.request_count == 1
+    # Where a verdict ends the waits of others too, it takes two looks.
+    shared_verdict = mode == MODES["deferrable"]
+    assert sim.request_count == (2 if shared_verdict else 1)
+
+
+@pytest.mark.parametrize("flags", [{}, {"soft_fail": True}, {"never_fail": True}], ids=str)
+def test_a_connection_that_is_not_found_for_a_moment_ends_no_wait(sim, mode, flags, monkeypatch):
+    """Airflow says "not found" also where it cannot ask just now."""
+    connection = os.environ.pop("AIRFLOW_CONN_PIXVERSE_DEFAULT")
+    monkeypatch.setattr("airflow_pixverse.hooks.lookup.SECOND_LOOK_AFTER", 1.0)
+    monkeypatch.setattr("airflow_pixverse.gate.pacing._SECOND_LOOK", 1.0)
+    found_again = threading.Event()
+
+    def come_back(record):
+        if "not defined" in record.getMessage():
+            monkeypatch.setenv("AIRFLOW_CONN_PIXVERSE_DEFAULT", connection)
+            found_again.set()
+        return True
+
+    for name in ("airflow_pixverse.hooks.lookup", "airflow_pixverse.gate.capacity_gate"):
+        monkeypatch.setattr(logging.getLogger(name), "filters", [come_back])
+    assert ended(wait(mode, **flags)) == ("success", ONCE)
+    assert found_again.is_set()
+
+
+def test_a_skip_says_why(sim, mode, caplog, capfd):
+    sim.fill()
+    assert ended(wait(mode, timeout=0.5, soft_fail=True)) == ("skipped", ONCE)
+    assert "Skipping: " in caplog.text + capfd.readouterr().out
+
+
+def test_the_log_says_what_is_in_the_way_of_a_wait(sim, mode, caplog, capfd):
+    sim.start_job("a-1@example.com")
+    assert ended(wait(mode, timeout=0.5, emails=["typo@example.com", "a-1@example.com"], slots=4)) == (
+        "failed",
+        ONCE,
+    )
+    log = caplog.text + capfd.readouterr().out
+    assert "2 free" in log
+    assert "4 wanted" in log
+    assert "typo@example.com" in log
 
 
 @pytest.mark.parametrize(
@@ -154,8 +199,10 @@ def test_execution_timeout_fails_and_may_be_retried(sim, mode, flags, end):
 
 @fails_and_may_be_retried
 def test_a_bug_fails_and_may_be_retried(sim, mode, flags, end, monkeypatch):
-    def broken(self):
+    def broken(*args):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(PixverseClient, "get_capacity", broken)
+    # On a worker and in the trigger; in the shared poll it would count as a failed poll.
+    monkeypatch.setattr(PixverseCapacitySensor, "poke", broken)
+    monkeypatch.setattr(PixverseCapacityTrigger, "_deadlines", broken)
     assert ended(wait(mode, **flags)) == end

@@ -1,0 +1,96 @@
+"""
+What the installed Airflow can do, each fact under a name of its own.
+
+This is the only module that compares version numbers: everything else asks for a capability. A new version of
+Airflow is added by checking the facts here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_3_PLUS
+
+if TYPE_CHECKING:
+    from airflow.triggers.base import BaseTrigger
+
+HAS_ASSET_WATCHERS = AIRFLOW_V_3_0_PLUS
+"""Triggers can be attached to assets. Airflow 2 has no asset watchers."""
+
+CAN_START_FROM_TRIGGER = AIRFLOW_V_3_3_PLUS or not AIRFLOW_V_3_0_PLUS
+"""``start_trigger_args`` are honoured. 3.1 and 3.2 ignore them, 3.0 starts the trigger without rendering."""
+
+RENDERS_IN_TRIGGERER = AIRFLOW_V_3_3_PLUS
+"""The triggerer renders the templated fields of a task that starts from its trigger, always to strings."""
+
+# The triggerer renders in a plain Jinja environment: no macros, filters or delimiters of the DAG's own. The
+# names are those that it knows and that need no call to the API server, which would block its event loop.
+# ``dag`` and ``task`` are left out, since they are other objects there than on a worker.
+TRIGGERER_TEMPLATE_NAMES = frozenset(
+    {
+        "dag_run", "data_interval_end", "data_interval_start", "ds", "ds_nodash", "logical_date", "macros",
+        "params", "partition_date", "partition_key", "run_id", "task_instance_key_str", "ts", "ts_nodash",
+        "ts_nodash_with_tz",
+    }
+)  # fmt: skip
+TRIGGERER_TEMPLATE_FILTERS = frozenset({"ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz"})
+"""Airflow's own filters, beside those of Jinja."""
+
+TASK_SUCCESS_EVENT_STORES_XCOM = not AIRFLOW_V_3_0_PLUS
+"""``TaskSuccessEvent(xcoms=...)`` stores the values as they are. Airflow 3 stores them as a string."""
+
+# How Airflow 2.11 words the end of a deferral that took too long; it has no exception class for it.
+_AIRFLOW_2_DEFERRAL_TIMEOUT = "Trigger/execution timeout"
+
+
+class StateStore(Protocol):
+    """Where a watcher keeps state for one asset (Airflow 3.3 and later)."""
+
+    async def aget(self, key: str) -> Any:
+        """Return the value of a key; None where there is none."""
+
+    async def aset(self, key: str, value: Any) -> None:
+        """Store the value of a key."""
+
+
+def asset_state_stores(trigger: BaseTrigger) -> Mapping[str, StateStore]:
+    """
+    Return the state store of each asset that a watcher's trigger belongs to, by the name of the asset.
+
+    Two assets with the same watcher share one trigger, and so one set of stores. Empty before Airflow 3.3.
+    """
+    stores = getattr(trigger, "asset_state_store", None)
+    # The accessor offers the stores by asset only, and does not say publicly which assets there are.
+    by_name: Mapping[str, StateStore] = getattr(stores, "_by_name", {})
+    return dict(by_name)
+
+
+def deferral_timeout_of(trigger: BaseTrigger) -> datetime | None:
+    """Return when Airflow itself ends the deferral; None where it does not tell (before Airflow 3.3)."""
+    timeout_after: datetime | None = getattr(trigger, "timeout_after", None)
+    return timeout_after
+
+
+def is_deferral_timeout(error: Exception) -> bool:
+    """Return whether what a task is resumed with says that its deferral took too long."""
+    # By name, since the class moved to another module between Airflow 3.1 and 3.2.
+    kind = type(error).__name__
+    return kind == "TaskDeferralTimeout" or (
+        kind == "TaskDeferralError" and str(error) == _AIRFLOW_2_DEFERRAL_TIMEOUT
+    )
+
+
+def async_xcom() -> Any:
+    """Return Airflow's XCom class where it can push from a triggerer (Airflow 3.3 and later), else None."""
+    from airflow.providers.common.compat.sdk import XCom
+
+    return XCom if hasattr(XCom, "aset") else None
+
+
+def has_custom_xcom_backend() -> bool:
+    """Return whether a custom backend stores XComs; it may upload, and so block an event loop."""
+    from airflow.providers.common.compat.sdk import XCom
+
+    return bool(XCom.__name__ != "BaseXCom")

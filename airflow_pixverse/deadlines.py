@@ -1,0 +1,64 @@
+"""Deadlines: when a wait began and when it must end, as sensor, trigger and Airflow each express it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Self
+
+# Airflow ends a deferral whose trigger does not run so many seconds after the trigger's own deadline.
+SAFETY_NET = 60.0
+# The longest deferral that is asked of Airflow, in seconds; ten years.
+_LONGEST_DEFERRAL = timedelta(days=3650).total_seconds()
+
+
+class Limit(StrEnum):
+    """Which limit of the task ends the wait."""
+
+    TIMEOUT = "timeout"
+    EXECUTION_TIMEOUT = "execution_timeout"
+
+
+@dataclass(frozen=True)
+class Deadlines:
+    """
+    When a wait began, and how long it may take.
+
+    :param since: when it began, in seconds since the epoch.
+    :param timeout: seconds until it times out; None for never.
+    :param execution_timeout: seconds until ``execution_timeout`` is reached; None for never.
+    """
+
+    since: float
+    timeout: float | None = None
+    execution_timeout: float | None = None
+
+    @classmethod
+    def of_deferral(
+        cls, ends: datetime, *, timeout: float | None = None, execution_timeout: float | None = None
+    ) -> Self:
+        """
+        Return the deadlines of a wait of which only is known when Airflow ends its deferral.
+
+        This is the inverse of :attr:`deferral_seconds`, for waits that begin in the trigger.
+
+        :param ends: when Airflow ends the deferral.
+        """
+        seconds = cls(0.0, timeout, execution_timeout).deferral_seconds
+        # Airflow itself cuts a deferral at the execution_timeout, without a safety net.
+        return cls(ends.timestamp() - min(seconds, execution_timeout or math.inf), timeout, execution_timeout)
+
+    @property
+    def deferral_seconds(self) -> float:
+        """For how many seconds Airflow is asked to defer: longer than the trigger itself waits."""
+        limits = [limit for limit in (self.timeout, self.execution_timeout) if limit is not None]
+        return min([limit + SAFETY_NET for limit in limits] + [_LONGEST_DEFERRAL])
+
+    @property
+    def first(self) -> tuple[float, Limit]:
+        """The deadline that counts, the earlier one: its moment in seconds since the epoch (or infinity)."""
+        ends = {Limit.EXECUTION_TIMEOUT: self.execution_timeout, Limit.TIMEOUT: self.timeout}
+        moments = [(math.inf if end is None else self.since + end, limit) for limit, end in ends.items()]
+        return min(moments, key=lambda pair: pair[0])

@@ -1,0 +1,173 @@
+"""
+Which gate a trigger waits at: one for each service and token, on each event loop.
+
+Which token a connection holds is only known once it has been read. Until then its waits queue at a gate of
+their own. Once it is known, and whenever it changes, :meth:`SharedGates.settle` decides: the gate keeps its
+waits and goes by the new token, or, where there is another gate for that token, the waits move there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from airflow_pixverse.api.errors import PixverseError, PixverseFatalError, PixverseTransientError
+from airflow_pixverse.threads import run_in_own_thread
+from airflow_pixverse.triggers.connection_client import ConnectionClient
+from airflow_pixverse.triggers.metrics import GateMetrics
+
+if TYPE_CHECKING:
+    from airflow_pixverse.api.client import PixverseClient
+    from airflow_pixverse.api.models import Capacity
+    from airflow_pixverse.gate import CapacityGate
+
+# A gate that nobody has used for so many seconds is forgotten, with the token in it.
+_FORGOTTEN_AFTER = 3600.0
+# Seconds beyond a call's own limit before it is given up. Only a name look-up can take that long.
+_GRACE = 5.0
+
+_of_loop: dict[asyncio.AbstractEventLoop, SharedGates] = {}
+
+
+def gate_of(pixverse_conn_id: str) -> CapacityGate:
+    """Return the gate of a connection in the running event loop."""
+    loop = asyncio.get_running_loop()
+    if loop not in _of_loop:
+        for closed in [other for other in _of_loop if other.is_closed()]:  # dag.test() makes many loops
+            del _of_loop[closed]
+        _of_loop[loop] = SharedGates()
+    return _of_loop[loop].gate_of(pixverse_conn_id)
+
+
+class SharedGates:
+    """The gates of one event loop."""
+
+    def __init__(self) -> None:
+        self._by_connection: dict[str, SharedGate] = {}
+        self._by_identity: dict[str, SharedGate] = {}
+        self._clients: dict[str, ConnectionClient] = {}
+
+    def gate_of(self, pixverse_conn_id: str) -> CapacityGate:
+        """Return the gate at which the waits of a connection queue."""
+        self._forget_unused()
+        if pixverse_conn_id not in self._by_connection:
+            self._by_connection[pixverse_conn_id] = SharedGate(self, pixverse_conn_id)
+            self._clients[pixverse_conn_id] = ConnectionClient(pixverse_conn_id)
+        shared = self._by_connection[pixverse_conn_id]
+        shared.used_at = time.monotonic()
+        return shared.gate
+
+    def client_of(self, pixverse_conn_id: str) -> ConnectionClient:
+        """Return the client of a connection for which :meth:`gate_of` was asked."""
+        return self._clients[pixverse_conn_id]
+
+    def settle(self, pixverse_conn_id: str, shared: SharedGate, identity: str) -> bool:
+        """
+        Decide where the waits of a connection queue, now that its service and token are known.
+
+        :param shared: the gate at which they queue now.
+        :param identity: what the connection leads to (``PixverseClient.identity``).
+        :return: whether they stay.
+        """
+        target = self._by_identity.get(identity)
+        if target is shared:
+            return True
+        if target is None and self._connections_of(shared) <= {pixverse_conn_id}:
+            self._by_identity.pop(shared.identity, None)
+            self._by_identity[identity] = shared
+            shared.identity = identity
+            return True
+        if target is None:
+            target = self._by_identity[identity] = SharedGate(self, pixverse_conn_id, identity)
+        target.used_at = time.monotonic()
+        self._by_connection[pixverse_conn_id] = target
+        shared.gate.move_out(pixverse_conn_id)
+        return False
+
+    def _connections_of(self, shared: SharedGate) -> set[str]:
+        return {conn_id for conn_id, other in self._by_connection.items() if other is shared}
+
+    def _forget_unused(self) -> None:
+        now = time.monotonic()
+        known = {*self._by_connection.values(), *self._by_identity.values()}
+        unused = {shared for shared in known if shared.is_unused(now)}
+        if not unused:
+            return
+        self._by_connection = {key: one for key, one in self._by_connection.items() if one not in unused}
+        self._by_identity = {key: one for key, one in self._by_identity.items() if one not in unused}
+        for pixverse_conn_id in self._clients.keys() - self._by_connection.keys():
+            self._clients.pop(pixverse_conn_id).close()
+
+
+class SharedGate:
+    """
+    A gate, and the calls that it makes.
+
+    :param gates: the gates of this event loop.
+    :param pixverse_conn_id: id of the connection that it is made for, which its metrics are tagged with.
+    :param identity: service and token that it is for; empty while they are not known.
+    """
+
+    def __init__(self, gates: SharedGates, pixverse_conn_id: str, identity: str = "") -> None:
+        from airflow_pixverse.gate import CapacityGate
+
+        self.identity = identity
+        self.used_at = time.monotonic()
+        self.gate: CapacityGate = CapacityGate(self._get_capacity, observer=GateMetrics(pixverse_conn_id))
+        self._gates = gates
+        self._call: asyncio.Task[Capacity] | None = None
+
+    def is_unused(self, now: float) -> bool:
+        """Return whether nobody has waited here for long."""
+        return self.gate.is_idle and now - self.used_at > _FORGOTTEN_AFTER
+
+    async def _get_capacity(self) -> Capacity:
+        """
+        Return one snapshot for all who wait; at most one call is made.
+
+        :raises PixverseFatalError: asking again will not help, unless a connection has been changed. All
+            connections are read again before the next call.
+        :raises PixverseTransientError: no usable answer this time.
+        """
+        self.used_at = time.monotonic()
+        client = await self._current_client()
+        try:
+            return await self._bounded_call(client)
+        except PixverseFatalError:
+            for pixverse_conn_id in self.gate.connections:
+                self._gates.client_of(pixverse_conn_id).read_again()
+            raise
+
+    async def _current_client(self) -> PixverseClient:
+        """Return a client of the connections that people wait with; let those move that lead elsewhere."""
+        usable: PixverseClient | None = None
+        trouble: PixverseError | None = None
+        for pixverse_conn_id in sorted(self.gate.connections):
+            try:
+                client = await self._gates.client_of(pixverse_conn_id).get()
+            except PixverseError as error:
+                trouble = error
+                continue
+            if self._gates.settle(pixverse_conn_id, self, client.identity):
+                usable = usable or client
+        if usable is not None:
+            return usable
+        raise trouble or PixverseTransientError("nobody waits at this gate any more")
+
+    async def _bounded_call(self, client: PixverseClient) -> Capacity:
+        limit = client.call_timeout + _GRACE
+        if self._call is not None:
+            # A call that was given up is waited for, or threads would pile up. What it finds may have been
+            # asked for with a token of the past, so it does not count.
+            await asyncio.wait({self._call}, timeout=limit)
+            if not self._call.done():
+                raise PixverseTransientError(f"a call to {client.base_url} has been hanging for {limit:g} s")
+            self._call.exception()
+        call = run_in_own_thread(client.get_capacity, name="pixverse-capacity")
+        self._call = asyncio.create_task(call)
+        await asyncio.wait({self._call}, timeout=limit)
+        if not self._call.done():
+            raise PixverseTransientError(f"{client.base_url} gave no answer within {limit:g} s")
+        finished, self._call = self._call, None
+        return finished.result()

@@ -1,0 +1,187 @@
+"""Bad moments of a service, a connection or Airflow itself: they end no wait, and nobody else notices."""
+
+import asyncio
+import json
+import socket
+import threading
+from contextlib import ExitStack
+
+import pytest
+
+from airflow_pixverse.api.client import PixverseClient
+from airflow_pixverse.api.errors import PixverseAuthError, PixverseTransientError
+from airflow_pixverse.simulator import faults
+from airflow_pixverse.triggers import connection_client, shared_gates
+from tests.integration.dag_runs import AIRFLOW
+from tests.integration.trigger_runs import payload, payload_of, requests, status, trigger
+
+VARIABLE = "AIRFLOW_CONN_PIXVERSE_DEFAULT"
+
+
+def freed_later(sim, jobs, *triggers, meanwhile):
+    """How waits end for which a slot becomes free once ``meanwhile()`` is over."""
+
+    async def main():
+        waits = [asyncio.create_task(status(one)) for one in triggers]
+        await requests(sim, 2)
+        await meanwhile()
+        assert not any(wait.done() for wait in waits)
+        sim.end_job(jobs[0])
+        return await asyncio.gather(*waits)
+
+    return asyncio.run(main())
+
+
+@pytest.fixture
+def always_read_again(monkeypatch):
+    """The connection is read before each poll."""
+    monkeypatch.setattr(connection_client, "_LIFETIME", 0.0)
+
+
+def test_a_connection_that_is_not_found_for_a_while_ends_no_wait(sim, monkeypatch, always_read_again):
+    async def meanwhile():
+        monkeypatch.delenv(VARIABLE)
+        await requests(sim, 3)
+
+    assert freed_later(sim, sim.fill(), trigger(), meanwhile=meanwhile) == ["success"]
+
+
+@pytest.mark.parametrize("definition", ['{"conn_type": "http", "password": "x"}', "{broken", '{"extra": 5}'])
+def test_a_connection_that_cannot_be_used_any_more_ends_no_wait(
+    sim, monkeypatch, always_read_again, definition
+):
+    async def meanwhile():
+        monkeypatch.setenv(VARIABLE, definition)
+        await requests(sim, 3)
+
+    assert freed_later(sim, sim.fill(), trigger(), meanwhile=meanwhile) == ["success"]
+
+
+def test_a_secrets_backend_that_fails_for_a_while_ends_no_wait(sim, monkeypatch):
+    read = connection_client.read_connection_async
+    failures = iter([PixverseTransientError("the vault is sealed")])
+
+    async def flaky(conn_id):
+        for error in failures:
+            raise error
+        return await read(conn_id)
+
+    monkeypatch.setattr(connection_client, "read_connection_async", flaky)
+    assert payload_of(trigger())["status"] == "success"
+
+
+@pytest.mark.parametrize("code", [401, 403, 404, 412])
+def test_a_single_fatal_answer_ends_no_wait_even_at_the_first_look(sim, code):
+    sim.inject(faults.status(code))
+    assert payload_of(trigger(poke_interval=60.0))["status"] == "success"
+
+
+def test_a_single_fatal_answer_ends_none_of_the_waits_at_work(sim):
+    async def meanwhile():
+        sim.inject(faults.status(401))
+        await requests(sim, 2)
+
+    assert freed_later(sim, sim.fill(), trigger(), meanwhile=meanwhile) == ["success"]
+
+
+def test_a_fatal_answer_that_a_second_look_confirms_ends_the_wait(sim):
+    sim.token = "user:9-new"
+    ended = payload_of(trigger())
+    assert ended["status"] == "fatal"
+    assert "connection 'pixverse_default'" in ended["message"]
+    assert sim.request_count == 2
+
+
+def test_a_rotated_token_ends_no_wait(sim, monkeypatch):
+    async def meanwhile():
+        sim.token = "user:9-new"
+        monkeypatch.setenv(VARIABLE, json.dumps(sim.connection))
+        await requests(sim, 3)
+        assert 401 in {request.status for request in sim.requests}
+
+    assert freed_later(sim, sim.fill(), trigger(), meanwhile=meanwhile) == ["success"]
+
+
+def test_an_error_that_nobody_foresaw_counts_as_a_failed_poll(sim, monkeypatch):
+    look, failures = PixverseClient.get_capacity, iter([OverflowError("a bug"), ZeroDivisionError("another")])
+
+    def sometimes_broken(client):
+        for error in failures:
+            raise error
+        return look(client)
+
+    monkeypatch.setattr(PixverseClient, "get_capacity", sometimes_broken)
+    assert payload_of(trigger())["status"] == "success"
+
+
+def test_a_call_that_hangs_is_given_up_and_not_repeated_beside_itself(sim, monkeypatch):
+    """As with a name look-up, which no timeout ends: seen from the event loop, the thread is stuck."""
+    connection = {**sim.connection, "extra": json.dumps({"timeout": 0.2})}
+    monkeypatch.setenv(VARIABLE, json.dumps(connection))
+    monkeypatch.setattr(shared_gates, "_GRACE", 0.1)
+    may_end, given_up, calls = threading.Event(), threading.Event(), []
+
+    def stuck(client):
+        calls.append(client)
+        may_end.wait(60)
+        raise PixverseAuthError("the token of the past")
+
+    class Recorder(shared_gates.GateMetrics):
+        def record_poll(self, *, seconds, failed):
+            given_up.set()
+
+    async def main():
+        with monkeypatch.context() as patched:
+            patched.setattr(PixverseClient, "get_capacity", stuck)
+            patched.setattr(shared_gates, "GateMetrics", Recorder)
+            wait = asyncio.create_task(status(trigger()))
+            await asyncio.to_thread(given_up.wait, 60)
+            given_up.clear()
+            await asyncio.to_thread(given_up.wait, 60)
+        hung = len(calls)
+        may_end.set()
+        return hung, await wait
+
+    hung, end = asyncio.run(main())
+    assert hung == 1
+    assert end == "success", "what the old call found does not count"
+
+
+def test_services_that_never_answer_hold_up_nobody_else(sim, monkeypatch):
+    """Neither a healthy connection, nor what other triggers run in the loop's own threads."""
+
+    async def main():
+        waits = [asyncio.create_task(status(trigger(pixverse_conn_id=f"silent_{n}"))) for n in range(12)]
+        for listener in listeners:
+            await asyncio.to_thread(listener.accept)
+        other = await asyncio.wait_for(asyncio.to_thread(lambda: "done"), 10)
+        healthy = await asyncio.wait_for(status(trigger()), 10)
+        assert not any(wait.done() for wait in waits)
+        for wait in waits:
+            wait.cancel()
+        return other, healthy
+
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(12)]
+        for number, listener in enumerate(listeners):
+            connection = {**sim.connection, "port": listener.getsockname()[1], "host": "http://127.0.0.1"}
+            monkeypatch.setenv(f"AIRFLOW_CONN_SILENT_{number}", json.dumps(connection))
+        assert asyncio.run(main()) == ("done", "success")
+
+
+def test_an_account_of_odd_values_reaches_the_event_as_what_airflow_can_carry(sim):
+    odd = {"email": "a\udcff@example.com", "available": 1, "\u0000key": 2**64, "__classname__": "os.system"}
+    sim.respond_with("scheduler/available", {"available": [odd]})
+
+    async def main():
+        ended = await payload(trigger())
+        json.dumps(ended, allow_nan=False, ensure_ascii=False).encode()
+        if AIRFLOW.release >= (3, 0):
+            import msgspec
+
+            msgspec.msgpack.encode(ended)
+        return ended
+
+    [account] = asyncio.run(main())["accounts"]
+    assert account["email"] == "a\ufffd@example.com"
+    assert "__classname__" not in account

@@ -1,0 +1,177 @@
+"""PixverseCapacityTrigger: its parameters, and how its wait ends."""
+
+import asyncio
+import json
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from airflow_pixverse.simulator import faults
+from airflow_pixverse.triggers import pixverse
+from airflow_pixverse.triggers.pixverse import PixverseCapacityTrigger
+from tests.integration.trigger_runs import collect, payload, payload_of, requests, status, trigger
+
+DAY = timedelta(days=1).total_seconds()
+
+
+def test_kwargs_are_plain_json_make_the_same_trigger_and_hold_no_secret(sim):
+    classpath, kwargs = trigger(slots=2, emails=["a-1@example.com"], lease=5.0).serialize()
+    assert classpath == "airflow_pixverse.triggers.pixverse.PixverseCapacityTrigger"
+    again = PixverseCapacityTrigger(**json.loads(json.dumps(kwargs)))
+    assert again.serialize() == (classpath, kwargs)
+    assert sim.token not in repr(again)
+
+
+def test_each_kwarg_has_a_default(sim):
+    assert payload_of(PixverseCapacityTrigger())["status"] == "success"
+    assert payload_of(PixverseCapacityTrigger(slots=1, emails=None, poke_interval=1.0))["status"] == "success"
+
+
+def test_kwargs_of_a_newer_version_are_logged_and_ignored(sim, caplog, capfd):
+    one = trigger(priority="high")
+    assert payload_of(one)["status"] == "success"
+    assert "['priority'], which is ignored" in caplog.text + capfd.readouterr().out
+    assert one.serialize()[1]["priority"] == "high", "the newer version finds it again"
+
+
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {"slots": "many"},
+        {"slots": "{{ unrendered }}"},
+        {"emails": []},
+        {"poke_interval": None},
+        {"lease": "long"},
+        {"timeout": "soon"},
+        {"waiting_since": "yesterday"},
+        {"end_from_trigger": "perhaps"},
+    ],
+    ids=str,
+)
+def test_a_malformed_wait_ends_and_nobody_else_notices(sim, kwargs):
+    jobs = sim.fill()
+
+    async def main():
+        other = asyncio.create_task(status(trigger()))
+        await requests(sim, 1)
+        ended = await payload(trigger(**kwargs))
+        sim.end_job(jobs[0])
+        return ended, await other
+
+    malformed, other = asyncio.run(main())
+    assert malformed["status"] == "fatal"
+    assert malformed["message"].startswith(next(iter(kwargs)))
+    assert other == "success"
+
+
+def test_values_rendered_to_strings_are_understood(sim):
+    accounts = payload_of(trigger(slots="2", emails="['A-1@example.com']"))["accounts"]
+    assert [account["email"] for account in accounts] == ["a-1@example.com"]
+
+
+def test_it_looks_once_however_short_the_timeout(sim):
+    assert payload_of(trigger(timeout=0))["status"] == "success"
+    sim.fill()
+    assert payload_of(trigger(timeout=0))["status"] == "timeout"
+
+
+def test_timeout_holds_also_while_the_first_look_hangs(sim, monkeypatch):
+    monkeypatch.setattr(pixverse, "_FIRST_LOOK_WITHIN", 0.5)
+    sim.inject(faults.slow(20), times=None)
+
+    async def main():
+        ended = await payload(trigger(timeout=0.2))
+        return ended, sim.requests[0].status
+
+    ended, answer = asyncio.run(main())
+    assert ended["status"] == "timeout"
+    assert answer is None, "no answer yet"
+
+
+@pytest.mark.parametrize(
+    ("limits", "end"),
+    [
+        ({"timeout": 10.0, "execution_timeout": 20.0}, "timeout"),
+        ({"timeout": 20.0, "execution_timeout": 10.0}, "execution_timeout"),
+    ],
+    ids=str,
+)
+def test_of_two_deadlines_that_passed_while_the_triggerer_was_down_the_earlier_counts(sim, limits, end):
+    sim.fill()
+    assert payload_of(trigger(waiting_since=time.time() - 3600, **limits))["status"] == end
+
+
+def test_a_wait_that_began_in_the_trigger_takes_its_times_from_airflow(sim):
+    sim.fill()
+    begun = trigger(waiting_since=None, timeout=10)
+    begun.timeout_after = datetime.now(UTC) + timedelta(seconds=60 - 0.5)  # so it began 10.5 s ago
+    assert payload_of(begun)["status"] == "timeout"
+
+
+@pytest.mark.parametrize("timeout", [100 * DAY, 10_000 * DAY])
+def test_a_timeout_of_many_years_does_not_put_a_wait_first(sim, timeout):
+    jobs = sim.fill()
+
+    async def main():
+        one = trigger(waiting_since=None, timeout=timeout)
+        # As the sensor defers: no longer than ten years.
+        one.timeout_after = datetime.now(UTC) + timedelta(seconds=min(timeout + 60, 3650 * DAY))
+        waits = [
+            asyncio.create_task(status(other)) for other in (trigger(waiting_since=time.time() - 5), one)
+        ]
+        await requests(sim, 2)
+        sim.end_job(jobs[0])
+        done, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+        return done == {waits[0]}
+
+    assert asyncio.run(main()), "the one that has waited for longer is first"
+
+
+def test_execution_timeout_ends_it_even_in_the_middle_of_a_call(sim):
+    sim.inject(faults.slow(3), times=None)
+
+    async def main():
+        return await status(trigger(execution_timeout=0.5)), sim.requests[0].status
+
+    assert asyncio.run(main()) == ("execution_timeout", None), "no answer yet"
+
+
+def test_a_missing_connection_is_fatal():
+    ended = payload_of(trigger(pixverse_conn_id="nowhere"))
+    assert ended["status"] == "fatal"
+    assert "airflow connections add nowhere" in ended["message"]
+
+
+def test_the_log_says_at_once_where_the_wait_stands_and_what_is_in_its_way(sim, caplog, capfd):
+    sim.fill()
+    payload_of(trigger(timeout=0.5, emails=["typo@example.com"]))
+    log = caplog.text + capfd.readouterr().out
+    assert "place 1 of 1" in log
+    assert "typo@example.com" in log
+
+
+def test_the_log_tells_of_the_place_in_the_queue_when_it_has_halved(sim, monkeypatch, caplog, capfd):
+    monkeypatch.setattr(pixverse, "_CHECK_PLACE_EVERY", 0.1)
+    sim.fill()
+
+    async def main():
+        ahead = [asyncio.create_task(collect(trigger(waiting_since=time.time() - 9))) for _ in range(9)]
+        one = asyncio.create_task(collect(trigger()))
+        await requests(sim, 2)
+        for task in ahead[:3]:
+            task.cancel()
+        await requests(sim, 2)
+        for task in ahead[3:6]:
+            task.cancel()
+        await requests(sim, 2)
+        for task in [*ahead, one]:
+            task.cancel()
+
+    asyncio.run(main())
+    log = caplog.text + capfd.readouterr().out
+    assert "place 10 of 10" in log
+    assert "place 7 of 7" not in log, "not worth a line"
+    assert "place 4 of 4" in log

@@ -1,0 +1,155 @@
+"""Who waits together: one gate for each service and token, however many connections lead there."""
+
+import asyncio
+import json
+import time
+
+import pytest
+from airflow.providers.common.compat.sdk import Stats
+
+from airflow_pixverse.simulator import Simulator, faults
+from airflow_pixverse.triggers import connection_client, shared_gates
+from airflow_pixverse.triggers.shared_gates import gate_of
+from tests.integration.trigger_runs import payload_of, requests, status, trigger
+
+
+@pytest.fixture
+def same_token(sim, monkeypatch):
+    """The id of another connection that leads to the simulator with the same token."""
+    monkeypatch.setenv("AIRFLOW_CONN_SAME_TOKEN", json.dumps(sim.connection))
+    return "same_token"
+
+
+def test_waits_on_one_loop_share_one_poll_and_one_slot_releases_one(sim):
+    jobs = sim.fill()
+
+    async def main():
+        waits = [asyncio.create_task(status(trigger(timeout=5.0, lease=60))) for _ in range(20)]
+        await requests(sim, 1)
+        sim.end_job(jobs[0])
+        return await asyncio.gather(*waits)
+
+    assert asyncio.run(main()) == ["success"] + ["timeout"] * 19
+    assert sim.request_count <= 5 / 0.2 + 2
+
+
+def test_two_connections_with_one_token_share_one_gate_and_one_slot_releases_one(sim, same_token):
+    jobs = sim.fill()
+
+    async def main():
+        waits = [
+            asyncio.create_task(status(trigger(pixverse_conn_id=conn_id, timeout=5.0, lease=60)))
+            for conn_id in ("pixverse_default", same_token) * 5
+        ]
+        await requests(sim, 3)
+        assert gate_of("pixverse_default") is gate_of(same_token)
+        sim.end_job(jobs[0])
+        return await asyncio.gather(*waits)
+
+    assert sorted(asyncio.run(main())) == ["success"] + ["timeout"] * 9
+
+
+def test_connections_with_different_tokens_do_not_share_a_gate(sim, monkeypatch):
+    with Simulator(token="user:2-other") as other:
+        monkeypatch.setenv("AIRFLOW_CONN_OTHER", json.dumps(other.connection))
+
+        async def main():
+            ends = await asyncio.gather(status(trigger()), status(trigger(pixverse_conn_id="other")))
+            assert gate_of("pixverse_default") is not gate_of("other")
+            return ends
+
+        assert asyncio.run(main()) == ["success", "success"]
+
+
+def test_a_connection_that_changes_takes_only_its_own_waits_along(sim, same_token, monkeypatch):
+    """One of two connections at a gate is pointed to another service: the other one's waits stay."""
+    monkeypatch.setattr(connection_client, "_LIFETIME", 0.0)
+    jobs = sim.fill()
+    with Simulator(token="user:2-other", accounts={"other@example.com": 1}) as other:
+        [job] = other.fill()
+
+        async def main():
+            stays, moves = (
+                asyncio.create_task(status(trigger(pixverse_conn_id=conn_id)))
+                for conn_id in ("pixverse_default", same_token)
+            )
+            await requests(sim, 3)
+            monkeypatch.setenv("AIRFLOW_CONN_SAME_TOKEN", json.dumps(other.connection))
+            await requests(other, 2)
+            other.end_job(job)
+            assert await moves == "success"
+            assert not stays.done()
+            sim.end_job(jobs[0])
+            return await stays
+
+        assert asyncio.run(main()) == "success"
+
+
+def test_a_gate_that_nobody_used_for_long_is_forgotten(sim, monkeypatch):
+    monkeypatch.setattr(shared_gates, "_FORGOTTEN_AFTER", 0.0)
+
+    async def main():
+        await status(trigger(lease=0))
+        old = gate_of("pixverse_default")
+        await asyncio.sleep(0)
+        assert gate_of("pixverse_default") is not old
+
+    asyncio.run(main())
+
+
+def test_a_gate_that_somebody_waits_at_is_not_forgotten(sim, monkeypatch):
+    monkeypatch.setattr(shared_gates, "_FORGOTTEN_AFTER", 0.0)
+    sim.fill()
+
+    async def main():
+        wait = asyncio.create_task(status(trigger()))
+        await requests(sim, 1)
+        assert gate_of("pixverse_default") is gate_of("pixverse_default")
+        assert not gate_of("pixverse_default").is_idle
+        wait.cancel()
+
+    asyncio.run(main())
+
+
+def test_gates_go_with_their_event_loop(sim):
+    for _ in range(3):
+        payload_of(trigger())
+    assert len(shared_gates._of_loop) == 1
+
+
+def test_the_event_loop_is_never_blocked(sim):
+    sim.fill()
+    sim.inject(faults.slow(0.5), times=None)
+    lags = []
+
+    async def watch():
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(0.01)
+            lags.append(time.monotonic() - before - 0.01)
+
+    async def main():
+        await status(trigger(timeout=0))  # imports, once
+        watching = asyncio.create_task(watch())
+        await asyncio.gather(*(status(trigger(timeout=1.5)) for _ in range(50)))
+        watching.cancel()
+
+    asyncio.run(main())
+    # The calls take half a second each: on the loop, most looks at the clock would be that late.
+    assert sorted(lags)[len(lags) // 2] < 0.25
+
+
+def test_airflow_gets_metrics(sim, monkeypatch):
+    told = {}
+    for kind in ("gauge", "timing", "incr"):
+        monkeypatch.setattr(
+            Stats, kind, lambda name, value=1, *, tags, **_: told.setdefault(name, []).append((value, tags))
+        )
+    sim.inject(faults.status(503))
+    payload_of(trigger())
+    tags = {"conn_id": "pixverse_default"}
+    assert told["pixverse.gate.poll_errors"] == [(1, tags)]
+    assert len(told["pixverse.gate.poll_duration"]) == 2
+    assert told["pixverse.gate.waiters"] == [(0, tags)]
+    assert told["pixverse.gate.free_slots"] == [(6, tags)]
+    assert told["pixverse.gate.leased_slots"] == [(1, tags)]
