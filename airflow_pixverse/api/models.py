@@ -138,8 +138,14 @@ class AccountCapacity(_ApiModel):
 
     @property
     def total(self) -> int:
-        """Slots it has in all, as far as the API tells."""
-        return max(self.max_jobs or 0, (self.executing or 0) + self.available)
+        """
+        Slots it has in all: what it executes and what is available, which can be less than ``max_jobs``.
+
+        Where the API does not say what it executes, ``max_jobs`` has to do.
+        """
+        if self.executing is None:
+            return max(self.max_jobs or 0, self.available)
+        return max(0, self.executing) + self.available
 
 
 class Capacity(_ApiModel):

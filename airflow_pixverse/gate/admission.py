@@ -2,77 +2,125 @@
 
 from __future__ import annotations
 
+import heapq
+import logging
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from airflow_pixverse.api.models import AccountCapacity, Capacity, accounts_with_room, email_key, email_keys
+from airflow_pixverse.api.models import AccountCapacity, Capacity, accounts_with_room, email_key
+from airflow_pixverse.gate.errors import GateFailedError
 from airflow_pixverse.gate.leases import Lease, Leases
 
 if TYPE_CHECKING:
-    from airflow_pixverse.gate.waiter import Waiter, WaitRequest
+    from airflow_pixverse.gate.request import WaitRequest
+    from airflow_pixverse.gate.snapshot import Snapshot
+    from airflow_pixverse.gate.waiter import Waiter
+
+log = logging.getLogger(__name__)
 
 
 def admissions(
-    capacity: Capacity, waiters: Iterable[Waiter], leases: Leases, now: float
-) -> Iterator[tuple[Waiter, list[AccountCapacity]]]:
+    snapshot: Snapshot, lines: Iterable[list[Waiter]], leases: Leases, now: float
+) -> Iterator[tuple[Waiter, list[AccountCapacity] | GateFailedError]]:
     """
     Yield who may pass, with the accounts that have room for it, and grant the leases for it.
 
-    Strictly in the order of ``waiters``. One that asks for more than is free has a claim on all its accounts:
-    those behind it get none of their slots, but may use other accounts. One that asks for more than its
-    accounts have in all claims nothing.
+    Strictly by turn. A waiter that asks for more than is free has a claim on all its accounts: those behind
+    it get none of their slots, but may use other accounts. One that asks for more than its accounts have in
+    all claims nothing. A waiter whose decision fails is yielded with an error, and the others go on.
 
-    :param waiters: whose turn is first comes first.
+    :param lines: the waiters in lines of equal requests, by turn; they must not change in the meantime.
     :param now: by the clock that leases end by.
     """
-    claimed: set[str] = set()
-    refused: set[object] = set()
-    room = _room(capacity, leases, claimed)
-    for waiter in waiters:
-        request = waiter.request
-        if not room.free_slots():
-            break
-        if (request.slots, request.emails) in refused:
+    decision = _Decision(snapshot, leases, now)
+    heads = [(line[0].turn, 0, line) for line in lines] if decision.has_room else []
+    heapq.heapify(heads)
+    while heads and decision.has_room:
+        _, index, line = heads[0]
+        waiter = line[index]
+        try:
+            outcome: list[AccountCapacity] | GateFailedError = decision.admit(waiter)
+        except Exception as error:
+            log.exception("A decision about a wait failed, which ends this wait")
+            outcome = GateFailedError(f"the gate failed to decide about this wait: {error!r}")
+        if not outcome:
+            heapq.heappop(heads)  # and with it all who ask for the same
             continue
-        chosen = email_keys(account.email or "" for account in capacity.chosen(request.emails)) - claimed
-        # A lease may land on an account that its holder was not told to use: the slot is kept there too.
-        free = capacity.free_slots(chosen) - leases.counted_against(chosen)
-        kept = room.free_slots(chosen) - free
-        accounts = accounts_with_room(room, request.slots + kept, request.emails)
-        if accounts:
-            if request.lease_seconds:
-                anywhere = request.emails is None and not claimed
-                waiter.lease = Lease(
-                    emails=None if anywhere else chosen,
-                    suggested=_suggestion(accounts, request.slots),
-                    expires_at=now + request.lease_seconds,
-                )
-                leases.grant(waiter.lease)
-            yield waiter, accounts
+        yield waiter, outcome
+        index += 1
+        if index < len(line):
+            heapq.heapreplace(heads, (line[index].turn, index, line))
         else:
-            refused.add((request.slots, request.emails))
-            if is_too_large(request, capacity):
-                continue
-            claimed |= chosen
-        room = _room(capacity, leases, claimed)
+            heapq.heappop(heads)
 
 
-def is_too_large(request: WaitRequest, capacity: Capacity) -> bool:
-    """Tell whether more slots are asked for than the chosen accounts have in all."""
-    return sum(account.total for account in capacity.chosen(request.emails)) < request.slots
+class _Decision:
+    """What is left at some point of a decision, in plain numbers by account."""
 
+    def __init__(self, snapshot: Snapshot, leases: Leases, now: float) -> None:
+        self._snapshot = snapshot
+        self._leases = leases
+        self._now = now
+        self._claimed: set[str] = set()
+        self._suggested = leases.suggested()
+        # What is free beyond what holders of leases were told to use.
+        self._room = {key: max(0, free - self._suggested[key]) for key, free in snapshot.available.items()}
+        self._with_room = {key for key, slots in self._room.items() if slots}
+        # These two hold until the next lease is granted.
+        self._free: dict[frozenset[str], int] = {}
+        self._accounts: dict[tuple[int, frozenset[str]], list[AccountCapacity]] = {}
 
-def _room(capacity: Capacity, leases: Leases, claimed: set[str]) -> Capacity:
-    """Return what is free beyond what holders of leases were told to use, on accounts that nobody claims."""
-    suggested = leases.suggested()
-    accounts = []
-    for account in capacity.accounts:
-        key = email_key(account.email)
-        taken = min(account.available, suggested.get(key, 0))
-        suggested[key] = suggested.get(key, 0) - taken
-        available = 0 if key in claimed else account.available - taken
-        accounts.append(account.model_copy(update={"available": available}))
-    return Capacity(accounts=accounts)
+    @property
+    def has_room(self) -> bool:
+        """Whether anything is left on an account that nobody claims."""
+        return bool(self._with_room)
+
+    def admit(self, waiter: Waiter) -> list[AccountCapacity]:
+        """Return the accounts that have room for a waiter, after granting its lease; nothing refuses it."""
+        request = waiter.request
+        chosen = self._snapshot.chosen(request.emails) - self._claimed
+        room = sum(self._room[key] for key in chosen)
+        # A lease may land on an account that its holder was not told to use: the slot is kept there too. To
+        # count the leases takes longest, so that comes second.
+        if room < request.slots or self._free_slots(chosen) < request.slots:
+            if not self._snapshot.is_too_large(request.slots, request.emails):
+                self._claimed |= chosen
+                self._with_room -= chosen
+            return []
+        accounts = self._accounts_with_room(request.slots, chosen)
+        if request.lease_seconds:
+            self._lease(waiter, chosen, accounts)
+        return accounts
+
+    def _free_slots(self, chosen: frozenset[str]) -> int:
+        if chosen not in self._free:
+            leased = self._leases.counted_against(chosen)
+            self._free[chosen] = self._snapshot.free_slots(chosen) - leased
+        return self._free[chosen]
+
+    def _accounts_with_room(self, slots: int, chosen: frozenset[str]) -> list[AccountCapacity]:
+        if (slots, chosen) not in self._accounts:
+            accounts = self._snapshot.accounts_less(self._suggested, chosen)
+            self._accounts[slots, chosen] = accounts_with_room(Capacity(accounts=accounts), slots)
+        return list(self._accounts[slots, chosen])
+
+    def _lease(self, waiter: Waiter, chosen: frozenset[str], accounts: list[AccountCapacity]) -> None:
+        request: WaitRequest = waiter.request
+        anywhere = request.emails is None and not self._claimed
+        lease = Lease(
+            emails=None if anywhere else chosen,
+            suggested=_suggestion(accounts, request.slots),
+            expires_at=self._now + request.lease_seconds,
+        )
+        self._leases.grant(lease)
+        waiter.lease = lease
+        for key, slots in lease.suggested.items():
+            self._suggested[key] += slots
+            self._room[key] -= slots
+            if not self._room[key]:
+                self._with_room.remove(key)
+        self._free.clear()
+        self._accounts.clear()
 
 
 def _suggestion(accounts: list[AccountCapacity], slots: int) -> dict[str, int]:

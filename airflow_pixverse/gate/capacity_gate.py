@@ -7,51 +7,54 @@ import copy
 import itertools
 import logging
 import math
+import random
 import time
-from bisect import bisect_left, insort
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Protocol
+from contextvars import Context
+from typing import TYPE_CHECKING
 
 from airflow_pixverse.api.errors import PixverseError, PixverseFatalError, PixverseTransientError
-from airflow_pixverse.api.models import Capacity
-from airflow_pixverse.gate.admission import admissions, is_too_large
+from airflow_pixverse.gate.admission import admissions
+from airflow_pixverse.gate.errors import GateMovedError
 from airflow_pixverse.gate.leases import Leases
 from airflow_pixverse.gate.pacing import Pacing
-from airflow_pixverse.gate.waiter import Waiter, WaitRequest
+from airflow_pixverse.gate.queues import Queue
+from airflow_pixverse.gate.snapshot import Snapshot
+from airflow_pixverse.gate.waiter import Waiter
+from airflow_pixverse.gate.watcher import Watcher
+
+if TYPE_CHECKING:
+    from airflow_pixverse.api.models import Capacity
+    from airflow_pixverse.gate.observer import GateObserver
+    from airflow_pixverse.gate.request import WaitRequest
 
 log = logging.getLogger(__name__)
 
-# Who is new to the gate asks for no longer an interval than this until it was looked at.
-_FIRST_LOOK_WITHIN = 60.0
-
-
-class GateFailedError(PixverseError):
-    """A bug ended all waits."""
-
-
-class GateObserver(Protocol):
-    """Somebody who is told what a gate does, for metrics."""
-
-    def polled(self, *, seconds: float, failed: bool) -> None:
-        """Take note of one poll."""
-
-    def stands(self, *, waiters: int, free_slots: int, leased_slots: int) -> None:
-        """Take note of how the gate stands after a poll that gave a snapshot."""
+# Arrivals cause no more than one decision in this many seconds: many at once cost little more than one.
+_DECISION_PAUSE = 0.05
+# After a bug in the gate itself, it goes on after this many seconds.
+_PAUSE_AFTER_BUG = 10.0
 
 
 class CapacityGate:
     """
     Let waiters through in the order in which they began to wait, as slots become free.
 
-    One gate belongs to one connection and one event loop. While anyone waits, it asks for the capacity once
-    an interval, the shortest that a waiter asks for. It admits a waiter whose slots are free beyond those
-    leased to waiters admitted before, so that one free slot releases one waiter.
+    One gate belongs to one service, one token and one event loop. While anyone waits, it asks for the
+    capacity once an interval: the shortest that a waiter asks for, or less where there are newcomers or open
+    leases (see ``pacing``). It admits a waiter whose slots are free beyond those leased to waiters admitted
+    before, so that one free slot releases one waiter.
 
-    :param fetch: returns a snapshot; makes one call at most, and does not retry.
+    What goes wrong with one waiter, or with the observer, has no effect on others. A fatal error ends all
+    waits, once a second look has confirmed it. Everything else counts as a failed poll, which ends no wait.
+
+    :param fetch: returns a snapshot; makes one call at most, and does not retry. It runs in an empty context,
+        since it runs for all and not for the task that happened to come first.
     :param clock: a monotonic clock, in seconds.
     :param wall_clock: the time in seconds since the epoch, which ``waiting_since`` is in.
-    :param observer: is told of polls.
+    :param observer: records what the gate does.
+    :param jitter: returns a number from 0 to 1, anew for each poll.
     """
 
     def __init__(
@@ -61,100 +64,153 @@ class CapacityGate:
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
         observer: GateObserver | None = None,
+        jitter: Callable[[], float] = random.random,  # noqa: S311 - no secret
     ) -> None:
         self._fetch = fetch
         self._clock = clock
         self._wall_clock = wall_clock
         self._observer = observer
-        self._pacing = Pacing()
+        self._pacing = Pacing(jitter)
         self._leases = Leases()
-        self._waiters: list[Waiter] = []
-        self._newcomers: set[Waiter] = set()
-        self._watchers: dict[asyncio.Future[Capacity], float] = {}
+        self._queue = Queue()
+        self._newcomers: set[Waiter] = set()  # no snapshot has counted for these yet
+        self._watchers: set[Watcher] = set()
         self._numbers = itertools.count()
-        self._outcome: Capacity | PixverseError | None = None
-        self._polled_at = 0.0  # by the wall clock
+        # What the last poll found: one of the two.
+        self._snapshot: Snapshot | None = None
+        self._trouble: PixverseError | None = None
+        self._traceback_logged = False
+        self._decision: asyncio.TimerHandle | None = None
+        self._decided_at = -math.inf
         self._polling: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
-        self._wake_at = -math.inf
+        self._wake_at = math.inf
 
     @property
     def trouble(self) -> PixverseError | None:
         """What was wrong at the last poll."""
-        return self._outcome if isinstance(self._outcome, PixverseError) else None
+        return self._trouble
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody waits or watches, and no lease is open, so that nothing is lost with the gate."""
+        return not self._is_in_use and not self._leases.are_open(self._clock())
+
+    @property
+    def connections(self) -> set[str]:
+        """Ids of the connections with which those came who wait or watch."""
+        waits = {waiter.request.connection for waiter in self._queue}
+        return waits | {watcher.connection for watcher in self._watchers}
 
     @contextmanager
     def queue(self, request: WaitRequest) -> Iterator[Waiter]:
         """Take a place in the queue, and leave it at the end without a trace, admitted or not."""
         loop = asyncio.get_running_loop()
-        waiter = Waiter(request, next(self._numbers), loop.create_future(), loop.create_future())
-        insort(self._waiters, waiter)
-        self._newcomers.add(waiter)
         now = self._clock()
-        self._pacing.joined(now, self._wall_clock() - request.waiting_since)
-        interval = self._interval_of(waiter)
-        if now < self._pacing.next_poll(interval):
-            self._decide()
-        self._keep_polling(interval)
+        waiter = Waiter(
+            request=request,
+            turn=(request.waiting_since, next(self._numbers)),
+            joined_at=now,
+            waited_before=max(0.0, self._wall_clock() - request.waiting_since),
+            admitted=loop.create_future(),
+            looked_at=loop.create_future(),
+        )
+        self._queue.add(waiter)
+        self._newcomers.add(waiter)
+        self._pacing.record_arrival(now, waiter.waited_before)
+        self._decide_soon()
+        self._poll_by(self._pacing.next_poll(waiter.interval(self._pacing.polled_at), newcomers=True))
         try:
             yield waiter
         finally:
             self._leave(waiter)
 
-    def describe(self, waiter: Waiter) -> str:
-        """Return how a wait stands, for its log."""
-        place = bisect_left(self._waiters, waiter) + 1
-        text = f"place {place} of {len(self._waiters)}"
-        if isinstance(self._outcome, Capacity):
-            free = self._outcome.free_slots(waiter.request.emails)
-            text += f"; {free} slots free, {self._leases.slots} leased to others"
-            if is_too_large(waiter.request, self._outcome):
-                text += f"; the accounts do not have {waiter.request.slots} slots in all"
-        return f"{text}; {self.trouble}" if self.trouble else text
-
-    async def next_capacity(self, interval: float) -> Capacity:
+    @contextmanager
+    def watch(self, interval: float, connection: str = "") -> Iterator[Watcher]:
         """
-        Return the next snapshot, of a poll that is shared with all who wait.
+        See the snapshots of all polls, including those that are made for others.
 
         :param interval: seconds between two polls, if nobody asks for less.
-        :raises PixverseFatalError: asking again will not help.
+        :param connection: id of the connection that the watcher comes with.
         """
-        snapshot: asyncio.Future[Capacity] = asyncio.get_running_loop().create_future()
-        self._watchers[snapshot] = interval
-        self._keep_polling(interval)
+        watcher = Watcher(interval, connection)
+        self._watchers.add(watcher)
+        self._poll_by(self._pacing.next_poll(interval, newcomers=True))
         try:
-            return await snapshot
+            yield watcher
         finally:
-            self._watchers.pop(snapshot, None)
+            self._watchers.discard(watcher)
+            self._stop_if_unused()
+
+    def move_out(self, connection: str) -> None:
+        """
+        End the waits and watches that came with a connection, which belongs to another gate now.
+
+        They end with :class:`GateMovedError` and leave nothing behind. A waiter that has been admitted stays
+        admitted, whether it has collected its accounts or not.
+        """
+        waiters = [waiter for waiter in self._queue if waiter.request.connection == connection]
+        watchers = [watcher for watcher in self._watchers if watcher.connection == connection]
+        self._end(waiters, watchers, GateMovedError(f"connection {connection!r} belongs to another gate now"))
+        self._stop_if_unused()
+
+    def place(self, waiter: Waiter) -> int:
+        """Return a waiter's place in the queue, 1 for the first."""
+        return self._queue.place(waiter)
+
+    def describe(self, waiter: Waiter) -> str:
+        """Return where a wait stands, for its log."""
+        text = f"place {self.place(waiter)} of {len(self._queue)}"
+        if self._snapshot is not None:
+            text += f"; {self._describe_slots(self._snapshot, waiter.request)}"
+        return f"{text}; {self._trouble}" if self._trouble else text
+
+    def _describe_slots(self, snapshot: Snapshot, request: WaitRequest) -> str:
+        chosen = snapshot.chosen(request.emails)
+        free, leased = snapshot.free_slots(chosen), self._leases.counted_against(chosen)
+        text = f"{free} free, {leased} leased to others, {request.slots} wanted"
+        if unlisted := sorted((request.emails or frozenset()) - chosen):
+            text += f"; the API does not list {', '.join(unlisted)}"
+        if snapshot.is_too_large(request.slots, request.emails):
+            text += f"; the accounts do not have {request.slots} slots in all"
+        return text
+
+    @property
+    def _is_in_use(self) -> bool:
+        return bool(self._queue or self._watchers)
 
     def _leave(self, waiter: Waiter) -> None:
-        place = bisect_left(self._waiters, waiter)
-        if self._waiters[place : place + 1] == [waiter]:
-            del self._waiters[place]
+        self._queue.remove(waiter)
         self._newcomers.discard(waiter)
         if waiter.lease is not None:
             self._leases.revoke(waiter.lease)
-        if not waiter.admitted.cancel():
+        if not waiter.admitted.cancel() and not waiter.admitted.cancelled():
             waiter.admitted.exception()  # or asyncio would complain that nobody looked at it
-        if not self._waiters:
-            self._wake.set()
+        self._stop_if_unused()
 
-    def _interval_of(self, waiter: Waiter) -> float:
-        interval = waiter.request.interval(self._polled_at)
-        return interval if waiter.looked_at.done() else min(interval, _FIRST_LOOK_WITHIN)
-
-    def _keep_polling(self, interval: float) -> None:
+    def _poll_by(self, at: float) -> None:
+        """See to it that there is a poll at this time, or earlier."""
         if self._polling is None:
-            self._polling = asyncio.create_task(self._poll_while_anyone_waits())
-        elif self._pacing.next_poll(interval) < self._wake_at:
+            self._polling = asyncio.create_task(self._poll_while_in_use(), context=Context())
+            self._polling.add_done_callback(self._start_again, context=Context())
+        elif at < self._wake_at:
             self._wake.set()
 
-    async def _poll_while_anyone_waits(self) -> None:
-        try:
-            while self._waiters or self._watchers:
+    def _stop_if_unused(self) -> None:
+        if not self._is_in_use:
+            self._wake.set()
+
+    def _start_again(self, _: asyncio.Task[None]) -> None:
+        """Poll again if anyone waits, which is so if the task was cancelled, or somebody came as it ended."""
+        self._polling = None
+        if self._is_in_use:
+            self._poll_by(self._next_poll())
+
+    async def _poll_while_in_use(self) -> None:
+        while self._is_in_use:
+            try:
                 self._wake.clear()
-                intervals = itertools.chain(map(self._interval_of, self._waiters), self._watchers.values())
-                self._wake_at = self._pacing.next_poll(min(intervals))
+                self._wake_at = self._next_poll()
                 patience = self._wake_at - self._clock()
                 if patience <= 0:
                     await self._poll()
@@ -162,73 +218,132 @@ class CapacityGate:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(patience):
                         await self._wake.wait()
-        except Exception as error:
-            # Nobody may wait for ever on a gate that a bug has ended.
-            log.exception("The gate crashed")
-            self._end_all(GateFailedError(f"the gate crashed: {error!r}"))
-        finally:
-            self._polling = None
+            except Exception:
+                # Nobody may wait for ever because of a bug.
+                log.exception("The gate failed, and goes on in %g s", _PAUSE_AFTER_BUG)
+                await asyncio.sleep(_PAUSE_AFTER_BUG)
+
+    def _next_poll(self) -> float:
+        last = self._pacing.polled_at
+        intervals = itertools.chain(
+            (waiter.interval(last) for waiter in self._queue),
+            (watcher.interval for watcher in self._watchers),
+        )
+        return self._pacing.next_poll(
+            min(intervals, default=math.inf),
+            newcomers=bool(self._newcomers) or any(watcher.is_new for watcher in self._watchers),
+            leases=bool(self._queue and self._leases.slots),
+        )
 
     async def _poll(self) -> None:
         started = self._clock()
-        try:
-            self._outcome = await self._fetch()
-        except PixverseTransientError as error:
-            self._outcome = error
-            self._pacing.poll_failed(self._clock(), error)
-            log.warning("The poll failed: %s", error)
-        except PixverseFatalError as error:
-            self._outcome = error
-            self._pacing.poll_was_fatal()
-        else:
-            self._pacing.poll_succeeded()
-            self._leases.observe(self._outcome, self._clock())
-            for snapshot in self._watchers:
-                if not snapshot.done():
-                    snapshot.set_result(self._outcome)
         # An interval begins when a poll has ended: its call may have been made late.
-        self._pacing.polled(self._clock())
-        self._polled_at = self._wall_clock()
+        try:
+            snapshot = Snapshot(await self._fetch())
+            self._leases.observe(snapshot.capacity, self._clock())
+        except asyncio.CancelledError:
+            self._record_failure(PixverseTransientError("the poll was cancelled"))
+            raise
+        except PixverseFatalError as error:
+            self._record_fatal(error)
+        except PixverseTransientError as error:
+            self._record_failure(error)
+            log.warning("The poll failed: %s", error)
+        except Exception as error:  # noqa: BLE001 - it is logged there
+            self._record_unforeseen(error)
+        else:
+            self._record_success(snapshot)
         self._decide()
-        self._tell(self._clock() - started)
+        self._report(self._clock() - started)
+
+    def _record_success(self, snapshot: Snapshot) -> None:
+        self._pacing.record_success(self._clock())
+        self._snapshot, self._trouble = snapshot, None
+        self._traceback_logged = False
+        for watcher in self._watchers:
+            watcher.show(snapshot.capacity)
+
+    def _record_failure(self, error: PixverseTransientError) -> None:
+        self._pacing.record_failure(self._clock(), error.retry_after or 0.0)
+        self._snapshot, self._trouble = None, error
+
+    def _record_fatal(self, error: PixverseFatalError) -> None:
+        is_believed = self._pacing.record_fatal(self._clock())
+        self._snapshot, self._trouble = None, error
+        if is_believed:
+            log.warning("All %d waits end: %s", len(self._queue), error)
+            self._end(self._queue, self._watchers, error)
+        else:
+            log.warning("A second look follows, before this is believed: %s", error)
+
+    def _record_unforeseen(self, error: Exception) -> None:
+        # The log has the text. It stays out of what is shown to users, since nobody knows what is in it.
+        self._record_failure(PixverseTransientError(f"the poll failed with {type(error).__name__}"))
+        log.warning("The poll failed: %r", error, exc_info=None if self._traceback_logged else error)
+        self._traceback_logged = True
+
+    def _decide_soon(self) -> None:
+        """Decide about those who have come, all together."""
+        if self._decision is None:
+            pause = max(0.0, self._decided_at + _DECISION_PAUSE - self._clock())
+            loop = asyncio.get_running_loop()
+            self._decision = loop.call_later(pause, self._decide_about_newcomers, context=Context())
+
+    def _decide_about_newcomers(self) -> None:
+        self._decision = None
+        try:
+            self._decide()
+        except Exception:
+            log.exception("The gate failed to decide, and tries again at the next poll")
 
     def _decide(self) -> None:
-        """Apply what the last poll found to all who wait."""
-        if self._pacing.is_gathering(self._clock()):
+        """Apply what the last poll found to all who wait, if it still counts for newcomers."""
+        now = self._decided_at = self._clock()
+        if self._pacing.is_gathering(now):
             return
-        match self._outcome:
-            case Capacity() as capacity:
-                self._admit(capacity)
-            case PixverseFatalError() as error:
-                self._end_all(error)
-        if self._outcome is not None:
+        if self._snapshot is not None:
+            if self._pacing.is_fresh(now):
+                self._admit(self._snapshot, now)
+        elif isinstance(self._trouble, PixverseTransientError):
             for waiter in self._newcomers:
-                waiter.looked_at.set_result(None)
-            self._newcomers.clear()
+                waiter.mark_looked_at()
+        elif self._trouble is not None and self._pacing.tells_newcomers(now):
+            self._end(self._queue, (), self._trouble)
 
-    def _admit(self, capacity: Capacity) -> None:
-        admitted = list(admissions(capacity, self._waiters, self._leases, self._clock()))
-        for waiter, accounts in admitted:
-            waiter.admitted.set_result(accounts)
-        if admitted:
-            self._waiters = [waiter for waiter in self._waiters if not waiter.admitted.done()]
+    def _admit(self, snapshot: Snapshot, now: float) -> None:
+        ended = []
+        for waiter, outcome in admissions(snapshot, self._queue.lines, self._leases, now):
+            if not waiter.end(outcome) and waiter.lease is not None:
+                self._leases.revoke(waiter.lease)
+            ended.append(waiter)
+        for waiter in ended:
+            self._queue.remove(waiter)
+        for waiter in self._newcomers:
+            waiter.mark_looked_at()
+        self._newcomers.clear()
+        if self._queue and self._leases.slots:
+            self._poll_by(self._pacing.next_poll(math.inf, leases=True))
 
-    def _end_all(self, error: PixverseError) -> None:
-        waiting = [waiter.admitted for waiter in self._waiters]
-        self._waiters = []
-        ended: list[asyncio.Future[Any]] = [*waiting, *self._watchers]
-        for future in ended:
-            if not future.done():
-                # Each its own: an exception that many raise grows with every one of them.
-                future.set_exception(copy.copy(error))
+    def _end(self, waiters: Iterable[Waiter], watchers: Iterable[Watcher], error: PixverseError) -> None:
+        """End waits and watches, each with its own copy: an error that many raise grows with each of them."""
+        for waiter in list(waiters):
+            self._queue.remove(waiter)
+            self._newcomers.discard(waiter)
+            waiter.end(copy.copy(error))
+        for watcher in list(watchers):
+            self._watchers.discard(watcher)
+            watcher.end(copy.copy(error))
 
-    def _tell(self, seconds: float) -> None:
+    def _report(self, seconds: float) -> None:
         if self._observer is None:
             return
-        self._observer.polled(seconds=seconds, failed=self.trouble is not None)
-        if isinstance(self._outcome, Capacity):
-            self._observer.stands(
-                waiters=len(self._waiters),
-                free_slots=self._outcome.free_slots(),
-                leased_slots=self._leases.slots,
-            )
+        try:
+            self._observer.record_poll(seconds=seconds, failed=self._trouble is not None)
+            if self._snapshot is not None:
+                self._observer.record_state(
+                    waiters=len(self._queue),
+                    free_slots=self._snapshot.free_slots(self._snapshot.available),
+                    leased_slots=self._leases.slots,
+                )
+        except Exception:
+            log.exception("The observer of the gate failed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from airflow_pixverse.api.models import email_key
 if TYPE_CHECKING:
     from airflow_pixverse.api.models import Capacity
 
-# A job that is not listed for so many seconds, and then is, counts as a new one.
+# A job that is not listed for longer than this many seconds, and then is, counts as a new one.
 _MEMORY = 3600.0
 
 
@@ -33,11 +34,11 @@ class Lease:
         self.slots = sum(self.suggested.values())
 
     def may_land_on(self, emails: frozenset[str]) -> bool:
-        """Tell whether a job of the holder may take a slot of one of these accounts."""
+        """Return whether a job of the holder may take a slot of one of these accounts."""
         return self.emails is None or not self.emails.isdisjoint(emails)
 
     def end_one_slot(self, email: str) -> None:
-        """Let a job take one of the slots, that of its account if the holder was told to use it."""
+        """Let a job take one of the slots: that of its account if the holder was told to use it."""
         if email not in self.suggested:
             email = max(self.suggested, key=self.suggested.__getitem__)
         self.suggested[email] -= 1
@@ -58,6 +59,10 @@ class Leases:
         """How many slots are leased."""
         return sum(lease.slots for lease in self._leases)
 
+    def are_open(self, now: float) -> bool:
+        """Return whether any lease has not expired."""
+        return any(lease.expires_at > now for lease in self._leases)
+
     def grant(self, lease: Lease) -> None:
         """Add a lease, the newest."""
         self._leases.append(lease)
@@ -71,20 +76,22 @@ class Leases:
         """
         Let each job not seen before end one slot of the oldest lease that may be its; end what has expired.
 
-        Only a new snapshot ends leases: what jobs did since the last one is not known.
+        A job on an account that no lease may land on was started by somebody else, so it ends none; one whose
+        account is not known may be anybody's. Only a new snapshot ends leases: what jobs did since the last
+        one is not known.
         """
         for job in capacity.executing:
             if job.id is None:
                 continue
             if job.id not in self._seen:
-                self._take_in(email_key(job.email))
+                self._end_one_slot(email_key(job.email))
             self._seen[job.id] = now
         self._seen = {job_id: at for job_id, at in self._seen.items() if at > now - _MEMORY}
         self._leases = [lease for lease in self._leases if lease.expires_at > now]
 
-    def _take_in(self, email: str) -> None:
-        fitting = (lease for lease in self._leases if lease.may_land_on(frozenset({email})))
-        lease = next(fitting, None) or next(iter(self._leases), None)
+    def _end_one_slot(self, email: str) -> None:
+        fitting = (lease for lease in self._leases if not email or lease.may_land_on(frozenset({email})))
+        lease = next(fitting, None)
         if lease is None:
             return
         lease.end_one_slot(email)
@@ -95,10 +102,9 @@ class Leases:
         """Return how many leased slots may turn out to be taken from these accounts."""
         return sum(lease.slots for lease in self._leases if lease.may_land_on(emails))
 
-    def suggested(self) -> dict[str, int]:
+    def suggested(self) -> Counter[str]:
         """Return how many slots of each account the holders were told to use, by key."""
-        total: dict[str, int] = {}
+        total: Counter[str] = Counter()
         for lease in self._leases:
-            for email, slots in lease.suggested.items():
-                total[email] = total.get(email, 0) + slots
+            total.update(lease.suggested)
         return total

@@ -1,74 +1,132 @@
-"""Pacing: when a gate polls next."""
+"""Pacing: when a gate polls next, and how long what it has found counts."""
 
 from __future__ import annotations
 
 import math
-import random
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from airflow_pixverse.api.errors import PixverseTransientError
+from collections.abc import Callable
 
 _SHORTEST_INTERVAL = 0.1
 # Only ever longer, so that there is never more than one poll an interval.
 _JITTER = 0.1
 _LONGEST_BACKOFF = 300.0
-# A fatal error ended all waits. Who comes up to so many seconds later is told the same without a call.
+_MOST_DOUBLINGS = 12  # enough to get from the shortest interval to the longest backoff
+# A newcomer passes on a snapshot younger than this many seconds. Otherwise there is a poll soon, which all
+# who have come in the meantime share.
+_FRESH = 5.0
+_NEWCOMERS_INTERVAL = 10.0
+# While leases are open, a poll shows which jobs have begun. The interval has to be shorter, jitter included,
+# than a short job takes: a job that nobody has seen ends no lease.
+_LEASES_INTERVAL = 10.0
+# A fatal error is believed when a second look after this many seconds meets one, too.
+_SECOND_LOOK = 5.0
+# A second look that does not get through is repeated, for so long that slow calls do not get in the way.
+_SUSPICION = 300.0
+# A believed fatal error ended all waits. Those who come up to this many seconds later are told the same
+# without a call.
 _FATAL_MEMORY = 10.0
-# Who comes to a new gate so long after it began to wait was interrupted, and probably others with it. They
-# are given time to come back before anyone is admitted, so that they keep their order.
+# A wait that comes to a new gate after this many seconds was interrupted, probably by a restart, and others
+# with it. They get time to come back before anyone is admitted, so that they keep their order.
 _INTERRUPTED_AFTER = 10.0
 _GATHERING = 2.5
 _LONGEST_GATHERING = 30.0
 
 
 class Pacing:
-    """When the last poll was, how it went, and so when the next one may be, in seconds of a clock."""
+    """
+    When the last poll was, how it went, and so when the next one may be, in seconds of a monotonic clock.
 
-    def __init__(self) -> None:
-        self._polled_at = -math.inf
+    :param jitter: returns a number from 0 to 1, anew for each poll.
+    """
+
+    def __init__(self, jitter: Callable[[], float]) -> None:
+        self.polled_at = -math.inf
+        self._random = jitter
         self._jitter = 1.0
         self._failures = 0
         self._not_before = -math.inf
-        self._longest = math.inf
+        self._suspicious_until = -math.inf
+        self._told_until = -math.inf
         self._gathering_since = math.inf
         self._gathered_at = -math.inf
 
-    def next_poll(self, interval: float) -> float:
-        """Return when to poll next, if this is the shortest interval asked for."""
+    def next_poll(self, interval: float, *, newcomers: bool = False, leases: bool = False) -> float:
+        """
+        Return when to poll next.
+
+        :param interval: the shortest interval asked for.
+        :param newcomers: whether there is anyone for whom no snapshot counts yet.
+        :param leases: whether leases are open that somebody waits to see the end of.
+        """
+        if newcomers:
+            interval = min(interval, _NEWCOMERS_INTERVAL)
+        if leases:
+            interval = min(interval, _LEASES_INTERVAL)
+        if self.polled_at < self._suspicious_until:
+            interval = _SECOND_LOOK
         interval = max(interval, _SHORTEST_INTERVAL)
-        backoff = interval * 2 ** min(self._failures - 1, 10) if self._failures else interval
-        interval = min(max(interval, min(backoff, _LONGEST_BACKOFF)), self._longest)
-        return max(self._polled_at + interval * self._jitter, self._not_before, self._gathered_at)
+        if self._failures:
+            backoff = interval * 2 ** min(self._failures - 1, _MOST_DOUBLINGS)
+            interval = max(interval, min(backoff, _LONGEST_BACKOFF))
+        return max(self.polled_at + interval * self._jitter, self._not_before, self._gathered_at)
+
+    def is_fresh(self, now: float) -> bool:
+        """Return whether what the last poll found is young enough to count for newcomers."""
+        return now - self.polled_at < _FRESH
 
     def is_gathering(self, now: float) -> bool:
-        """Tell whether interrupted waits are still coming back."""
+        """Return whether interrupted waits are still coming back."""
         return now < self._gathered_at
 
-    def polled(self, now: float) -> None:
-        """Take note of a poll."""
-        self._polled_at = now
-        self._jitter = 1 + random.random() * _JITTER  # noqa: S311
+    def tells_newcomers(self, now: float) -> bool:
+        """Return whether the fatal error that has ended all waits also counts for those who come now."""
+        return now < self._told_until
 
-    def poll_succeeded(self) -> None:
-        """Go on at the usual pace."""
+    def record_success(self, now: float) -> None:
+        """Record a poll that gave a snapshot: go on at the usual pace."""
+        self._record_poll(now)
         self._failures = 0
-        self._longest = math.inf
+        self._suspicious_until = -math.inf
 
-    def poll_failed(self, now: float, error: PixverseTransientError) -> None:
-        """Slow down, and ask for as long as the server wants not to be asked."""
+    def record_failure(self, now: float, retry_after: float = 0.0) -> None:
+        """
+        Record a poll that failed for the time being: slow down.
+
+        It says nothing about a fatal error met before, so the second look at that is still to come.
+
+        :param retry_after: for how many seconds the server asks not to be asked.
+        """
+        self._record_poll(now)
         self._failures += 1
-        self._not_before = now + (error.retry_after or 0.0)
-        self._longest = math.inf
+        self._not_before = now + retry_after
 
-    def poll_was_fatal(self) -> None:
-        """Ask again soon if somebody comes: the cause may have been mended."""
+    def record_fatal(self, now: float) -> bool:
+        """
+        Record a poll that met a fatal error, and return whether to believe it.
+
+        It is believed the second time. A single one may be a passing trouble, which must not end a thousand
+        waits: a secrets backend that says "not found" while it restarts, or one refused token.
+        """
+        self._record_poll(now)
         self._failures = 0
-        self._longest = _FATAL_MEMORY
+        is_believed = now < self._suspicious_until
+        if is_believed:
+            self._suspicious_until = -math.inf
+            self._told_until = self._not_before = now + _FATAL_MEMORY
+        else:
+            self._suspicious_until = now + _SUSPICION
+        return is_believed
 
-    def joined(self, now: float, waited: float) -> None:
-        """Take note of somebody who comes to the gate, having waited for so many seconds before."""
-        if waited < _INTERRUPTED_AFTER or self._polled_at > -math.inf:
+    def record_arrival(self, now: float, waited: float) -> None:
+        """
+        Record that a wait comes to the gate.
+
+        :param waited: for how many seconds it has waited elsewhere.
+        """
+        if waited < _INTERRUPTED_AFTER or self.polled_at > -math.inf:
             return
         self._gathering_since = min(self._gathering_since, now)
         self._gathered_at = min(now + _GATHERING, self._gathering_since + _LONGEST_GATHERING)
+
+    def _record_poll(self, now: float) -> None:
+        self.polled_at = now
+        self._jitter = 1 + self._random() * _JITTER

@@ -1,15 +1,18 @@
-"""A service to put a gate in front of, on virtual time."""
+"""A service to put a gate in front of, on virtual time, and waits at that gate."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from airflow_pixverse.api.errors import PixverseError
 from airflow_pixverse.api.models import AccountCapacity, Capacity, ExecutingJob
 from airflow_pixverse.gate import CapacityGate, WaitRequest
 from tests.unit.gate.virtual_time import now
+
+A, B, C = "a@example.com", "b@example.com", "c@example.com"
 
 
 @dataclass
@@ -17,9 +20,9 @@ class Service:
     """Accounts that execute jobs; counts the calls, and answers with the errors it is told to."""
 
     max_jobs: dict[str, int]
-    answer_seconds: float = 0.01
+    answer_seconds: float = 0.0
     jobs: dict[str, str] = field(default_factory=dict)
-    errors: list[PixverseError] = field(default_factory=list)
+    errors: list[BaseException | None] = field(default_factory=list)
     calls: list[float] = field(default_factory=list)
     numbers: itertools.count = field(default_factory=itertools.count)
 
@@ -55,24 +58,56 @@ class Service:
     async def get_capacity(self) -> Capacity:
         self.calls.append(now())
         await asyncio.sleep(self.answer_seconds)
-        if self.errors:
-            raise self.errors.pop(0)
+        if self.errors and (error := self.errors.pop(0)):
+            raise error
         return self.capacity()
 
     def gate(self, **kwargs) -> CapacityGate:
         loop = asyncio.get_running_loop()
-        return CapacityGate(self.get_capacity, clock=loop.time, wall_clock=loop.time, **kwargs)
+        kwargs = {"clock": loop.time, "wall_clock": loop.time, "jitter": lambda: 0.0, **kwargs}
+        return CapacityGate(self.get_capacity, **kwargs)
+
+    @property
+    def gaps(self) -> list[float]:
+        """The seconds between the calls."""
+        return [round(later - earlier, 3) for earlier, later in zip(self.calls, self.calls[1:], strict=False)]
+
+
+def a_request(**request) -> WaitRequest:
+    """Return the request of a wait that begins now unless told otherwise."""
+    return WaitRequest(**{"poke_interval": 10.0, "waiting_since": now(), **request})
 
 
 async def wait(gate: CapacityGate, **request) -> list[AccountCapacity]:
-    """Wait at a gate, from now on unless told otherwise."""
-    request = {"poke_interval": 10.0, "waiting_since": now(), **request}
-    with gate.queue(WaitRequest(**request)) as waiter:
+    """Wait at a gate."""
+    with gate.queue(a_request(**request)) as waiter:
         await asyncio.wait({waiter.admitted})
         return waiter.collect()
+
+
+def tasks(*coroutines: Coroutine) -> list[asyncio.Task]:
+    return [asyncio.create_task(coroutine) for coroutine in coroutines]
+
+
+@asynccontextmanager
+async def in_background(*coroutines: Coroutine) -> AsyncIterator[list[asyncio.Task]]:
+    """Run coroutines as tasks, and cancel those that are left at the end."""
+    started = tasks(*coroutines)
+    try:
+        await settle()
+        yield started
+    finally:
+        for task in started:
+            task.cancel()
+        await asyncio.gather(*started, return_exceptions=True)
 
 
 async def settle() -> None:
     """Let everybody act who can act now."""
     for _ in range(10):
         await asyncio.sleep(0)
+
+
+def told(accounts: list[AccountCapacity]) -> list[tuple[str, int]]:
+    """Return what a waiter was told: which accounts have how many slots for it."""
+    return [(account.email, account.available) for account in accounts]

@@ -4,19 +4,22 @@ import asyncio
 import itertools
 import logging
 import random
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import NoneType
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_pixverse.api.errors import PixverseTransientError
+from airflow_pixverse.api.errors import PixverseAuthError, PixverseTransientError
 from airflow_pixverse.api.models import email_keys
-from airflow_pixverse.gate import WaitRequest
+from airflow_pixverse.gate import GateMovedError, Waiter, WaitRequest
 from airflow_pixverse.gate.leases import Lease
-from tests.unit.gate.service import Service
+from tests.unit.gate.service import A, B, C, Service, settle
 from tests.unit.gate.virtual_time import now, run
 
-ACCOUNTS = ["a@example.com", "b@example.com", "c@example.com"]
+ACCOUNTS = [A, B, C]
 
 requests = st.fixed_dictionaries(
     {
@@ -26,14 +29,21 @@ requests = st.fixed_dictionaries(
         "exponential_backoff": st.booleans(),
         "max_wait": st.sampled_from([10.0, 60.0]),
         "lease": st.sampled_from([None, 20.0]),
+        "connection": st.sampled_from(["one", "two"]),
     }
 )
 steps = st.one_of(
     st.tuples(st.just("arrive"), requests, st.floats(0, 20)),
+    st.tuples(st.just("arrive malformed"), st.sampled_from(["slots", "poke_interval", "lease", "max_wait"])),
     st.tuples(st.just("leave"), st.integers(0, 50)),
+    st.tuples(st.just("give up"), st.integers(0, 50)),
+    st.tuples(st.just("move out"), st.sampled_from(["one", "two"])),
     st.tuples(st.just("start"), st.sampled_from(ACCOUNTS)),
     st.tuples(st.just("end"), st.integers(0, 50)),
     st.tuples(st.just("fail"), st.none() | st.floats(0, 50)),
+    st.tuples(st.just("fail fatally"), st.integers(1, 3)),
+    st.tuples(st.just("fail unforeseen")),
+    st.tuples(st.just("cancel the poll")),
     st.tuples(st.just("pass time"), st.floats(0, 100)),
 )
 
@@ -44,36 +54,66 @@ class Wait:
 
     request: WaitRequest
     task: asyncio.Task | None = None
+    waiter: Waiter | None = None
     admitted_at: float | None = None
+
+
+class BrokenObserver:
+    """Fails whatever it is told."""
+
+    def record_poll(self, **poll):
+        raise ZeroDivisionError("a bug")
+
+
+class FatalCounting(Service):
+    """Counts the fatal answers since the last success."""
+
+    fatal_answers = 0
+
+    async def get_capacity(self):
+        try:
+            capacity = await super().get_capacity()
+        except PixverseAuthError:
+            self.fatal_answers += 1
+            raise
+        self.fatal_answers = 0
+        return capacity
 
 
 class World:
     """The service, the gate, and everybody who waits at it."""
 
-    def __init__(self, max_jobs: dict[str, int], *, submit: bool) -> None:
-        self.service = Service(max_jobs)
-        self.gate = self.service.gate()
+    def __init__(self, max_jobs: dict[str, int], *, submit: bool, observer: BrokenObserver | None) -> None:
+        self.service = FatalCounting(max_jobs, answer_seconds=0.01)
+        jitter = random.Random(0).random  # the same when hypothesis plays it again
+        self.gate = self.service.gate(jitter=jitter, observer=observer)
         self.waits: list[Wait] = []
         self.submit = submit
-        self.overshoot: list[str] = []
+        self.broken: list[str] = []
         self.grant_lease = self.gate._leases.grant
         self.gate._leases.grant = self.grant
 
     async def wait(self, wait: Wait) -> None:
-        with self.gate.queue(wait.request) as waiter:
-            await asyncio.wait({waiter.admitted})
-            accounts = waiter.collect()
+        with self.gate.queue(wait.request) as wait.waiter:
+            await asyncio.wait({wait.waiter.admitted})
+            try:
+                accounts = wait.waiter.collect()
+            except PixverseAuthError:
+                if self.service.fatal_answers < 2:
+                    self.broken.append("a wait was ended by one fatal answer")
+                raise
         wait.admitted_at = now()
-        assert sum(account.available for account in accounts) >= wait.request.slots
+        if sum(account.available for account in accounts) < wait.request.slots:
+            self.broken.append(f"{wait.request} was told of too few slots")
         if self.submit:
             self.submit_as_told(accounts, wait.request.slots)
 
     def grant(self, lease: Lease) -> None:
         """What holders of leases may still use, and the new lease, must fit into what was seen last."""
         emails = lease.emails or email_keys(ACCOUNTS)
-        free = self.gate._outcome.free_slots(emails) - self.gate._leases.counted_against(emails)
+        free = self.gate._snapshot.capacity.free_slots(emails) - self.gate._leases.counted_against(emails)
         if lease.slots > free:
-            self.overshoot.append(f"{lease.slots} slots of {set(emails)} are leased, {free} are free")
+            self.broken.append(f"{lease.slots} slots of {set(emails)} are leased, {free} are free")
         self.grant_lease(lease)
 
     def submit_as_told(self, accounts, slots) -> None:
@@ -83,23 +123,98 @@ class World:
                     self.service.start(account.email)
                 slots -= 1
 
+    def one_of(self, number) -> list[Wait]:
+        """Return one that still waits, if anybody does."""
+        waiting = [wait for wait in self.waits if not wait.task.done()]
+        return waiting[number % len(waiting) :][:1] if waiting else []
+
     def act(self, step) -> None:
-        match step:
-            case "arrive", request, waited:
-                wait = Wait(WaitRequest(**request, waiting_since=now() - waited / 3))
-                wait.task = asyncio.create_task(self.wait(wait))
-                self.waits.append(wait)
-            case "leave", number:
-                if waiting := [wait for wait in self.waits if not wait.task.done()]:
-                    waiting[number % len(waiting)].task.cancel()
-            case "start", email:
-                if self.service.free(email) > 0:
-                    self.service.start(email)
-            case "end", number:
-                if self.service.jobs:
-                    self.service.end(list(self.service.jobs)[number % len(self.service.jobs)])
-            case "fail", retry_after:
-                self.service.errors.append(PixverseTransientError("busy", retry_after=retry_after))
+        """Do a step: the method of its name, with the rest as arguments."""
+        name, *arguments = step
+        getattr(self, name.replace(" ", "_"))(*arguments)
+
+    def arrive(self, request, waited) -> None:
+        wait = Wait(WaitRequest(**request, waiting_since=now() - waited / 3))
+        wait.task = asyncio.create_task(self.wait(wait))
+        self.waits.append(wait)
+
+    def arrive_malformed(self, field) -> None:
+        with pytest.raises(ValueError, match=field), self.gate.queue(WaitRequest(**{field: "bad"})):
+            pass
+
+    def leave(self, number) -> None:
+        for wait in self.one_of(number):
+            wait.task.cancel()
+
+    def give_up(self, number) -> None:
+        for wait in self.one_of(number):
+            if wait.waiter is not None:
+                wait.waiter.admitted.cancel()
+
+    def move_out(self, connection) -> None:
+        self.gate.move_out(connection)
+        if connection in self.gate.connections:
+            self.broken.append("somebody was not moved out")
+
+    def start(self, email) -> None:
+        if self.service.free(email) > 0:
+            self.service.start(email)
+
+    def end(self, number) -> None:
+        if self.service.jobs:
+            self.service.end(list(self.service.jobs)[number % len(self.service.jobs)])
+
+    def fail(self, retry_after) -> None:
+        self.service.errors.append(PixverseTransientError("busy", retry_after=retry_after))
+
+    def fail_fatally(self, times) -> None:
+        self.service.errors += [PixverseAuthError("no")] * times
+
+    def fail_unforeseen(self) -> None:
+        self.service.errors.append(ZeroDivisionError())
+
+    def cancel_the_poll(self) -> None:
+        if self.gate._polling is not None:
+            self.gate._polling.cancel()
+
+    def pass_time(self, seconds) -> None:
+        """Nothing else happens."""
+
+    async def let_all_be_served(self, max_jobs) -> list[Wait]:
+        """End jobs again and again, and return the waits that could be served then, as they began."""
+        await settle()
+        self.service.errors.clear()
+        waiting = [wait for wait in self.waits if not wait.task.done() and possible(wait.request, max_jobs)]
+        for _ in range(len(waiting) + 1):
+            for job in list(self.service.jobs):
+                self.service.end(job)
+            await asyncio.sleep(500)  # longer than any backoff and lease
+        return sorted(waiting, key=lambda wait: wait.request.waiting_since)  # stable: else as they came
+
+    async def let_all_go(self) -> None:
+        """Cancel all who are left: none of them can ever be served."""
+        for wait in self.waits:
+            wait.task.cancel()
+        ends = await asyncio.gather(*(wait.task for wait in self.waits), return_exceptions=True)
+        for error in ends:
+            assert isinstance(error, (PixverseAuthError, GateMovedError, asyncio.CancelledError, NoneType))
+        await asyncio.sleep(1)
+
+    def assert_nothing_is_left(self) -> None:
+        assert len(asyncio.all_tasks()) == 1
+        assert not self.gate._queue
+        assert not self.gate._queue.lines
+        assert not self.gate._newcomers
+
+
+@contextmanager
+def at_level(level):
+    """Log less: hypothesis fails polls by the thousand."""
+    logger = logging.getLogger("airflow_pixverse.gate")
+    before = logger.level
+    logger.setLevel(level)
+    yield
+    logger.setLevel(before)
 
 
 def possible(request: WaitRequest, max_jobs: dict[str, int]) -> bool:
@@ -108,55 +223,43 @@ def possible(request: WaitRequest, max_jobs: dict[str, int]) -> bool:
     )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     max_jobs=st.fixed_dictionaries({email: st.integers(0, 3) for email in ACCOUNTS}),
     script=st.lists(steps, max_size=30),
     submit=st.booleans(),
+    observer=st.sampled_from([None, BrokenObserver()]),
 )
-def test_the_gate_keeps_its_promises(max_jobs, script, submit):
+def test_the_gate_keeps_its_promises(max_jobs, script, submit, observer):
     async def play():
-        logging.getLogger("airflow_pixverse.gate").setLevel(logging.ERROR)
-        random.seed(0)  # the jitter, which is to be the same when hypothesis plays it again
-        world = World(max_jobs, submit=submit)
+        world = World(max_jobs, submit=submit, observer=observer)
         for step in script:
             world.act(step)
             await asyncio.sleep(step[1] if step[0] == "pass time" else 0)
 
-        # It never admits more than is free beyond what is leased.
-        assert world.overshoot == []
+        # It never admits more than is free beyond what is leased, nor believes one fatal answer.
+        assert world.broken == []
 
         # Once jobs end and nobody else comes, it neither loses nor starves anybody who can be served.
-        world.service.errors.clear()
-        waiting = [wait for wait in world.waits if not wait.task.done() and possible(wait.request, max_jobs)]
-        for _ in range(len(waiting) + 1):
-            for job in list(world.service.jobs):
-                world.service.end(job)
-            await asyncio.sleep(500)  # longer than any backoff and lease
-        for wait in waiting:
+        served = await world.let_all_be_served(max_jobs)
+        for wait in served:
             assert wait.admitted_at is not None, f"{wait.request} still waits"
-        assert world.overshoot == []
+        assert world.broken == []
 
         # Who waited longest was first, among those who asked for the same.
-        waiting.sort(key=lambda wait: wait.request.waiting_since)  # stable: else as they came
-        for first, later in itertools.combinations(waiting, 2):
+        for first, later in itertools.combinations(served, 2):
             if (first.request.slots, first.request.emails) == (later.request.slots, later.request.emails):
                 assert first.admitted_at <= later.admitted_at
 
         # It never polls more than once an interval.
-        for earlier, later in zip(world.service.calls, world.service.calls[1:], strict=False):
-            assert later - earlier >= 5.0
+        for earlier, later in itertools.pairwise(world.service.calls):
+            assert later - earlier >= 5.0 - 1e-6
 
-        # All who are left can never be served; when they go, nothing is left.
-        for wait in world.waits:
-            wait.task.cancel()
-        await asyncio.gather(*(wait.task for wait in world.waits), return_exceptions=True)
-        await asyncio.sleep(1)
-        assert len(asyncio.all_tasks()) == 1
-        assert not world.gate._waiters
-        assert not world.gate._newcomers
+        await world.let_all_go()
+        world.assert_nothing_is_left()
         calls = len(world.service.calls)
         await asyncio.sleep(1000)
         assert len(world.service.calls) == calls
 
-    run(play())
+    with at_level(logging.CRITICAL):
+        run(play())
