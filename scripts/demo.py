@@ -6,6 +6,8 @@ import importlib
 import itertools
 import json
 import os
+import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -21,16 +23,8 @@ BUSY_SECONDS = 6.0
 
 def main() -> int:
     """Run the demo, and return the exit code."""
-    try:
-        return run()
-    except KeyboardInterrupt:
-        say("\nStopped.")
-        return 130
-
-
-def run() -> int:
-    """Run the demo to its end, and return the exit code."""
     with tempfile.TemporaryDirectory(prefix="airflow-pixverse-demo-") as home:
+        _stop_at_ctrl_c(home)
         _configure_airflow(Path(home))
         say("Importing Airflow, and setting up a database for it; this usually takes half a minute ...")
         from airflow.utils.db import initdb
@@ -42,6 +36,17 @@ def run() -> int:
             threading.Thread(target=_say_requests, args=(sim,), daemon=True).start()
             threading.Thread(target=_end_later, args=(sim, [jobs[0], jobs[-1]]), daemon=True).start()
             return _run_example()
+
+
+def _stop_at_ctrl_c(home: str) -> None:
+    """End the process at once: Airflow takes the KeyboardInterrupt for the failure of the task."""
+
+    def stop(_signal: int, _frame: object) -> None:
+        say("\nStopping ...")
+        shutil.rmtree(home, ignore_errors=True)
+        os._exit(130)
+
+    signal.signal(signal.SIGINT, stop)
 
 
 def _configure_airflow(home: Path) -> None:

@@ -5,7 +5,7 @@ def test_tasks_downstream_get_the_accounts_as_from_a_worker(airflow, sim):
     sim.start_job("a-2@example.com")
     run = airflow.trigger("downstream")
 
-    outcome = airflow.wait_for(run, timeout=120)
+    outcome = airflow.wait_for(run)
     assert outcome.task("wait").ended == ("success", 1)
     assert [account["available"] for account in outcome.task("wait").xcom] == [3, 2]
     assert outcome.task("use").xcom == "a-1@example.com"

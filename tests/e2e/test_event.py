@@ -14,13 +14,13 @@ def test_the_dag_runs_once_each_time_that_room_appears(airflow, sim):
         return airflow.metadata.runs("pixverse_on_capacity")
 
     def look_twice():
-        sim.wait_for_requests(sim.request_count + 2, timeout=60)
+        sim.wait_for_requests(sim.request_count + 2, timeout=120)
 
     sim.fill()
     look_twice()
     before = runs()
     sim.end_all_jobs()
-    airflow.wait_until(lambda: len(runs()) > len(before), 60, lambda: "no DAG run came of the room")
+    airflow.wait_until(lambda: len(runs()) > len(before), 120, lambda: "no DAG run came of the room")
     look_twice()
     [run_id] = set(runs()) - set(before)
 

@@ -5,9 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 def test_wait_then_list_waits_for_a_slot_and_lists_what_executes(airflow, sim):
     ended, *executing = sim.fill()
-    requests = sim.request_count
     run = airflow.trigger("pixverse_wait_then_list")
-    sim.wait_for_requests(requests + 1, timeout=60)
+    airflow.wait_until_logged(run, "wait_for_slot", "0 free, 1 wanted")
     sim.end_job(ended)
 
     outcome = airflow.wait_for(run)
@@ -26,7 +25,6 @@ def test_skip_when_busy_waits_without_a_worker_and_skips_the_rest_when_no_slot_b
     outcome = airflow.wait_for(run)
     wait = outcome.task("wait_for_two_slots")
     assert wait.ended == ("skipped", 1)
-    assert wait.seconds >= 10
     assert outcome.task("list_executing").state == "skipped"
     assert "fired" in airflow.trigger_log(run, "wait_for_two_slots")
     assert airflow.worker_runs(run) == {("wait_for_two_slots", -1): 2}  # to defer, and to resume

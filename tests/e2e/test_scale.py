@@ -11,7 +11,7 @@ ordinary_deferral = pytest.mark.skipif(AIRFLOW >= (3, 0), reason="tried on Airfl
 
 
 class Crowd:
-    """The waits of a DAG run, and the full service that they wait for."""
+    """The waits of a DAG run, and the full service whose slots they wait for."""
 
     def __init__(self, airflow, simulator, dag_id, *, size, interval):
         self.airflow = airflow
@@ -23,7 +23,7 @@ class Crowd:
 
     @property
     def waits(self):
-        """The task instances, whoever began to wait first first."""
+        """The task instances, in the order in which they began to wait."""
         return sorted(self.airflow.outcome(self.run), key=lambda wait: wait.start_date)
 
     @property
@@ -32,11 +32,11 @@ class Crowd:
         return [wait.task_id for wait in self.waits if wait.state == "success"]
 
     def first(self, number):
-        """Ids of the tasks that were the first to begin."""
+        """Return the ids of the tasks that began first."""
         return [wait.task_id for wait in self.waits][:number]
 
-    def wait_until_gathered(self, timeout=90):
-        """Wait until each has said in its log which place it has in the queue of the present triggerer."""
+    def wait_until_gathered(self, timeout=300):
+        """Wait until the log of each names its place in the queue of the present triggerer."""
         logs = self.airflow.home / "logs" / f"dag_id={self.run.dag_id}"
         known = self.airflow.metadata.last_job_id("TriggererJob")
 
@@ -49,36 +49,35 @@ class Crowd:
         )
         assert {wait.state for wait in self.waits} == {"deferred"}
 
-    def wait_until_ended(self, number, timeout=60):
-        """Wait until so many have ended, which must be the first that began."""
+    def wait_until_ended(self, number, timeout=120):
+        """Wait until this number has ended, and check that these are the ones that began first."""
         self.airflow.wait_until(
             lambda: len(self.ended) >= number, timeout, lambda: f"{number} have ended: {self.ended}"
         )
         assert self.ended == self.first(number)
 
     def wait_for_polls(self, number):
-        """Wait until the service has been asked so many times more, and has answered all but the last."""
-        timeout = 3 * number * self.interval
-        self.simulator.wait_for_requests(self.simulator.request_count + number, timeout)
+        """Wait until the service has got this many more requests, and has answered all but the last."""
+        self.simulator.wait_for_requests(self.simulator.request_count + number, timeout=120)
 
     def free(self, number):
-        """End so many of the jobs that take up the slots."""
+        """End this number of the jobs that take up the slots."""
         for job in self.jobs[:number]:
             self.simulator.end_job(job)
         del self.jobs[:number]
 
     def submit(self, number):
-        """Start so many jobs, as the tasks behind the waits would; the service refuses what has no slot."""
+        """Start this number of jobs, as tasks after the waits would; one without a slot would be refused."""
         self.jobs += [self.simulator.start_job() for _ in range(number)]
 
     def assert_shares_one_poll(self, since, until, triggerers=1):
-        """Between two moments (of the monotonic clock) each triggerer made one call an interval at most."""
+        """Check that each triggerer made at most one call per interval between two monotonic times."""
         calls = [request for request in self.simulator.requests if since <= request.monotonic <= until]
         assert all(call.path.endswith("/scheduler/available") for call in calls)
         assert triggerers <= len(calls) <= (until - since) / self.interval + triggerers
 
     def assert_each_ended_once(self, worker_runs):
-        """Each succeeded in its first try, by one event; a worker ran each this many times."""
+        """Check that each succeeded in its first try, by one event, and how often a worker ran it."""
         assert [wait.ended for wait in self.waits] == [("success", 1)] * self.size
         assert all(isinstance(wait.xcom, list) for wait in self.waits)
         fired = {wait: self.airflow.trigger_log(self.run, wait).count("fired") for wait in self.ended}

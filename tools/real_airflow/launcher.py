@@ -195,11 +195,21 @@ class Airflow:
         """Return how many times a worker process ran each task instance, by task id and map index."""
         return self.metadata.worker_runs(run)
 
+    def task_log(self, run: DagRun, task_id: str) -> str:
+        """Return everything a task that is not mapped logged, in workers and triggerers."""
+        return self._task_logs(run, task_id, "attempt=*.log*")
+
     def trigger_log(self, run: DagRun, task_id: str) -> str:
         """Return everything the triggers of a task that is not mapped logged; empty if none ran."""
-        folder = self.home / "logs" / f"dag_id={run.dag_id}" / f"run_id={run.run_id}" / f"task_id={task_id}"
-        files = sorted(folder.glob("attempt=*.log.trigger.*"))
-        return "".join(file.read_text(errors="replace") for file in files)
+        return self._task_logs(run, task_id, "attempt=*.log.trigger.*")
+
+    def wait_until_logged(self, run: DagRun, task_id: str, text: str, *, times: int = 1) -> None:
+        """Wait until a task that is not mapped has logged a text, so many times."""
+        self.wait_until(
+            lambda: self.task_log(run, task_id).count(text) >= times,
+            120,
+            lambda: f"{text!r} is in this log:\n{self.task_log(run, task_id)}",
+        )
 
     def files_containing(self, text: str) -> list[Path]:
         """Return all files of this Airflow, database and logs included, that contain a text."""
@@ -212,6 +222,10 @@ class Airflow:
     def report(self, name: str = "*") -> str:
         """Return the end of what each process printed, or of what one did."""
         return self._processes.report(name)
+
+    def _task_logs(self, run: DagRun, task_id: str, files: str) -> str:
+        folder = self.home / "logs" / f"dag_id={run.dag_id}" / f"run_id={run.run_id}" / f"task_id={task_id}"
+        return "".join(file.read_text(errors="replace") for file in sorted(folder.glob(files)))
 
     @property
     def _processes(self) -> Processes:

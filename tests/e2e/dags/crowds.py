@@ -1,4 +1,4 @@
-"""Many waits of one connection. Slots stay leased longer than a test takes, or until a job shows up."""
+"""Many waits of one connection. Leases last longer than a test takes, unless a job shows up."""
 
 from datetime import datetime, timedelta
 
