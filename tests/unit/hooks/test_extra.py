@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from pydantic import ValidationError
 
 from airflow_pixverse.hooks.extra import CONN_FIELDS, ConnectionExtra, parse_extra
 
@@ -97,6 +98,9 @@ def test_unknown_keys_are_named_and_change_nothing():
 
 def test_the_password_of_a_proxy_is_not_shown():
     assert "s3cret" not in repr(parsed(proxy="http://me:s3cret@proxy.example.com:3128"))
+    with pytest.raises(ValidationError) as caught:
+        ConnectionExtra(proxy="ftp://me:s3cret@proxy.example.com")
+    assert "s3cret" not in str(caught.value)
 
 
 def test_the_form_shows_each_field_with_its_limits():

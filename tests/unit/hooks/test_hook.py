@@ -80,7 +80,7 @@ def test_the_test_button_tells_a_bad_token(sim, connection):
     connection(host=sim.url)
     ok, message = PixverseHook().test_connection()
     assert not ok
-    assert message.startswith("The API token was refused: ")
+    assert message.startswith("The API token was refused: connection 'pixverse_default'")
     assert f"127.0.0.1:{sim.port}" in message
     assert TOKEN not in message
 
