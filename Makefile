@@ -12,6 +12,10 @@ PY = $(VENV)/bin/python
 PYTEST = AIRFLOW_PIXVERSE_EXPECTED_AIRFLOW=$(AIRFLOW) $(PY) -m pytest -p no:cacheprovider
 ON = $(MAKE) --no-print-directory AIRFLOW=$(1)
 
+# A pip that knows no certificate of the network it is in is told those of the machine.
+CERTIFICATES = $(firstword $(SSL_CERT_FILE) $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt))
+PIP_INSTALL := .venv/uv/bin/pip install --quiet --disable-pip-version-check
+
 # In a terminal, uv shows how far it is.
 UV := scripts/uv $(shell test -t 2 || echo --quiet)
 INSTALL = UV_COMPILE_BYTECODE=1 $(UV) pip install --python $(@D)/bin/python --constraint constraints/airflow-$*.txt
@@ -27,12 +31,12 @@ INSIDE_AIRFLOW := tests/unit tests/integration $(WITHOUT_AIRFLOW:%=--ignore=%)
 .venv/uv/bin/uv:
 	@echo "Installing uv, which installs everything else ..."
 	python3 -m venv .venv/uv
-	PIP_CERT="$${PIP_CERT:-$${SSL_CERT_FILE:-}}" .venv/uv/bin/pip install --quiet --disable-pip-version-check uv
+	$(PIP_INSTALL) --retries 1 uv || PIP_CERT="$(CERTIFICATES)" $(PIP_INSTALL) uv
 
 # One environment per version of Airflow, made anew when what it is made from changes: first what the demo
 # needs, then the tools for tests, then the tool for mutants.
 .venv/airflow-%/.installed: pyproject.toml constraints/airflow-%.txt | .venv/uv/bin/uv
-	@echo "Installing Airflow $* and this package into $(@D), some 140 packages."
+	@echo "Installing Airflow $* and this package into $(@D), some 140 packages (a quarter of a GB)."
 	@echo "The first time this usually takes one to three minutes; later, a few seconds ..."
 	$(UV) venv --clear --python "$(PYTHON)" $(@D)
 	$(INSTALL) "apache-airflow==$*" --editable ".[simulator]"

@@ -26,7 +26,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="airflow-pixverse-demo-") as home:
         _stop_at_ctrl_c(home)
         _configure_airflow(Path(home))
-        say("Importing Airflow, and setting up a database for it; this usually takes half a minute ...")
+        say("Importing Airflow, and setting up a database for it; this usually takes 15 to 30 seconds ...")
         from airflow.utils.db import initdb
 
         initdb()
