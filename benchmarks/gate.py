@@ -1,22 +1,45 @@
-"""The gate alone, with 1, 100 and 10 000 waiters: calls, event loop lag, memory. Figures, no yardstick."""
+"""The gate alone: with many who wait, with many who come, and with jobs that take less than an interval."""
 
 from __future__ import annotations
 
 import asyncio
+import heapq
+import itertools
+import random
+import selectors
+import statistics
 import time
 import tracemalloc
+from collections.abc import Awaitable, Callable
 
 from airflow_pixverse.api.models import AccountCapacity, Capacity, ExecutingJob
-from airflow_pixverse.gate import CapacityGate, WaitRequest
+from airflow_pixverse.gate import CapacityGate, Waiter, WaitRequest
+from airflow_pixverse.gate.admission import admissions
+from airflow_pixverse.gate.leases import Leases
+from airflow_pixverse.gate.queues import Queue
+from airflow_pixverse.gate.snapshot import Snapshot
 
 WAITERS = (1, 100, 10_000)
 INTERVAL = 1.0
 SECONDS = 10.0
 TICK = 0.001
 
+EMAILS = [f"account-{number}@example.com" for number in range(24)]
+ARRIVALS = 5000
+
+JOBS, JOB_SECONDS, SLOTS, POKE_INTERVAL = 60, 15.0, 4, 60.0
+
 
 def main() -> None:
     """Print the figures."""
+    crowds()
+    arrivals()
+    decisions()
+    short_jobs()
+
+
+def crowds() -> None:
+    """Print what it costs to have so many wait."""
     print(
         f"the gate alone, for {SECONDS:g} s, one poll a {INTERVAL:g} s interval, a slot free at every second"
     )
@@ -37,31 +60,35 @@ async def _run(waiters: int) -> tuple[int, list[float]]:
         nonlocal calls
         calls += 1
         await asyncio.sleep(0.02)
-        # Every second time a slot is free, and the job of who got the last one has shown up.
+        # Every second time a slot is free, and the job of the wait that got the last one has shown up.
         return Capacity(
             executing=[ExecutingJob(id=f"user:1-pixverse:a@example.com-video:{calls // 2}")],
             accounts=[
-                AccountCapacity(email="a@example.com", max_jobs=8, available=calls % 2 if waiters > 1 else 0)
+                AccountCapacity(email="a@example.com", executing=7, available=calls % 2 if waiters > 1 else 0)
             ],
         )
 
     gate = CapacityGate(fetch)
-    waiting = [asyncio.create_task(_wait(gate)) for _ in range(waiters)]
-    await asyncio.sleep(INTERVAL)  # to arrive is not measured
+    waiting = [asyncio.create_task(_wait(gate, poke_interval=INTERVAL)) for _ in range(waiters)]
+    await asyncio.sleep(INTERVAL)  # to arrive is measured below
     before, lags, end = calls, [], time.perf_counter() + SECONDS
     while time.perf_counter() < end:
         start = time.perf_counter()
         await asyncio.sleep(TICK)
         lags.append(time.perf_counter() - start - TICK)
-    for task in waiting:
-        task.cancel()
-    await asyncio.gather(*waiting, return_exceptions=True)
+    await _cancel(waiting)
     return calls - before, lags
 
 
-async def _wait(gate: CapacityGate) -> None:
-    with gate.queue(WaitRequest(poke_interval=INTERVAL, waiting_since=time.time())) as waiter:
+async def _wait(gate: CapacityGate, **request: object) -> None:
+    with gate.queue(WaitRequest(**{"waiting_since": time.time(), **request})) as waiter:  # type: ignore[arg-type]
         await asyncio.wait({waiter.admitted})
+
+
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _bytes_a_waiter(waiters: int) -> float:
@@ -76,9 +103,183 @@ async def _bytes_a_waiter(waiters: int) -> float:
     await asyncio.sleep(0.1)
     used, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    for task in (warm_up, *waiting):
-        task.cancel()
+    await _cancel([warm_up, *waiting])
     return used / waiters
+
+
+def arrivals() -> None:
+    """Print what it costs to come to the gate, with and without a slot free that the newcomers may not use."""
+    print(f"{ARRIVALS} arrivals at {len(EMAILS)} accounts, pinned to all accounts but the first")
+    for how, batch in (("all at once", ARRIVALS), ("in batches of 10", 10), ("one in a turn of the loop", 1)):
+        # The machine's own ups and downs are larger than the difference: take the best of some runs.
+        full, free = (min(asyncio.run(_arrive(slots, batch)) for _ in range(3)) for slots in (0, 1))
+        print(
+            f"  {how}: {full:.2f} s CPU with nothing free, {free:.2f} s with a slot free that they may not "
+            f"use: {free / full:.2f} times as much (goal: at most 2)"
+        )
+
+
+async def _arrive(free: int, batch: int) -> float:
+    async def fetch() -> Capacity:
+        return _capacity([free, *[0] * (len(EMAILS) - 1)])
+
+    gate = CapacityGate(fetch)
+    pinned = [frozenset({email}) for email in EMAILS[1:]]
+    waiting = [asyncio.create_task(_wait(gate, emails=emails)) for emails in pinned]
+    await asyncio.sleep(0.1)
+    start = time.process_time()
+    for number in range(ARRIVALS):
+        waiting.append(asyncio.create_task(_wait(gate, emails=pinned[number % len(pinned)])))
+        if number % batch == 0:
+            await asyncio.sleep(0)
+    await asyncio.sleep(0.2)  # until the last of them have been decided about
+    seconds = time.process_time() - start
+    await _cancel(waiting)
+    return seconds
+
+
+def decisions() -> None:
+    """Print how long a decision takes that admits nobody, and one that admits all it can."""
+    queue = asyncio.run(_crowd(10_000, distinct=5000))
+    print(f"a decision over {len(queue)} waits with {len(queue.lines)} distinct requests")
+    cases = {
+        "nothing free": [0] * 24,
+        "a slot free that nobody may use": [1, *[0] * 23],
+        "8 slots free on each account": [8] * 24,
+    }
+    for name, free in cases.items():
+        capacity, seconds, admitted = _capacity(free), [], 0
+        for _ in range(5):
+            start = time.process_time()
+            admitted = len(list(admissions(Snapshot(capacity), queue.lines, Leases(), 0.0)))
+            seconds.append(time.process_time() - start)
+        milliseconds = statistics.median(seconds) * 1000
+        print(f"  {name}: {milliseconds:.1f} ms CPU, {admitted} admitted (goal: below 50 ms)")
+
+
+async def _crowd(waits: int, distinct: int) -> Queue:
+    """Return a queue of waits for 1 to 3 slots on up to 6 accounts, none of which is the first account."""
+    dice = random.Random(0)  # noqa: S311 - the same crowd each time
+    wanted: set[tuple[int, frozenset[str]]] = set()
+    while len(wanted) < distinct:
+        wanted.add((dice.randint(1, 3), frozenset(dice.sample(EMAILS[1:], dice.randint(1, 6)))))
+    loop = asyncio.get_running_loop()
+    queue = Queue()
+    for number, (slots, emails) in enumerate(itertools.islice(itertools.cycle(wanted), waits)):
+        request = WaitRequest(slots=slots, emails=emails, waiting_since=dice.random())
+        turn = (request.waiting_since, number)
+        queue.add(Waiter(request, turn, 0.0, 0.0, loop.create_future(), loop.create_future()))
+    return queue
+
+
+def _capacity(free: list[int]) -> Capacity:
+    return Capacity(
+        accounts=[
+            AccountCapacity(email=email, executing=8 - available, available=available)
+            for email, available in zip(EMAILS, free, strict=True)
+        ]
+    )
+
+
+def short_jobs() -> None:
+    """Print how long short jobs take at a long interval, through the gate and where each wait polls."""
+    gate = statistics.mean(_on_virtual_time(_through_the_gate) for _ in range(20))
+    together = _polling(spread=0.0)
+    apart = statistics.mean(_polling(spread=POKE_INTERVAL) for _ in range(20))
+    print(
+        f"{JOBS} jobs of {JOB_SECONDS:g} s on {SLOTS} slots at poke_interval={POKE_INTERVAL:g}, simulated\n"
+        f"  {gate:.0f} s through the gate\n"
+        f"  {together:.0f} s if each wait polls for itself and all begin together: the gate takes "
+        f"{gate / together:.2f} times as long (goal: at most 1.25)\n"
+        f"  {apart:.0f} s if each wait polls for itself at times spread over the interval: "
+        f"up to {JOBS} calls an interval\n"
+        f"  {JOBS / SLOTS * JOB_SECONDS:.0f} s if every slot were taken at once"
+    )
+
+
+class _Service:
+    """Slots that execute jobs of the same length, on virtual time."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[int, float] = {}
+        self.numbers = itertools.count()
+
+    def executing(self, now: float) -> list[int]:
+        self.jobs = {number: end for number, end in self.jobs.items() if end > now}
+        return list(self.jobs)
+
+    def submit(self, now: float) -> None:
+        self.jobs[next(self.numbers)] = now + JOB_SECONDS
+
+
+async def _through_the_gate() -> float:
+    loop = asyncio.get_running_loop()
+    service = _Service()
+    start = loop.time()
+
+    async def fetch() -> Capacity:
+        executing = service.executing(loop.time())
+        jobs = [ExecutingJob(id=f"user:1-pixverse:a@example.com-video:{number}") for number in executing]
+        account = AccountCapacity(email="a@example.com", executing=len(jobs), available=SLOTS - len(jobs))
+        return Capacity(executing=jobs, accounts=[account])
+
+    gate = CapacityGate(fetch, clock=loop.time, wall_clock=loop.time)
+
+    async def wait_and_submit() -> None:
+        request = WaitRequest(poke_interval=POKE_INTERVAL, waiting_since=start)
+        with gate.queue(request) as waiter:
+            await asyncio.wait({waiter.admitted})
+            waiter.collect()
+        service.submit(loop.time())
+
+    await asyncio.gather(*(wait_and_submit() for _ in range(JOBS)))
+    return loop.time() + JOB_SECONDS - start
+
+
+def _polling(spread: float) -> float:
+    """Return how long it takes if each wait polls for itself, beginning within so many seconds."""
+    service = _Service()
+    polls = [(random.uniform(0, spread), number) for number in range(JOBS)]  # noqa: S311
+    heapq.heapify(polls)
+    end = 0.0
+    while polls:
+        now, number = polls[0]
+        if len(service.executing(now)) < SLOTS:
+            heapq.heappop(polls)
+            service.submit(now)
+            end = now + JOB_SECONDS
+        else:
+            heapq.heapreplace(polls, (now + POKE_INTERVAL, number))
+    return end
+
+
+class _SkippingSelector(selectors.DefaultSelector):
+    """Instead of sleeping, moves the clock."""
+
+    now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.now += timeout or 0.0
+        return super().select(0)
+
+
+class _VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """``loop.time()`` is the only clock."""
+
+    def __init__(self) -> None:
+        self._skipping = _SkippingSelector()
+        super().__init__(self._skipping)
+
+    def time(self) -> float:
+        return self._skipping.now
+
+
+def _on_virtual_time(main: Callable[[], Awaitable[float]]) -> float:
+    async def run() -> float:
+        return await main()
+
+    with asyncio.Runner(loop_factory=_VirtualTimeLoop) as runner:
+        return runner.run(run())
 
 
 if __name__ == "__main__":
