@@ -108,7 +108,7 @@ async def _bytes_a_waiter(waiters: int) -> float:
 
 
 def arrivals() -> None:
-    """Print what it costs to come to the gate, with and without a slot free that the newcomers may not use."""
+    """Print what it costs to come to the gate, with and without a slot free for somebody else."""
     print(f"{ARRIVALS} arrivals at {len(EMAILS)} accounts, pinned to all accounts but the first")
     for how, batch in (("all at once", ARRIVALS), ("in batches of 10", 10), ("one in a turn of the loop", 1)):
         # The machine's own ups and downs are larger than the difference: take the best of some runs.
