@@ -37,7 +37,8 @@ def main() -> int:
 
 def run(mutants: list[str]) -> None:
     """Try these faults, or all of them where the list is empty."""
-    command = [str(MUTMUT), "run", "--max-children", str(os.cpu_count() or 1), *mutants]
+    # More than there are cores: some tests wait for a server most of the time.
+    command = [str(MUTMUT), "run", "--max-children", str(2 * (os.cpu_count() or 1)), *mutants]
     # Its progress is meant for a terminal: a line that is rewritten ten times a second.
     shown = sys.stdout.isatty()
     done = subprocess.run(command, cwd=ROOT, check=False, capture_output=not shown, text=True)
