@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_pixverse.api.errors import PixverseError
 from airflow_pixverse.hooks.connection import client_from_connection
 from airflow_pixverse.hooks.lookup import read_connection_async
+from airflow_pixverse.threads import run_in_own_thread
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
@@ -74,7 +76,9 @@ class ConnectionClient:
         definition = _definition(conn)
         # An unchanged connection keeps its client, and with it the connections that are kept alive.
         if self._client is None or definition != self._definition:
-            client = client_from_connection(conn, max_retries=0)
+            # In a thread, since it reads certificates from a disk.
+            make_client = partial(client_from_connection, conn, max_retries=0)
+            client = await run_in_own_thread(make_client, name="pixverse-client")
             self.close()
             self._client, self._definition = client, definition
         return self._client
