@@ -104,7 +104,7 @@ class PixverseClient:
 
     @property
     def call_timeout(self) -> float:
-        """Seconds within which any single attempt ends, whatever the server does."""
+        """Seconds within which any single attempt ends, whatever the server does (see :class:`Deadline`)."""
         return sum(self.timeout)
 
     def __repr__(self) -> str:

@@ -3,7 +3,8 @@ A total time limit for an HTTP exchange, whatever the server does.
 
 The timeouts of ``requests`` count per byte: a server that sends one now and then, be it of the TLS handshake,
 the status line, a header, a chunk's size or a trailer, holds a call for ever. A :class:`Deadline` shuts down
-the sockets that were opened or used within it, and so ends whatever waits for them.
+the sockets that were opened or used within it, and so ends whatever waits for them. Only looking up a name is
+not subject to it: nothing can interrupt the system's resolver, which has time limits of its own.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import os
 import socket
 import threading
-import time
 from contextlib import suppress
 from contextvars import ContextVar, Token
 from http.client import HTTPException, HTTPResponse
@@ -39,7 +39,6 @@ class Deadline:
         self._sockets: list[socket.socket] = []
 
     def __enter__(self) -> Self:
-        self._end = time.monotonic() + self._seconds
         self._timer = threading.Timer(self._seconds, self._pass)
         self._timer.daemon = True
         self._timer.start()
@@ -52,10 +51,6 @@ class Deadline:
         with self._lock:
             while self._sockets:
                 self._sockets.pop().close()
-
-    def remaining(self) -> float:
-        """Return the seconds left; a little more than none once it has passed."""
-        return max(0.001, self._end - time.monotonic())
 
     def watch(self, file_descriptor: int) -> None:
         """Shut this socket down when the time is over, whoever owns it then."""
@@ -138,6 +133,8 @@ class _Watched(HTTPConnection):
         addresses = socket.getaddrinfo(self._dns_host, self.port, type=socket.SOCK_STREAM)
         failure: OSError = OSError("the name has no address")
         for family, kind, protocol, _, address in addresses:
+            if self._deadline is not None and self._deadline.passed:
+                break
             connection = socket.socket(family, kind, protocol)
             try:
                 self._prepare(connection)
@@ -150,14 +147,11 @@ class _Watched(HTTPConnection):
         raise failure
 
     def _prepare(self, connection: socket.socket) -> None:
-        timeout = self.timeout
         for option in self.socket_options or ():
             connection.setsockopt(*option)
+        connection.settimeout(self.timeout)
         if self._deadline is not None:
             self._deadline.watch(connection.fileno())
-            remaining = self._deadline.remaining()
-            timeout = min(timeout, remaining) if isinstance(timeout, (int, float)) else remaining
-        connection.settimeout(timeout)
 
 
 class _WatchedHTTPS(_Watched, HTTPSConnection):

@@ -10,7 +10,6 @@ from email.utils import parsedate_to_datetime
 MAX_RETRY_AFTER = 3600.0
 
 _SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
-_MAX_LENGTH = 100
 
 
 def seconds_to_wait(header: str | None) -> float | None:
@@ -19,17 +18,12 @@ def seconds_to_wait(header: str | None) -> float | None:
 
     Return None where there is none or it cannot be read. Nothing that a server writes raises.
     """
-    header = (header or "").strip()[:_MAX_LENGTH]
+    header = (header or "").strip()
     if _SECONDS.fullmatch(header):
         return min(float(header), MAX_RETRY_AFTER)
     try:
         moment = parsedate_to_datetime(header)
-    except (
-        ValueError,
-        OverflowError,
-        TypeError,
-        LookupError,
-    ):  # which one, the Python version decides
+    except (ValueError, OverflowError, TypeError, LookupError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

@@ -4,19 +4,22 @@ import socket
 import threading
 
 import pytest
+import requests
 
 from airflow_pixverse.api.client import PixverseClient
+from airflow_pixverse.api.deadline import Deadline, DeadlineAdapter
 from airflow_pixverse.api.errors import PixverseTransientError
 
 from .raw_server import RawServer, always, answer, tls_context
 
+LIMITS = (0.1, 0.7)  # much more than a drip needs, so that a busy machine does not look silent
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
-TOO_LATE = r"GET scheduler/available got no whole answer within 0\.5 s"
+TOO_LATE = r"GET scheduler/available got no whole answer within 0\.8 s"
 
 
 def client_of(server, **kwargs):
-    return PixverseClient("user:1-token", server.url, **{"max_retries": 0, "timeout": (0.2, 0.3), **kwargs})
+    return PixverseClient("user:1-token", server.url, **{"max_retries": 0, "timeout": LIMITS, **kwargs})
 
 
 def test_the_total_limit_of_a_call_is_known():
@@ -74,8 +77,8 @@ def test_a_tls_handshake_that_drips_is_given_up():
 
     with RawServer(serve) as server:
         # The standard library limits a handshake too, and then says that the server was silent.
-        with pytest.raises(PixverseTransientError, match=r"within 0\.5 s|silent for 0\.\d s"):
-            PixverseClient("t", f"https://127.0.0.1:{server.port}", (0.2, 0.3), 0).get_capacity()
+        with pytest.raises(PixverseTransientError, match=r"within 0\.8 s|silent for 0\.\d s"):
+            PixverseClient("t", f"https://127.0.0.1:{server.port}", LIMITS, 0).get_capacity()
         assert server.hung_up.wait(10)
 
 
@@ -98,7 +101,7 @@ def test_a_proxy_that_drips_is_given_up():
         server.drip(connection, b"H")
 
     with RawServer(serve) as proxy:
-        client = PixverseClient("t", "https://service.invalid", (0.2, 0.3), 0, proxy=proxy.url)
+        client = PixverseClient("t", "https://service.invalid", LIMITS, 0, proxy=proxy.url)
         with pytest.raises(PixverseTransientError, match=TOO_LATE):
             client.get_capacity()
         assert proxy.hung_up.wait(10)
@@ -109,7 +112,7 @@ def test_redirects_share_one_limit():
     def serve(server, connection):
         server.read_request(connection)
         # Each is quick enough by itself.
-        threading.Event().wait(0.2)
+        threading.Event().wait(0.3)
         connection.sendall(answer(status="302 Found", headers="Location: /v2/pixverse/again\r\n"))
 
     with RawServer(serve) as server:
@@ -118,33 +121,72 @@ def test_redirects_share_one_limit():
         assert server.connections <= 3
 
 
-def test_a_host_that_takes_no_connection_is_given_up():
+@pytest.fixture
+def full_port():
+    """A port that takes no connection: connecting to it hangs."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
         waiting = [socket.socket() for _ in range(4)]  # they fill the queue of connections
         for one in waiting:
             one.settimeout(0)
             one.connect_ex(listener.getsockname())
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with pytest.raises(PixverseTransientError, match=r"cannot connect within 0\.2 s"):
-            PixverseClient("t", url, (0.2, 0.3), 0).get_capacity()
+        yield listener.getsockname()[1]
         for one in waiting:
             one.close()
 
 
-def test_the_other_addresses_of_a_host_are_tried(monkeypatch):
+@pytest.fixture
+def addresses(monkeypatch):
+    """The ports of this machine that the addresses of ``service.invalid`` stand for."""
+    ports = []
+    real = socket.getaddrinfo
+
+    def look_up(host, *args, **kwargs):
+        if host != "service.invalid":
+            return real(host, *args, **kwargs)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port)) for port in ports]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    return ports
+
+
+def test_a_host_that_takes_no_connection_is_given_up(full_port):
+    with pytest.raises(PixverseTransientError, match=r"cannot connect within 0\.1 s"):
+        PixverseClient("t", f"http://127.0.0.1:{full_port}", LIMITS, 0).get_capacity()
+
+
+def test_the_other_addresses_of_a_host_are_tried(addresses):
     with RawServer(lambda server, connection: connection.sendall(answer())) as server:
-        real = socket.getaddrinfo
-
-        def two_addresses(host, port, *args, **kwargs):
-            if host != "service.invalid":
-                return real(host, port, *args, **kwargs)
-            return [
-                (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port)) for port in (1, server.port)
-            ]
-
-        monkeypatch.setattr(socket, "getaddrinfo", two_addresses)
-        client = PixverseClient("t", "http://service.invalid", (0.2, 0.3), 0)
+        addresses += [1, server.port]
+        client = PixverseClient("t", "http://service.invalid", LIMITS, 0)
         assert client.get_capacity().free_slots() == 0
+
+
+def test_the_limit_ends_connecting_however_many_addresses_a_host_has(addresses, full_port):
+    with RawServer(always(answer())) as server:
+        addresses += [full_port] * 20 + [server.port]
+        client = PixverseClient("t", "http://service.invalid", (0.2, 0.1), 0)
+        with pytest.raises(PixverseTransientError, match=r"no whole answer within 0\.3"):
+            client.get_capacity()
+        assert server.connections == 0
+
+
+def test_a_socket_is_shut_down_while_it_connects(full_port):
+    request = requests.Request("GET", f"http://127.0.0.1:{full_port}").prepare()
+    with Deadline(0.1) as deadline, pytest.raises(requests.ConnectionError):
+        DeadlineAdapter().send(request, timeout=10_000)
+    assert deadline.passed
+
+
+def test_a_socket_that_comes_too_late_is_shut_down_at_once():
+    ours, theirs = socket.socketpair()
+    with ours, theirs, Deadline(0.01) as deadline:
+        early, other = socket.socketpair()
+        deadline.watch(early.fileno())
+        assert other.recv(1) == b"", "the deadline has passed"
+        deadline.watch(ours.fileno())
+        assert theirs.recv(1) == b""
+        early.close()
+        other.close()
 
 
 def test_a_call_that_ends_in_time_leaves_nothing_behind():

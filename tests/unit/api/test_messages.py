@@ -247,6 +247,14 @@ def test_cookies_are_neither_kept_nor_sent():
         assert all(b"cookie" not in request.lower() for _, request in server.requests)
 
 
+def test_cookies_are_not_even_parsed(recwarn):
+    """The standard library warns where one is too odd for it, and takes seconds for megabytes of them."""
+    cookie = f"Set-Cookie: a=b; max-age={'9' * 4000}\r\nSet-Cookie2: a=b; max-age={'9' * 4000}; version=1\r\n"
+    with RawServer(always(answer(headers=cookie))) as server:
+        client_of(server.url).get_capacity()
+    assert not recwarn.list
+
+
 def test_an_error_that_nobody_foresaw_is_said_without_its_text():
     trouble = explain(RuntimeError("user:1-token"), (1, 2))
     assert trouble == network_errors.Trouble("got no answer that can be used")

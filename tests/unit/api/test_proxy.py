@@ -61,6 +61,15 @@ def test_the_parameter_wins_over_the_environment(environment):
         assert (proxy.connections, other.connections) == (1, 0)
 
 
+def test_the_environment_is_read_for_each_call(environment):
+    with RawServer(always(answer())) as proxy, RawServer(always(answer())) as other:
+        client = client_of("http://service.invalid")
+        for used in (proxy, other):
+            environment.setenv("http_proxy", used.url)
+            client.get_capacity()
+        assert (proxy.connections, other.connections) == (1, 1)
+
+
 def shown(error: BaseException) -> str:
     return "".join(traceback.format_exception(error)) + repr(vars(error)) + repr(error.__context__)
 

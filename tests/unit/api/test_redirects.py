@@ -91,6 +91,12 @@ def test_a_redirect_of_anything_but_get_is_refused(method, status):
         assert len(server.requests) == 1
 
 
+def test_what_was_created_is_not_a_redirect():
+    created = answer(b'{"video_id": 1}', "201 Created", "Location: http://example.com/1\r\n")
+    with RawServer(always(created)) as server:
+        assert client_of(server).request("POST", "videos/create", json={}) == {"video_id": 1}
+
+
 def test_the_body_of_a_redirect_is_not_read():
     head = b"HTTP/1.1 302 Found\r\nLocation: /v2/pixverse/x\r\nContent-Length: 1000000000000\r\n\r\n"
 

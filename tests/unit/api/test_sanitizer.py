@@ -85,6 +85,13 @@ def test_the_token_is_hidden_before_a_long_text_is_cut(place):
     assert text.endswith("…")
 
 
+def test_a_long_text_in_a_document_is_cut():
+    assert CLEAN.json(json.dumps(["x" * MAX_TEXT, "x" * (MAX_TEXT + 1)]).encode()) == [
+        "x" * MAX_TEXT,
+        CLEAN.text("x" * (MAX_TEXT + 1)),
+    ]
+
+
 def test_a_token_too_short_to_be_one_hides_nothing_but_itself():
     assert Sanitizer("user:1-a").text("user:12-pixverse:a@example.com-video:1-a") == (
         "user:12-pixverse:a@example.com-video:1-a"
