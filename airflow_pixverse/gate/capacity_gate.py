@@ -15,6 +15,7 @@ from contextvars import Context
 from typing import TYPE_CHECKING
 
 from airflow_pixverse.api.errors import PixverseError, PixverseFatalError, PixverseTransientError
+from airflow_pixverse.api.room import describe_room, obstacles
 from airflow_pixverse.gate.admission import admissions
 from airflow_pixverse.gate.errors import GateMovedError
 from airflow_pixverse.gate.leases import Leases
@@ -115,12 +116,12 @@ class CapacityGate:
             admitted=loop.create_future(),
             looked_at=loop.create_future(),
         )
-        self._queue.add(waiter)
-        self._newcomers.add(waiter)
-        self._pacing.record_arrival(now, waiter.waited_before)
-        self._decide_soon()
-        self._poll_by(self._pacing.next_poll(waiter.interval(self._pacing.polled_at), newcomers=True))
         try:
+            self._queue.add(waiter)
+            self._newcomers.add(waiter)
+            self._pacing.record_arrival(now, waiter.waited_before)
+            self._decide_soon()
+            self._poll_by(self._pacing.next_poll(waiter.interval(self._pacing.polled_at), newcomers=True))
             yield waiter
         finally:
             self._leave(waiter)
@@ -132,11 +133,12 @@ class CapacityGate:
 
         :param interval: seconds between two polls, if nobody asks for less.
         :param connection: id of the connection that the watcher comes with.
+        :raises ValueError: the interval cannot be used.
         """
         watcher = Watcher(interval, connection)
-        self._watchers.add(watcher)
-        self._poll_by(self._pacing.next_poll(interval, newcomers=True))
         try:
+            self._watchers.add(watcher)
+            self._poll_by(self._pacing.next_poll(interval, newcomers=True))
             yield watcher
         finally:
             self._watchers.discard(watcher)
@@ -166,14 +168,9 @@ class CapacityGate:
         return f"{text}; {self._trouble}" if self._trouble else text
 
     def _describe_slots(self, snapshot: Snapshot, request: WaitRequest) -> str:
-        chosen = snapshot.chosen(request.emails)
-        free, leased = snapshot.free_slots(chosen), self._leases.counted_against(chosen)
-        text = f"{free} free, {leased} leased to others, {request.slots} wanted"
-        if unlisted := sorted((request.emails or frozenset()) - chosen):
-            text += f"; the API does not list {', '.join(unlisted)}"
-        if snapshot.is_too_large(request.slots, request.emails):
-            text += f"; the accounts do not have {request.slots} slots in all"
-        return text
+        wish = snapshot.capacity, request.slots, request.emails
+        leased = self._leases.counted_against(snapshot.chosen(request.emails))
+        return "; ".join([describe_room(*wish), f"{leased} leased to others", *obstacles(*wish)])
 
     @property
     def _is_in_use(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeGuard
 
 _SHORTEST_DEFAULT_LEASE = 120.0
 
@@ -40,14 +41,12 @@ class WaitRequest:
         _check("slots", self.slots, is_count and self.slots >= 1)
         is_set = isinstance(self.emails, frozenset) and all(isinstance(key, str) for key in self.emails)
         _check("emails", self.emails, self.emails is None or is_set)
-        _check(
-            "poke_interval", self.poke_interval, _is_finite(self.poke_interval) and self.poke_interval >= 0
-        )
+        _check("poke_interval", self.poke_interval, is_finite(self.poke_interval) and self.poke_interval >= 0)
         _check("exponential_backoff", self.exponential_backoff, isinstance(self.exponential_backoff, bool))
-        is_limit = self.max_wait == math.inf or _is_finite(self.max_wait)
+        is_limit = self.max_wait == math.inf or is_finite(self.max_wait)
         _check("max_wait", self.max_wait, is_limit and self.max_wait >= 0)
-        _check("waiting_since", self.waiting_since, _is_finite(self.waiting_since))
-        is_lease = self.lease is None or (_is_finite(self.lease) and self.lease >= 0)
+        _check("waiting_since", self.waiting_since, is_finite(self.waiting_since))
+        is_lease = self.lease is None or (is_finite(self.lease) and self.lease >= 0)
         _check("lease", self.lease, is_lease)
         _check("connection", self.connection, isinstance(self.connection, str))
 
@@ -74,7 +73,8 @@ def _check(field: str, value: object, usable: bool) -> None:
         raise ValueError(f"{field} of a wait cannot be {value!r:.100}")
 
 
-def _is_finite(value: object) -> bool:
+def is_finite(value: object) -> TypeGuard[float]:
+    """Return whether this is a number that can be calculated with."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
     try:

@@ -6,6 +6,8 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
+from airflow_pixverse.gate.request import is_finite
+
 if TYPE_CHECKING:
     from airflow_pixverse.api.errors import PixverseError
     from airflow_pixverse.api.models import Capacity
@@ -22,9 +24,12 @@ class Watcher:
 
     :param interval: seconds between two polls, if nobody at the gate asks for less.
     :param connection: id of the connection that it came with.
+    :raises ValueError: the interval cannot be used.
     """
 
     def __init__(self, interval: float, connection: str) -> None:
+        if not is_finite(interval) or interval < 0:
+            raise ValueError(f"a watcher cannot have the interval {interval!r:.100}")
         self.interval = interval
         self.connection = connection
         self.is_new = True

@@ -240,10 +240,11 @@ async def test_where_a_wait_stands_is_told_in_words():
         with gate.queue(a_request(slots=3)) as second:
             await second.looked_at
             assert gate.describe(first) == (
-                "place 1 of 2; 1 free, 1 leased to others, 9 wanted; the API does not list b@y, x@y; "
-                "the accounts do not have 9 slots in all"
+                "place 1 of 2; 1 free, 9 wanted; 1 leased to others; "
+                "The API lists no account b@y, x@y: is the e-mail right?; "
+                "The chosen accounts run 2 jobs at once: 9 slots are never free together"
             )
-            assert gate.describe(second) == "place 2 of 2; 3 free, 1 leased to others, 3 wanted"
+            assert gate.describe(second) == "place 2 of 2; 3 free, 3 wanted; 1 leased to others"
             assert (gate.place(first), gate.place(second)) == (1, 2)
             service.errors = [PixverseTransientError("busy")]
             await asyncio.sleep(10)

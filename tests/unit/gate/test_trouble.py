@@ -295,6 +295,33 @@ async def test_a_malformed_request_harms_only_itself():
 
 
 @on_virtual_time
+async def test_a_malformed_watch_harms_only_itself():
+    service = Service({A: 1})
+    gate = service.gate()
+    with gate.watch(10) as watcher:
+        for bad in (None, "60", -1, float("nan"), float("inf")):
+            named = rf"^a watcher cannot have the interval {bad!r}$"
+            with pytest.raises(ValueError, match=named), gate.watch(bad):
+                pass
+        await watcher.next_capacity()
+        await watcher.next_capacity()
+    assert service.gaps == [10]
+
+
+@on_virtual_time
+async def test_a_wait_that_fails_as_it_comes_is_not_left_in_the_queue():
+    class Malicious(WaitRequest):
+        def interval(self, waited):
+            raise ZeroDivisionError("boom")
+
+    gate = Service({A: 1}).gate()
+    with pytest.raises(ZeroDivisionError), gate.queue(Malicious()):
+        pass
+    assert gate.is_idle
+    await wait(gate)
+
+
+@on_virtual_time
 async def test_an_error_in_deciding_about_one_waiter_ends_that_wait_only():
     class Malicious(WaitRequest):
         @property
