@@ -15,6 +15,7 @@ from airflow_pixverse import __version__
 from airflow_pixverse.api.address import (
     DEFAULT_BASE_URL,
     checked_base_url,
+    host_of,
     is_loopback_http,
     is_plain,
     origin,
@@ -99,7 +100,8 @@ class PixverseClient:
         self._origin = origin(self.base_url)
         address = self._origin + urlsplit(self._base).path
         self.identity = hashlib.sha256(f"{address}\n{token}".encode()).hexdigest()
-        self._service = Service(self.base_url, label)
+        host = self._sanitizer.words(host_of(self.base_url))  # people paste tokens into the wrong field
+        self._service = Service(host, label)
         self._answers = AnswerReader(self._service, self._sanitizer)
 
     @property
@@ -108,7 +110,7 @@ class PixverseClient:
         return sum(self.timeout)
 
     def __repr__(self) -> str:
-        return f"<PixverseClient {self.base_url}>"
+        return f"<PixverseClient {self._sanitizer.words(self.base_url)}>"
 
     def __enter__(self) -> Self:
         return self

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_pixverse.api.address import host_of
 from airflow_pixverse.api.errors import PixverseError, PixverseFatalError, PixverseTransientError
 
 if TYPE_CHECKING:
@@ -17,12 +16,11 @@ class Service:
     """
     Whom a client asks.
 
-    :param base_url: address of the service.
+    :param host: host of the service.
     :param label: what to call the client, such as ``connection 'pixverse_default'``; empty for nothing.
     """
 
-    def __init__(self, base_url: str, label: str = "") -> None:
-        host = host_of(base_url)
+    def __init__(self, host: str, label: str = "") -> None:
         is_known = host == _DOMAIN or host.endswith(f".{_DOMAIN}")
         self.name = f"{label} ({host})" if label else host
         self.doubt = "" if is_known else f"is {host} the host of {_DOMAIN}?"

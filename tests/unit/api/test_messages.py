@@ -129,6 +129,13 @@ def test_the_service_itself_is_not_asked_who_it_is(monkeypatch):
     )
 
 
+def test_a_token_that_somebody_put_into_the_host_is_not_shown():
+    client = PixverseClient("user:77-s3cr3t", "http://77-S3CR3T.invalid", max_retries=0)
+    with pytest.raises(PixverseError) as caught:
+        client.get_capacity()
+    assert "s3cr3t" not in (str(caught.value) + repr(client)).lower()
+
+
 def test_a_refused_connection_is_said_in_plain_words():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
