@@ -112,11 +112,15 @@ def _first_importable(name: str, *modules: str) -> Any:
 
 
 def has_database() -> bool:
-    """Return whether the database of the installed Airflow has its tables."""
+    """Return whether the database of the installed Airflow can be reached and has its tables."""
     from airflow import settings
     from sqlalchemy import inspect
+    from sqlalchemy.exc import OperationalError
 
-    return bool(inspect(settings.engine).has_table("dag_run"))
+    try:
+        return bool(inspect(settings.engine).has_table("dag_run"))
+    except OperationalError:
+        return False
 
 
 def _write_to_database(dag: DAG) -> None:
