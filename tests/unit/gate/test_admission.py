@@ -119,6 +119,13 @@ def test_who_asks_for_more_than_is_free_claims_its_accounts_and_no_others():
     assert passed(capacity(a=1, b=2), large, request(1, A), other, anybody) == {2, 3}
 
 
+def test_claims_add_up():
+    assert (
+        passed(capacity(a=1, b=1, c=1), request(2, A), request(2, B), request(1, A), request(1, B)) == set()
+    )
+    assert passed(capacity(a=1, b=1, c=1), request(2, A), request(2, B), request(1, A), request(1, C)) == {3}
+
+
 def test_a_lease_beside_a_claim_stays_off_the_claimed_accounts():
     waiters, outcome = decide(capacity(a=1, b=2), request(2, A), request())
     assert outcome == {1: [(B, 2)]}

@@ -1,6 +1,7 @@
 """The gate: one slot for one, and everybody's turn in the end."""
 
 import asyncio
+import gc
 
 import pytest
 
@@ -229,6 +230,33 @@ async def test_who_gave_up_its_future_gets_no_slot_and_ends_nothing():
 
 
 @on_virtual_time
+async def test_who_leaves_before_it_was_looked_at_hurries_nobody():
+    service = Service({A: 1})
+    service.fill()
+    gate = service.gate()
+    async with in_background(wait(gate, poke_interval=60)):
+        await asyncio.sleep(7)
+        with gate.queue(a_request(poke_interval=60)):
+            pass
+        await asyncio.sleep(60)
+    assert service.gaps == [60]
+
+
+@on_virtual_time
+async def test_who_leaves_without_looking_at_an_error_does_not_make_asyncio_complain():
+    complaints = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: complaints.append(context))
+    gate = Service({A: 1}).gate()
+    with gate.queue(a_request(connection="c")):
+        gate.move_out("c")
+    with gate.queue(a_request()) as waiter:
+        waiter.admitted.cancel()
+    del waiter
+    gc.collect()
+    assert complaints == []
+
+
+@on_virtual_time
 async def test_where_a_wait_stands_is_told_in_words():
     service = Service({A: 2, B: 3})
     service.start(A)
@@ -236,7 +264,7 @@ async def test_where_a_wait_stands_is_told_in_words():
     gate = service.gate()
     with gate.queue(a_request(slots=9, emails=frozenset({A, "x@y", "b@y"}))) as first:
         assert gate.describe(first) == "place 1 of 1"
-        await wait(gate)
+        await wait(gate, emails=frozenset({A}))
         with gate.queue(a_request(slots=3)) as second:
             await second.looked_at
             assert gate.describe(first) == (

@@ -93,9 +93,10 @@ def test_a_job_takes_the_slot_of_its_account_if_that_was_suggested():
 
 
 def test_a_job_that_landed_elsewhere_takes_a_slot_where_most_were_suggested():
-    one = lease(suggested={A: 1, B: 2})
+    one, other = lease(suggested={A: 1, B: 2}), lease(suggested={A: 2, B: 1})
     see(leases(one), ("1", C))
-    assert one.suggested == {A: 1, B: 1}
+    see(leases(other), ("1", C))
+    assert one.suggested == other.suggested == {A: 1, B: 1}
     assert one.slots == 2
 
 

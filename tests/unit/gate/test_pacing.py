@@ -74,6 +74,11 @@ def test_a_success_ends_the_backoff(pacing):
     assert pacing.next_poll(10) == 120
 
 
+def test_without_retry_after_the_interval_counts(pacing):
+    pacing.record_failure(100)
+    assert pacing.next_poll(0.5) == 100.5
+
+
 def test_a_backoff_makes_no_interval_shorter(pacing):
     pacing.record_failure(100)
     assert pacing.next_poll(400) == 500
@@ -132,6 +137,10 @@ def test_a_suspicion_is_forgotten_after_five_minutes():
     pacing = Pacing(lambda: 0.0)
     pacing.record_fatal(100)
     assert pacing.record_fatal(399.9)
+
+    pacing = Pacing(lambda: 0.0)
+    pacing.record_fatal(100)
+    assert not pacing.record_fatal(400)
 
     pacing = Pacing(lambda: 0.0)
     pacing.record_fatal(100)

@@ -5,7 +5,7 @@ import contextvars
 
 import pytest
 
-from airflow_pixverse.gate import CapacityGate
+from airflow_pixverse.gate import CapacityGate, WaitRequest
 from tests.unit.gate.service import A, Service, a_request, in_background, settle, wait
 from tests.unit.gate.virtual_time import now, on_virtual_time
 
@@ -279,3 +279,22 @@ async def test_it_polls_in_no_context_of_the_task_that_came_first():
         await asyncio.sleep(15)
     assert len(seen) >= 2
     assert set(seen) == {"nobody"}
+
+
+@on_virtual_time
+async def test_it_decides_in_no_context_of_the_task_that_came():
+    variable = contextvars.ContextVar("variable", default="nobody")
+    seen = []
+
+    class Spying(WaitRequest):
+        @property
+        def lease_seconds(self):
+            seen.append(variable.get())
+            return 0.0
+
+    gate = Service({A: 1}).gate()
+    variable.set("a task")
+    for _ in range(2):
+        with gate.queue(Spying()) as waiter:
+            await asyncio.wait({waiter.admitted})
+    assert seen == ["nobody"] * 2

@@ -37,6 +37,13 @@ async def test_a_success_ends_the_backoff():
 
 
 @on_virtual_time
+async def test_without_retry_after_the_interval_counts():
+    service = Service({A: 1}, errors=[busy()])
+    await wait(service.gate(), poke_interval=0.5)
+    assert service.gaps == [0.5]
+
+
+@on_virtual_time
 async def test_retry_after_is_honoured():
     service = Service({A: 1}, errors=[busy(retry_after=77)])
     await wait(service.gate())
