@@ -63,9 +63,7 @@ class _Decision:
         self._now = now
         self._claimed: set[str] = set()
         self._suggested = leases.suggested()
-        # What is free beyond what holders of leases were told to use.
-        self._room = {key: max(0, free - self._suggested[key]) for key, free in snapshot.available.items()}
-        self._with_room = {key for key, slots in self._room.items() if slots}
+        self._with_room = self._accounts_beyond_suggestions()
         # These two hold until the next lease is granted.
         self._free: dict[frozenset[str], int] = {}
         self._accounts: dict[tuple[int, frozenset[str]], list[AccountCapacity]] = {}
@@ -79,11 +77,10 @@ class _Decision:
         """Return the accounts that have room for a waiter, after granting its lease; nothing refuses it."""
         request = waiter.request
         chosen = self._snapshot.chosen(request.emails) - self._claimed
-        room = sum(self._room[key] for key in chosen)
-        # A lease may land on an account that its holder was not told to use: the slot is kept there too. To
-        # count the leases takes longest, so that comes second.
-        if room < request.slots or self._free_slots(chosen) < request.slots:
-            if not self._snapshot.is_too_large(request.slots, request.emails):
+        is_too_large = self._snapshot.is_too_large(request.slots, request.emails)
+        # To count the leases takes longest, so it comes last.
+        if is_too_large or self._with_room.isdisjoint(chosen) or self._free_slots(chosen) < request.slots:
+            if not is_too_large:
                 self._claimed |= chosen
                 self._with_room -= chosen
             return []
@@ -92,7 +89,12 @@ class _Decision:
             self._lease(waiter, chosen, accounts)
         return accounts
 
+    def _accounts_beyond_suggestions(self) -> set[str]:
+        """Return the accounts that have more free slots than holders of leases were told to use."""
+        return {key for key, free in self._snapshot.available.items() if free > self._suggested[key]}
+
     def _free_slots(self, chosen: frozenset[str]) -> int:
+        # A lease may land on an account that its holder was not told to use: the slot is kept there too.
         if chosen not in self._free:
             leased = self._leases.counted_against(chosen)
             self._free[chosen] = self._snapshot.free_slots(chosen) - leased
@@ -114,11 +116,8 @@ class _Decision:
         )
         self._leases.grant(lease)
         waiter.lease = lease
-        for key, slots in lease.suggested.items():
-            self._suggested[key] += slots
-            self._room[key] -= slots
-            if not self._room[key]:
-                self._with_room.remove(key)
+        self._suggested.update(lease.suggested)
+        self._with_room = self._accounts_beyond_suggestions() - self._claimed
         self._free.clear()
         self._accounts.clear()
 

@@ -209,12 +209,12 @@ class CapacityGate:
                 self._wake.clear()
                 self._wake_at = self._next_poll()
                 patience = self._wake_at - self._clock()
-                if patience <= 0:
+                if patience > 0:
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(patience):
+                            await self._wake.wait()
+                else:
                     await self._poll()
-                    continue
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(patience):
-                        await self._wake.wait()
             except Exception:
                 # Nobody may wait for ever because of a bug.
                 log.exception("The gate failed, and goes on in %g s", _PAUSE_AFTER_BUG)
@@ -227,7 +227,7 @@ class CapacityGate:
             (watcher.interval for watcher in self._watchers),
         )
         return self._pacing.next_poll(
-            min(intervals, default=math.inf),
+            min(intervals),
             newcomers=bool(self._newcomers) or any(watcher.is_new for watcher in self._watchers),
             leases=bool(self._queue and self._leases.slots),
         )
@@ -318,8 +318,6 @@ class CapacityGate:
         for waiter in self._newcomers:
             waiter.mark_looked_at()
         self._newcomers.clear()
-        if self._queue and self._leases.slots:
-            self._poll_by(self._pacing.next_poll(math.inf, leases=True))
 
     def _end(self, waiters: Iterable[Waiter], watchers: Iterable[Watcher], error: PixverseError) -> None:
         """End waits and watches, each with its own copy: an error that many raise grows with each of them."""

@@ -100,6 +100,13 @@ def test_a_lease_names_its_accounts_and_its_end():
     assert waiters[1].lease.suggested == {B: 1}
 
 
+def test_slots_of_an_account_that_is_listed_twice_are_leased_together():
+    twice = Capacity(accounts=[AccountCapacity(email=A, executing=0, available=1) for _ in range(2)])
+    waiters, outcome = decide(twice, request(2), request())
+    assert outcome == {0: [(A, 1), (A, 1)]}
+    assert waiters[0].lease.suggested == {A: 2}
+
+
 def test_leases_granted_before_count():
     leases = Leases()
     leases.grant(Lease(None, {A: 1}, 1000.0))
@@ -141,6 +148,7 @@ def test_who_asks_for_more_than_there_is_in_all_claims_nothing():
     assert passed(capacity(a=1), request(12, A), request(1, A)) == {1}
     assert passed(capacity(a=1), request(11, A), request(1, A)) == set()
     assert passed(capacity(a=1), request(1, C), request(1, A)) == {1}
+    assert passed(capacity(a=1, b=1), request(12, A), request(1, A)) == {1}
 
 
 def test_what_is_executing_and_not_max_jobs_is_what_an_account_has():
@@ -256,3 +264,6 @@ def test_a_decision_looks_at_the_heads_of_the_lines_only(free):
     admitted = list(admissions(Snapshot(capacity(a=free, b=1)), [line], Leases(), 0.0))
     assert len(admitted) == free
     assert set(looks) <= {0, 1}
+    looks.clear()
+    assert list(admissions(Snapshot(capacity(a=0, b=0)), [line], Leases(), 0.0)) == []
+    assert looks == []

@@ -1,5 +1,7 @@
 """A capacity in plain numbers."""
 
+import pytest
+
 from airflow_pixverse.api.models import AccountCapacity, Capacity
 from airflow_pixverse.gate.snapshot import Snapshot
 from tests.unit.gate.service import A, B, C, told
@@ -42,6 +44,24 @@ def test_too_large_is_what_the_chosen_accounts_could_not_hold_if_they_were_empty
     assert not seen.is_too_large(3, frozenset({A}))
     assert seen.is_too_large(4, frozenset({A, C}))
     assert seen.is_too_large(1, frozenset({C}))
+
+
+@pytest.mark.parametrize(
+    ("account", "total"),
+    [
+        ({"max_jobs": 8, "executing": 3, "available": 2}, 5),
+        ({"max_jobs": 8, "executing": 0, "available": 5}, 5),
+        ({"executing": 3, "available": 2}, 5),
+        ({"max_jobs": 8, "available": 2}, 8),
+        ({"max_jobs": 1, "available": 2}, 2),
+        ({"max_jobs": 8}, 8),
+        ({"available": 2}, 2),
+        ({"executing": -3, "available": 2}, 2),
+        ({}, 0),
+    ],
+)
+def test_what_the_api_says_can_run_now_is_what_an_account_has_in_all(account, total):
+    assert AccountCapacity(email=A, **account).total == total
 
 
 def test_an_account_that_is_listed_twice_has_the_slots_of_both():
