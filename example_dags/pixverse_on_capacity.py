@@ -18,7 +18,11 @@ if AIRFLOW_V_3_0_PLUS:  # Airflow 2 has no asset watchers
     )
 
     with DAG(
-        "pixverse_on_capacity", schedule=room, start_date=datetime(2026, 1, 1), tags=["pixverse"]
+        "pixverse_on_capacity",
+        schedule=room,
+        start_date=datetime(2026, 1, 1),
+        tags=["pixverse"],
+        doc_md=__doc__,
     ) as dag:
 
         @task

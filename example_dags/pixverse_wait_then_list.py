@@ -7,7 +7,13 @@ from airflow.providers.common.compat.sdk import DAG
 from airflow_pixverse.operators.pixverse import PixverseListExecutingOperator
 from airflow_pixverse.sensors.pixverse import PixverseCapacitySensor
 
-with DAG("pixverse_wait_then_list", schedule=None, start_date=datetime(2026, 1, 1), tags=["pixverse"]) as dag:
+with DAG(
+    "pixverse_wait_then_list",
+    schedule=None,
+    start_date=datetime(2026, 1, 1),
+    tags=["pixverse"],
+    doc_md=__doc__,
+) as dag:
     wait = PixverseCapacitySensor(
         task_id="wait_for_slot",
         poke_interval=timedelta(seconds=2),

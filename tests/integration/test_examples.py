@@ -1,12 +1,15 @@
-"""Every example DAG is run as it is."""
+"""Every example DAG is run as it is, and so are the DAGs of the README that do more than wait."""
 
 import importlib
+import runpy
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from airflow_pixverse.simulator import faults
+from tests.documents import dag_snippet
 from tests.integration.dag_runs import AIRFLOW, run
 
 FOLDER = Path(__file__).parents[2] / "example_dags"
@@ -24,12 +27,48 @@ def example(monkeypatch):
     return load
 
 
+@pytest.fixture
+def readme(tmp_path):
+    """A function that makes a DAG of the README by its id."""
+
+    def make(dag_id):
+        path = tmp_path / f"{dag_id}.py"
+        path.write_text(dag_snippet(dag_id).text)
+        return runpy.run_path(str(path))["dag"]
+
+    return make
+
+
+@pytest.fixture
+def backlog(airflow_db):
+    """A function that sets and returns the backlog, which is an Airflow variable."""
+    from airflow.models.variable import Variable
+
+    def access(prompts=None):
+        if prompts is not None:
+            Variable.set("pixverse_backlog", prompts, serialize_json=True)
+        return Variable.get("pixverse_backlog", deserialize_json=True)
+
+    yield access
+    Variable.delete("pixverse_backlog")
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in FOLDER.glob("*.py")))
+def test_every_example_says_in_the_ui_what_it_is_for(example, name):
+    if name == "pixverse_on_capacity" and AIRFLOW.major < 3:
+        pytest.skip("it has no DAG on Airflow 2")
+    dag = example(name)
+    assert dag.dag_id == name
+    assert dag.doc_md == sys.modules[name].__doc__
+    assert "``" not in dag.doc_md  # which is not how Markdown writes code
+
+
 def test_every_example_has_a_test():
     tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_pixverse_")}
     assert {path.stem for path in FOLDER.glob("*.py")} == tested
 
 
-@pytest.mark.skipif(AIRFLOW.release >= (3, 0), reason="tests/e2e runs it, with a triggerer that watches")
+@pytest.mark.skipif(AIRFLOW.major >= 3, reason="tests/e2e runs it, with a triggerer that watches")
 def test_pixverse_on_capacity(example):
     with pytest.raises(AttributeError, match="dag"):
         example("pixverse_on_capacity")  # imports, and has no DAG: Airflow 2 has no asset watchers
@@ -58,3 +97,40 @@ def test_pixverse_map_over_executing(sim, example):
     outcome = run(example("pixverse_map_over_executing"))
     [report] = outcome.xcoms["report"]
     assert report.startswith(f"{stuck} of a-1@example.com has been executing since")
+
+
+def test_the_readme_submits_to_an_account_that_has_room(sim, readme):
+    *_, job = sim.fill()
+    sim.end_job(job)
+    outcome = run(readme("pixverse_submit"))
+    [executing] = [one for one in outcome.xcom("list_executing") if one["id"] == outcome.xcom("submit")]
+    assert executing["email"] == outcome.xcom("wait_for_slot")[0]["email"]
+    assert sim.free() == 0
+
+
+def test_the_readme_submits_nothing_twice_when_the_answer_gets_lost(sim, readme):
+    sim.inject(faults.reset(), path="videos/create")
+    outcome = run(readme("pixverse_submit"))
+    assert (outcome.state("submit"), outcome.tries["submit"]) == ("failed", [1])
+    assert len([one for one in sim.requests if one.method == "POST"]) == 1
+
+
+@pytest.mark.skipif(AIRFLOW.major < 3, reason="Airflow 2 has no asset watchers")
+def test_the_readme_drains_a_backlog_into_the_slots_that_are_free(sim, readme, backlog):
+    [first, second, *_] = sim.fill()
+    sim.end_job(first)
+    sim.end_job(second)
+    backlog(["a fox", "an owl", "a hare"])
+    outcome = run(readme("pixverse_drain_backlog"))
+    assert len(outcome.xcom("drain")) == 2
+    assert sim.free() == 0
+    assert backlog() == ["a hare"]
+
+
+@pytest.mark.skipif(AIRFLOW.major < 3, reason="Airflow 2 has no asset watchers")
+def test_the_readme_keeps_a_prompt_that_is_refused(sim, readme, backlog):
+    sim.inject(faults.rate_limit(), path="videos/create")
+    backlog(["a fox", "an owl"])
+    outcome = run(readme("pixverse_drain_backlog"))
+    assert outcome.xcom("drain") == []
+    assert backlog() == ["a fox", "an owl"]

@@ -1,0 +1,239 @@
+"""What the README and docs/ say: snippets run, links lead somewhere, tables and messages are the code's."""
+
+import importlib
+import importlib.util
+import inspect
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+from airflow import __version__ as airflow_version
+from airflow.providers.common.compat.sdk import Connection
+from packaging.version import Version
+
+from airflow_pixverse import capabilities
+from airflow_pixverse.api.errors import PixverseFatalError, error_for_status
+from airflow_pixverse.api.models import AccountCapacity, Capacity
+from airflow_pixverse.api.network_errors import Trouble
+from airflow_pixverse.api.room import obstacles
+from airflow_pixverse.api.service import Service
+from airflow_pixverse.gate import pacing
+from airflow_pixverse.hooks import lookup
+from airflow_pixverse.hooks.connection import client_from_connection
+from airflow_pixverse.operators.pixverse import PixverseListExecutingOperator
+from airflow_pixverse.sensors.pixverse import PixverseCapacitySensor
+from airflow_pixverse.triggers.pixverse import PixverseCapacityEventTrigger
+from tests.documents import (
+    PAGES,
+    README,
+    ROOT,
+    anchors,
+    inline_code,
+    links,
+    prose,
+    python_snippets,
+    section,
+    tables,
+)
+
+AIRFLOW = Version(airflow_version)
+ARCHITECTURE = ROOT / "docs/architecture.md"
+SNIPPETS = python_snippets(README)
+
+
+def page_name(page):
+    return str(page.relative_to(ROOT))
+
+
+def snippet_id(snippet):
+    return snippet.dag_id or snippet.text.strip().splitlines()[-1].strip()[:40]
+
+
+def imported(path):
+    """The DAGs of a file, as Airflow's own DAG processor finds them."""
+    names = ("airflow.dag_processing.dagbag", "airflow.models.dagbag")
+    name = next(name for name in names if importlib.util.find_spec(name))
+    bag = importlib.import_module(name).DagBag(path)
+    assert bag.import_errors == {}
+    return bag.dags
+
+
+# Snippets
+
+
+@pytest.mark.parametrize("snippet", [one for one in SNIPPETS if one.dag_id], ids=snippet_id)
+def test_a_dag_of_the_readme_imports(snippet, tmp_path, airflow_db):
+    if snippet.is_for_airflow_3 and AIRFLOW.major < 3:
+        pytest.skip("for Airflow 3")
+    path = tmp_path / "readme.py"
+    path.write_text(snippet.text)
+    dag = imported(path)[snippet.dag_id]
+    assert dag.tasks
+    # Tests, and whoever pastes it, find it under this name.
+    assert runpy.run_path(str(path))["dag"].dag_id == snippet.dag_id
+
+
+@pytest.mark.parametrize("snippet", [one for one in SNIPPETS if not one.dag_id], ids=snippet_id)
+def test_a_snippet_of_the_readme_is_complete(snippet, tmp_path):
+    path = tmp_path / "readme.py"
+    path.write_text(snippet.text)
+    assert any(callable(value) for name, value in runpy.run_path(str(path)).items() if name[0] != "_")
+
+
+def test_the_functions_of_the_readme_do_what_they_say(sim, tmp_path, capsys, monkeypatch):
+    functions = {}
+    for snippet in SNIPPETS:
+        if not snippet.dag_id and "def test_" not in snippet.text:
+            path = tmp_path / "readme.py"
+            path.write_text(snippet.text)
+            functions |= runpy.run_path(str(path))
+    job = sim.start_job()
+    assert functions["free_slots"]() == 0  # of an account that is not there
+    functions["cancel"](job)
+    assert sim.free() == 6
+
+    client = functions["PixverseClient"]
+    monkeypatch.setitem(
+        functions["executing"].__globals__, "PixverseClient", lambda token: client(token, base_url=sim.url)
+    )
+    assert functions["executing"](sim.token) == []
+    assert functions["executing"]("user:9-wrong-token") == []
+    printed = capsys.readouterr().out
+    assert "127.0.0.1" in printed
+    assert "wrong-token" not in printed
+
+
+# Links
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_every_link_leads_somewhere(page):
+    for target in links(page):
+        if target.startswith("https://"):
+            continue
+        name, _, anchor = target.partition("#")
+        path = (page.parent / name).resolve() if name else page
+        assert path.exists(), target
+        assert not anchor or anchor in anchors(path), target
+
+
+def test_the_readme_links_work_on_a_package_index():
+    assert [target for target in links(README) if not target.startswith("https://")] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_every_file_that_is_named_exists(page):
+    named = re.compile(r"(?:docs|tests|example_dags|constraints|scripts|airflow_pixverse)/[\w./]*|[A-Z]+\.md")
+    for code in inline_code(prose(page)):
+        if named.fullmatch(code):
+            assert (ROOT / code).exists(), code
+
+
+# Tables
+
+
+@pytest.mark.parametrize(
+    ("title", "described"),
+    [
+        ("PixverseCapacitySensor", PixverseCapacitySensor),
+        ("PixverseListExecutingOperator", PixverseListExecutingOperator),
+        ("PixverseCapacityEventTrigger (Airflow 3)", PixverseCapacityEventTrigger),
+    ],
+)
+def test_the_readme_names_every_parameter(title, described):
+    [table] = tables(section(README, title))
+    own = {code for row in table for code in inline_code(row[0])}
+    known = {
+        parameter.name
+        for parameter in inspect.signature(described.__init__).parameters.values()
+        if parameter.name != "self" and parameter.kind is not parameter.VAR_KEYWORD
+    }
+    assert known <= own
+    templated = {inline_code(row[0])[0] for row in table if row[0].endswith("*")}
+    assert templated == set(getattr(described, "template_fields", ()))
+
+
+def test_both_tables_of_outcomes_are_the_same():
+    [readme] = tables(section(README, "How a wait ends"))
+    [architecture] = tables(section(ARCHITECTURE, "How a wait ends"))
+    assert len(readme) == 6
+    assert readme == architecture
+
+
+def test_the_readme_names_the_versions_that_are_tested():
+    versions = {path.stem.removeprefix("airflow-") for path in (ROOT / "constraints").glob("*.txt")}
+    assert set(re.findall(r"\b[23]\.\d+\.\d+\b", section(README, "Versions"))) == versions
+
+
+def test_the_numbers_of_the_gate_are_those_of_the_code():
+    [table] = tables(section(ARCHITECTURE, "When it polls"))
+    numbers = {inline_code(constant)[0]: float(seconds) for _, seconds, constant in table}
+    assert len(numbers) == len(table)
+    assert numbers == {name: getattr(pacing, name) for name in numbers}
+
+
+def test_the_table_of_capabilities_is_true_of_this_airflow():
+    [table] = tables(section(ARCHITECTURE, "What each version of Airflow can do"))
+    series = [(2, 11), (3, 0), (3, 1), (3, 2), (3, 3)]
+    column = series.index((AIRFLOW.major, AIRFLOW.minor))
+    flags = {inline_code(row[0])[-1]: row[1:][column].startswith("yes") for row in table}
+    constants = {name: can for name, can in flags.items() if name.isupper()}
+    assert len(constants) == 4
+    assert constants == {name: getattr(capabilities, name) for name in constants}
+    assert flags["async_xcom"] == (capabilities.async_xcom() is not None)
+
+
+# Messages
+
+
+def message_of(**fields):
+    """What somebody reads whose connection cannot be used."""
+    values = {"conn_type": "pixverse", "password": "user:1-abc"} | fields
+    with pytest.raises(PixverseFatalError) as caught:
+        client_from_connection(Connection(conn_id="pixverse_default", **values))
+    return str(caught.value)
+
+
+def printed_messages(monkeypatch):
+    """Messages that the code prints now, one of each kind that the README explains."""
+    monkeypatch.setattr(lookup, "SECOND_LOOK_AFTER", 0)
+    with pytest.raises(PixverseFatalError) as not_found:
+        lookup.read_connection("no_such_connection")
+    service = Service("https://api.useapi.net/v2/pixverse/", "connection 'pixverse_default'")
+    other = Service("https://example.com/", "connection 'pixverse_default'")
+    capacity = Capacity(
+        accounts=[AccountCapacity(email="a@example.com", maxJobs=2, executing=0, available=2)]
+    )
+    source = inspect.getsource(PixverseCapacitySensor.execute)
+    return [
+        str(not_found.value),
+        message_of(conn_type="http"),
+        message_of(password="***"),
+        message_of(host="http://example.com"),
+        str(error_for_status(401, method="GET", path="scheduler/available", service=service.name)),
+        str(other.error("GET", "scheduler/", Trouble("answered a web page", wrong_host=True))),
+        *obstacles(capacity, 1, ["b@example.com"]),
+        *obstacles(capacity, 3),
+        *(["The wait begins on a worker: why"] if '"The wait begins on a worker: %s"' in source else []),
+    ]
+
+
+def test_the_messages_that_troubleshooting_explains_are_printed(monkeypatch):
+    [table] = tables(section(README, "Troubleshooting"))
+    quoted = [inline_code(row[0])[0] for row in table if row[0].startswith("`")]
+    assert len(quoted) >= 8
+    printed = printed_messages(monkeypatch)
+    for quote in quoted:
+        pattern = ".+".join(map(re.escape, quote.split("...")))
+        assert any(re.search(pattern, message) for message in printed), quote
+
+
+def test_the_messages_of_airflow_that_troubleshooting_explains_are_airflows():
+    [table] = tables(section(README, "Troubleshooting"))
+    quoted = [inline_code(row[0])[0] for row in table if row[0].startswith("Airflow")]
+    spec = importlib.util.find_spec("airflow.jobs.scheduler_job_runner")
+    source = Path(spec.origin).read_text()
+    assert quoted
+    for quote in quoted:
+        assert re.sub(r"success|\w+$", "%s", quote) in source, quote
