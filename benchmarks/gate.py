@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def crowds() -> None:
-    """Print what it costs to have so many wait."""
+    """Print what many waiters cost."""
     print(
         f"the gate alone, for {SECONDS:g} s, one poll a {INTERVAL:g} s interval, a slot free at every second"
     )
@@ -237,7 +237,7 @@ async def _through_the_gate() -> float:
 
 
 def _polling(spread: float) -> float:
-    """Return how long it takes if each wait polls for itself, beginning within so many seconds."""
+    """Return how long it takes if each wait polls for itself, the first time within ``spread`` seconds."""
     service = _Service()
     polls = [(random.uniform(0, spread), number) for number in range(JOBS)]  # noqa: S311
     heapq.heapify(polls)

@@ -181,8 +181,7 @@ class CapacityGate:
         self._newcomers.discard(waiter)
         if waiter.lease is not None:
             self._leases.revoke(waiter.lease)
-        if not waiter.admitted.cancel() and not waiter.admitted.cancelled():
-            waiter.admitted.exception()  # or asyncio would complain that nobody looked at it
+        waiter.admitted.cancel()  # where it holds an error, asyncio will not complain that nobody looked at it
         self._stop_if_unused()
 
     def _poll_by(self, at: float) -> None:

@@ -19,7 +19,7 @@ _NEWCOMERS_INTERVAL = 10.0
 _LEASES_INTERVAL = 10.0
 # A fatal error is believed when a second look after this many seconds meets one, too.
 _SECOND_LOOK = 5.0
-# A second look that does not get through is repeated, for so long that slow calls do not get in the way.
+# A second look that does not get through is repeated. This limit leaves room for slow calls.
 _SUSPICION = 300.0
 # A believed fatal error ended all waits. Those who come up to this many seconds later are told the same
 # without a call.

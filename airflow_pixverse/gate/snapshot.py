@@ -35,7 +35,7 @@ class Snapshot:
         return self._choice(emails)[0]
 
     def is_too_large(self, slots: int, emails: frozenset[str] | None) -> bool:
-        """Return whether these accounts do not have so many slots even if nothing is executing."""
+        """Return whether these accounts have fewer slots even if nothing is executing."""
         return self._choice(emails)[1] < slots
 
     def free_slots(self, chosen: Iterable[str]) -> int:

@@ -133,6 +133,11 @@ def test_claims_add_up():
     assert passed(capacity(a=1, b=1, c=1), request(2, A), request(2, B), request(1, A), request(1, C)) == {3}
 
 
+def test_a_lease_stays_off_the_accounts_of_all_claims():
+    waiters, _ = decide(capacity(a=1, b=1, c=1), request(2, A), request(2, B), request())
+    assert waiters[2].lease.emails == {C}
+
+
 def test_a_lease_beside_a_claim_stays_off_the_claimed_accounts():
     waiters, outcome = decide(capacity(a=1, b=2), request(2, A), request())
     assert outcome == {1: [(B, 2)]}

@@ -265,6 +265,7 @@ async def test_where_a_wait_stands_is_told_in_words():
     with gate.queue(a_request(slots=9, emails=frozenset({A, "x@y", "b@y"}))) as first:
         assert gate.describe(first) == "place 1 of 1"
         await wait(gate, emails=frozenset({A}))
+        await wait(gate, emails=frozenset({B}))
         with gate.queue(a_request(slots=3)) as second:
             await second.looked_at
             assert gate.describe(first) == (
@@ -272,7 +273,7 @@ async def test_where_a_wait_stands_is_told_in_words():
                 "The API lists no account b@y, x@y: is the e-mail right?; "
                 "The chosen accounts run 2 jobs at once: 9 slots are never free together"
             )
-            assert gate.describe(second) == "place 2 of 2; 3 free, 3 wanted; 1 leased to others"
+            assert gate.describe(second) == "place 2 of 2; 3 free, 3 wanted; 2 leased to others"
             assert (gate.place(first), gate.place(second)) == (1, 2)
             service.errors = [PixverseTransientError("busy")]
             await asyncio.sleep(10)
