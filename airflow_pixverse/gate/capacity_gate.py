@@ -181,7 +181,7 @@ class CapacityGate:
         self._newcomers.discard(waiter)
         if waiter.lease is not None:
             self._leases.revoke(waiter.lease)
-        waiter.admitted.cancel()  # where it holds an error, asyncio will not complain that nobody looked at it
+        waiter.admitted.cancel()  # an error that it may hold needs nobody to look at it then
         self._stop_if_unused()
 
     def _poll_by(self, at: float) -> None:
