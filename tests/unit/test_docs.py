@@ -200,8 +200,8 @@ def printed_messages(monkeypatch):
     monkeypatch.setattr(lookup, "SECOND_LOOK_AFTER", 0)
     with pytest.raises(PixverseFatalError) as not_found:
         lookup.read_connection("no_such_connection")
-    service = Service("https://api.useapi.net/v2/pixverse/", "connection 'pixverse_default'")
-    other = Service("https://example.com/", "connection 'pixverse_default'")
+    service = Service("api.useapi.net", "connection 'pixverse_default'")
+    other = Service("example.com", "connection 'pixverse_default'")
     capacity = Capacity(
         accounts=[AccountCapacity(email="a@example.com", maxJobs=2, executing=0, available=2)]
     )
