@@ -187,10 +187,13 @@ class CapacityGate:
     def _poll_by(self, at: float) -> None:
         """See to it that there is a poll at this time, or earlier."""
         if self._polling is None:
-            self._polling = asyncio.create_task(self._poll_while_in_use(), context=Context())
-            self._polling.add_done_callback(self._start_again, context=Context())
+            self._start_polling()
         elif at < self._wake_at:
             self._wake.set()
+
+    def _start_polling(self) -> None:
+        self._polling = asyncio.create_task(self._poll_while_in_use(), context=Context())
+        self._polling.add_done_callback(self._start_again, context=Context())
 
     def _stop_if_unused(self) -> None:
         if not self._is_in_use:
@@ -200,7 +203,7 @@ class CapacityGate:
         """Poll again if anyone waits, which is so if the task was cancelled, or somebody came as it ended."""
         self._polling = None
         if self._is_in_use:
-            self._poll_by(self._next_poll())
+            self._start_polling()
 
     async def _poll_while_in_use(self) -> None:
         while self._is_in_use:
