@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Self
 
-# Airflow ends a deferral whose trigger does not run so many seconds after the trigger's own deadline.
+# Seconds after the trigger's own deadline at which Airflow ends the deferral, in case no trigger runs.
 SAFETY_NET = 60.0
-# The longest deferral that is asked of Airflow, in seconds; ten years.
+# The longest deferral that Airflow is asked for, in seconds: ten years.
 _LONGEST_DEFERRAL = timedelta(days=3650).total_seconds()
 
 

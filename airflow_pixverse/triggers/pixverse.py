@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 
 # However short its timeout, a wait is looked at once, unless that takes longer than this many seconds.
 _FIRST_LOOK_WITHIN = 15.0
-# A waiting task's log says where it stands at the first look and then every so many seconds; in between only
-# when its place in the queue has halved.
+# A waiting task logs its state after the first look and then at this interval in seconds, and earlier only if
+# its place in the queue has halved.
 _LOG_EVERY = 300.0
 _CHECK_PLACE_EVERY = 30.0
-# How long a watcher waits at least before it tries a refused token again, in seconds.
+# A watcher that met a fatal error tries again after this many seconds, or after its interval if that is longer.
 _AFTER_FATAL_ERROR = 60.0
 
 

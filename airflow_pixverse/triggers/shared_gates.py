@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from airflow_pixverse.api.models import Capacity
     from airflow_pixverse.gate import CapacityGate
 
-# A gate that nobody has used for so many seconds is forgotten, with the token in it.
+# A gate that nobody has used for this many seconds is forgotten, with the token in it.
 _FORGOTTEN_AFTER = 3600.0
-# Seconds beyond a call's own limit before it is given up. Only a name look-up can take that long.
+# A call is given up this many seconds after its own limit. Only a hanging name look-up takes that long.
 _GRACE = 5.0
 
 _of_loop: dict[asyncio.AbstractEventLoop, SharedGates] = {}
