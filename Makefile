@@ -93,9 +93,9 @@ test-airflow-one: install
 	$(PYTEST) -n 4 $(TESTS)
 
 .PHONY: test-e2e
-test-e2e:  ## a real scheduler and triggerer, on the newest and the oldest Airflow
-	$(call ON,$(NEWEST)) test-one TESTS=tests/e2e
-	$(call ON,$(OLDEST)) test-one TESTS=tests/e2e
+test-e2e:  ## a real scheduler and triggerer, and the scripts, on the newest and the oldest Airflow
+	$(call ON,$(NEWEST)) test-one TESTS="tests/e2e tests/scripts"
+	$(call ON,$(OLDEST)) test-one TESTS="tests/e2e tests/scripts"
 
 .PHONY: test-packaging
 test-packaging: install  ## the wheel and its metadata

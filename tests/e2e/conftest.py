@@ -1,6 +1,8 @@
 """One Airflow and one simulator for all tests here."""
 
+import math
 import secrets
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -10,6 +12,8 @@ from airflow_pixverse.simulator import Simulator
 from tools.real_airflow import Airflow
 
 HERE = Path(__file__).parent
+# A wait that comes to a gate may pass on what the gate saw in the last 5 s; the margin is for the call.
+FRESH = 5 + 2
 EXAMPLES = HERE.parent.parent / "example_dags"
 
 
@@ -68,6 +72,22 @@ def sim(shared_simulator):
     shared_simulator.end_all_jobs()
     shared_simulator.clear_faults()
     return shared_simulator
+
+
+@pytest.fixture
+def forget(airflow, sim):
+    """A function that returns once no gate decides any more on what the service showed before the call."""
+
+    def wait():
+        called = time.monotonic()
+
+        def is_forgotten():
+            last = max((request.monotonic for request in sim.requests), default=-math.inf)
+            return last > called or time.monotonic() - last > FRESH
+
+        airflow.wait_until(is_forgotten, 60, lambda: "what the gate saw is old or has been seen anew")
+
+    return wait
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,9 @@
 """Tasks after a wait that began and ended in the triggerer."""
 
 
-def test_tasks_downstream_get_the_accounts_as_from_a_worker(airflow, sim):
+def test_tasks_downstream_get_the_accounts_as_from_a_worker(airflow, sim, forget):
     sim.start_job("a-2@example.com")
+    forget()
     run = airflow.trigger("downstream")
 
     outcome = airflow.wait_for(run)

@@ -18,8 +18,11 @@ def test_wait_then_list_waits_for_a_slot_and_lists_what_executes(airflow, sim):
     assert {job["id"] for job in outcome.task("list_executing").xcom} == set(executing)
 
 
-def test_skip_when_busy_waits_without_a_worker_and_skips_the_rest_when_no_slot_becomes_free(airflow, sim):
+def test_skip_when_busy_waits_without_a_worker_and_skips_the_rest_when_no_slot_becomes_free(
+    airflow, sim, forget
+):
     sim.fill()
+    forget()
     run = airflow.trigger("pixverse_skip_when_busy")
 
     outcome = airflow.wait_for(run)
