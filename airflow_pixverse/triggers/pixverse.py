@@ -37,7 +37,7 @@ _FIRST_LOOK_WITHIN = 15.0
 # its place in the queue has halved.
 _LOG_EVERY = 300.0
 _CHECK_PLACE_EVERY = 30.0
-# A watcher that met a fatal error tries again after this many seconds, or after its interval if that is longer.
+# A watcher that met a fatal error tries again after this many seconds, or after a longer interval of its own.
 _AFTER_FATAL_ERROR = 60.0
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextvars import Context
 from typing import TYPE_CHECKING
 
 from airflow_pixverse.api.errors import PixverseError, PixverseFatalError, PixverseTransientError
@@ -47,15 +48,16 @@ class SharedGates:
         self._by_connection: dict[str, SharedGate] = {}
         self._by_identity: dict[str, SharedGate] = {}
         self._clients: dict[str, ConnectionClient] = {}
+        self._forgetting: asyncio.TimerHandle | None = None
 
     def gate_of(self, pixverse_conn_id: str) -> CapacityGate:
         """Return the gate at which the waits of a connection queue."""
-        self._forget_unused()
         if pixverse_conn_id not in self._by_connection:
             self._by_connection[pixverse_conn_id] = SharedGate(self, pixverse_conn_id)
             self._clients[pixverse_conn_id] = ConnectionClient(pixverse_conn_id)
         shared = self._by_connection[pixverse_conn_id]
         shared.used_at = time.monotonic()
+        self._forget_later()
         return shared.gate
 
     def client_of(self, pixverse_conn_id: str) -> ConnectionClient:
@@ -88,16 +90,21 @@ class SharedGates:
     def _connections_of(self, shared: SharedGate) -> set[str]:
         return {conn_id for conn_id, other in self._by_connection.items() if other is shared}
 
+    def _forget_later(self) -> None:
+        if self._forgetting is None and self._by_connection:
+            loop = asyncio.get_running_loop()
+            self._forgetting = loop.call_later(_FORGOTTEN_AFTER, self._forget_unused, context=Context())
+
     def _forget_unused(self) -> None:
+        self._forgetting = None
         now = time.monotonic()
         known = {*self._by_connection.values(), *self._by_identity.values()}
         unused = {shared for shared in known if shared.is_unused(now)}
-        if not unused:
-            return
         self._by_connection = {key: one for key, one in self._by_connection.items() if one not in unused}
         self._by_identity = {key: one for key, one in self._by_identity.items() if one not in unused}
         for pixverse_conn_id in self._clients.keys() - self._by_connection.keys():
             self._clients.pop(pixverse_conn_id).close()
+        self._forget_later()
 
 
 class SharedGate:
@@ -120,7 +127,7 @@ class SharedGate:
 
     def is_unused(self, now: float) -> bool:
         """Return whether nobody has waited here for long."""
-        return self.gate.is_idle and now - self.used_at > _FORGOTTEN_AFTER
+        return self.gate.is_idle and now - self.used_at >= _FORGOTTEN_AFTER
 
     async def _get_capacity(self) -> Capacity:
         """

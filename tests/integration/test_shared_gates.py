@@ -86,26 +86,29 @@ def test_a_connection_that_changes_takes_only_its_own_waits_along(sim, same_toke
 
 
 def test_a_gate_that_nobody_used_for_long_is_forgotten(sim, monkeypatch):
-    monkeypatch.setattr(shared_gates, "_FORGOTTEN_AFTER", 0.0)
+    monkeypatch.setattr(shared_gates, "_FORGOTTEN_AFTER", 0.05)
 
     async def main():
         await status(trigger(lease=0))
-        old = gate_of("pixverse_default")
-        await asyncio.sleep(0)
-        assert gate_of("pixverse_default") is not old
+        gates = shared_gates._of_loop[asyncio.get_running_loop()]
+        async with asyncio.timeout(30):
+            while gates._by_connection or gates._by_identity or gates._clients:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert await status(trigger(lease=0)) == "success", "and made anew for who comes then"
 
     asyncio.run(main())
 
 
 def test_a_gate_that_somebody_waits_at_is_not_forgotten(sim, monkeypatch):
-    monkeypatch.setattr(shared_gates, "_FORGOTTEN_AFTER", 0.0)
+    monkeypatch.setattr(shared_gates, "_FORGOTTEN_AFTER", 0.05)
     sim.fill()
 
     async def main():
         wait = asyncio.create_task(status(trigger()))
         await requests(sim, 1)
-        assert gate_of("pixverse_default") is gate_of("pixverse_default")
-        assert not gate_of("pixverse_default").is_idle
+        gate = gate_of("pixverse_default")
+        await requests(sim, 3)
+        assert gate_of("pixverse_default") is gate
         wait.cancel()
 
     asyncio.run(main())
