@@ -3,8 +3,8 @@
 from airflow_pixverse.capabilities import RENDERS_IN_TRIGGERER
 
 
-def test_a_wait_with_templates_begins_in_the_triggerer_where_that_renders_them(airflow, sim):
-    sim.start_job("a-2@example.com")
+def test_a_wait_with_templates_begins_in_the_triggerer_where_that_renders_them(airflow, apart):
+    apart.start_job("a-2@example.com")
     run = airflow.trigger("templated", {"email": "A-2@example.com"})
 
     outcome = airflow.wait_for(run)
