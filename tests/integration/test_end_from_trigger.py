@@ -7,6 +7,7 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+import jinja2
 import pytest
 from airflow.providers.common.compat.sdk import DAG, Asset, task
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
@@ -76,6 +77,8 @@ def test_mapped_tasks_begin_on_a_worker_each_with_its_own_parameters(sim):
         ({"emails": "{{ ds }}", "dag": {"user_defined_macros": {"other": str}}}, RENDERS_IN_TRIGGER),
         ({"emails": "{{ ds is mine }}"}, False),
         ({"emails": "{% if ds %}{{ ds | mine }}{% endif %}"}, False),
+        ({"emails": "{{ params.emails | map('mine') | list }}"}, False),
+        ({"emails": "{{ ds }}", "dag": {"template_undefined": jinja2.Undefined}}, False),
         ({"emails": "{% include 'email.txt' %}"}, False),
         ({"emails": "{{ broken"}, False),
         ({"emails": "[[ ds ]]", "dag": {"jinja_environment_kwargs": {"variable_start_string": "[["}}}, False),
