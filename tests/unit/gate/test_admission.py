@@ -274,6 +274,17 @@ def test_what_an_admission_costs_does_not_grow_with_accounts_and_leases(emails):
     assert steps_to_admit(400) < 5 * steps_to_admit(100)
 
 
+def test_among_many_accounts_too_the_chosen_ones_are_told_with_most_room_first():
+    emails = [f"account-{number}@example.com" for number in range(50)]
+    accounts = [AccountCapacity(email=e, executing=0, available=n % 4) for n, e in enumerate(emails)]
+    seen = Capacity(accounts=[*accounts, accounts[7]])
+    chosen = [emails[number] for number in (4, 5, 7, 9, 6)]
+    _, outcome = decide(seen, request(4, *chosen), request(1, *chosen))
+    first = [(emails[7], 3), (emails[7], 3), (emails[6], 2), (emails[5], 1), (emails[9], 1)]
+    after = [(emails[7], 2), (emails[6], 2), (emails[5], 1), (emails[9], 1)]
+    assert outcome == {0: first, 1: after}
+
+
 def test_of_a_thousand_accounts_only_that_of_the_lease_is_counted_anew():
     accounts = [f"account-{number}@example.com" for number in range(1000)]
     seen = Capacity(accounts=[AccountCapacity(email=e, executing=0, available=2) for e in accounts])
