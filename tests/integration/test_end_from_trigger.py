@@ -100,12 +100,12 @@ def test_a_template_without_a_known_dag_begins_on_a_worker():
     assert not wait.start_from_trigger
 
 
-def test_it_says_why_it_begins_on_a_worker(sim, caplog, capfd):
+def test_it_says_why_it_begins_on_a_worker(sim, logged):
     with new_dag("reason", user_defined_macros={"mine": lambda: "a-1@example.com"}) as dag:
         PixverseCapacitySensor(task_id="wait", start_from_trigger=True, emails="{{ mine() }}")
     assert run(dag).state("wait") == "success"
     reason = "does not have mine" if RENDERS_IN_TRIGGER else "The wait begins on a worker: Airflow"
-    assert reason in caplog.text + capfd.readouterr().out
+    assert reason in logged()
 
 
 def test_slots_may_be_a_template_with_delimiters_of_the_dag(sim):
