@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, ClassVar
@@ -14,10 +16,13 @@ from pydantic import (
     ConfigDict,
     Field,
     TypeAdapter,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     model_validator,
 )
 
-from airflow_pixverse.api.sanitizer import one_line, shortened
+from airflow_pixverse.api.sanitizer import MAX_TEXT, one_line, shortened
 
 MAX_JOBS_READ = 10_000
 MAX_ACCOUNTS_READ = 1_000
@@ -26,21 +31,60 @@ MAX_NAME = 512
 _ELAPSED = re.compile(r"(?:(?P<hours>\d{1,6}):)?(?P<minutes>\d{1,6}):(?P<seconds>\d{1,2})")
 
 
-def _first(limit: int) -> BeforeValidator:
-    """Read the first items of a list, however many there are."""
-    return BeforeValidator(lambda items: items[:limit] if isinstance(items, list) else items)
+def _objects(limit: int) -> BeforeValidator:
+    """Read the first objects of a list, however many there are, and skip what is no object."""
+
+    def read(items: Any) -> Any:
+        if not isinstance(items, list):
+            return items
+        return [item for item in items if isinstance(item, (dict, BaseModel))][:limit]
+
+    return BeforeValidator(read)
 
 
+def _as_text(value: Any) -> Any:
+    """Return a value that should be a text, and is none, as its JSON."""
+    return value if isinstance(value, str) or value is None else shortened(json.dumps(value), MAX_TEXT)
+
+
+_Text = Annotated[str, BeforeValidator(_as_text)]
 # Ids and e-mails are written to logs, and sent back in requests.
-_Name = Annotated[str, AfterValidator(lambda name: shortened(one_line(name), MAX_NAME))]
+_Name = Annotated[_Text, AfterValidator(lambda name: shortened(one_line(name), MAX_NAME))]
+
+
+def _if_unreadable(unknown: int | None) -> WrapValidator:
+    """Read what is no number of jobs as unknown, so that one account does not hide all others."""
+
+    def read(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return validate(value)
+        except ValidationError:
+            return unknown
+
+    return WrapValidator(read)
+
+
 # A number of jobs that is out of bounds is no number of jobs; it is also one that JSON can carry.
-_Count = Annotated[int, Field(ge=-1_000_000, le=1_000_000)]
+_MAX_COUNT = 1_000_000
+_UNKNOWN = -1  # no number of free slots that was read is negative
+_Count = Annotated[Annotated[int, Field(ge=0, le=_MAX_COUNT)] | None, _if_unreadable(None)]
+_FreeSlots = Annotated[
+    int,
+    Field(ge=-_MAX_COUNT, le=_MAX_COUNT),
+    AfterValidator(lambda slots: max(0, slots)),
+    _if_unreadable(_UNKNOWN),
+]
 
 
 class _ApiModel(BaseModel):
-    """Every field is optional, and fields this version does not know pass through untouched."""
+    """
+    Every field is optional, and fields this version does not know pass through untouched.
 
-    model_config = ConfigDict(extra="allow", populate_by_name=True, coerce_numbers_to_str=True)
+    A field of an entry that cannot be read never refuses the entry, let alone the others beside it: what
+    should be a text is kept as JSON, and what should be a number of jobs is unknown.
+    """
+
+    model_config = ConfigDict(extra="allow", populate_by_name=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -71,10 +115,10 @@ class ExecutingJob(_ApiModel):
     id: _Name | None = None
     type: _Name = "video"
     email: _Name | None = None
-    started: str | None = None
-    elapsed: str | None = None
-    reply_url: str | None = Field(default=None, alias="replyUrl")
-    reply_ref: str | None = Field(default=None, alias="replyRef")
+    started: _Text | None = None
+    elapsed: _Text | None = None
+    reply_url: _Text | None = Field(default=None, alias="replyUrl")
+    reply_ref: _Text | None = Field(default=None, alias="replyRef")
 
     _id_spellings: ClassVar[tuple[str, ...]] = ("id", "video_id", "videoId")
 
@@ -118,34 +162,48 @@ class AccountCapacity(_ApiModel):
     How much room one PixVerse account has, from ``GET scheduler/available``.
 
     :param email: the account.
-    :param max_jobs: jobs it may run at once (``maxJobs``).
-    :param executing: jobs it runs now.
+    :param max_jobs: jobs it may run at once (``maxJobs``); None where the API does not tell.
+    :param executing: jobs it runs now; None where the API does not tell.
     :param available: free slots, never negative. The API's own figure, which is not always ``max_jobs -
         executing``; derived from those two only where the API gives none, 0 where it gives nothing.
     """
 
     email: _Name | None = None
-    max_jobs: _Count | None = Field(default=None, alias="maxJobs")
-    executing: _Count | None = None
-    available: _Count = 0
+    max_jobs: _Count = Field(default=None, alias="maxJobs")
+    executing: _Count = None
+    available: _FreeSlots = _UNKNOWN
+
+    _available_is_derived: bool = False
+    # Where the API does not tell the number, its jobs in the list of those that execute.
+    _listed: int | None = None
 
     @model_validator(mode="after")
     def _trust_available(self) -> AccountCapacity:
-        if "available" not in self.model_fields_set and self.max_jobs is not None:
-            self.available = self.max_jobs - (self.executing or 0)
-        self.available = max(0, self.available)
+        if self.available == _UNKNOWN:
+            self._available_is_derived = True
+            self.available = max(0, (self.max_jobs or 0) - (self.executing or 0))
         return self
+
+    def count_listed(self, jobs: int) -> None:
+        """Use the number of its jobs in the snapshot for what the API does not tell."""
+        if self.executing is not None or self._listed is not None:
+            return
+        self._listed = jobs
+        if self._available_is_derived:
+            self.available = max(0, (self.max_jobs or 0) - jobs)
 
     @property
     def total(self) -> int:
         """
         Slots it has in all: what it executes and what is available, which can be less than ``max_jobs``.
 
-        Where the API does not say what it executes, ``max_jobs`` has to do.
+        Where the API does not tell the number, the jobs that the snapshot lists are what it executes. Without
+        a snapshot, ``max_jobs`` has to do.
         """
-        if self.executing is None:
+        executing = self._listed if self.executing is None else self.executing
+        if executing is None:
             return max(self.max_jobs or 0, self.available)
-        return max(0, self.executing) + self.available
+        return executing + self.available
 
 
 class Capacity(_ApiModel):
@@ -157,10 +215,19 @@ class Capacity(_ApiModel):
         An account that is not listed has no capacity.
     """
 
-    executing: Annotated[list[ExecutingJob], _first(MAX_JOBS_READ)] = []
-    accounts: Annotated[list[AccountCapacity], _first(MAX_ACCOUNTS_READ)] = Field(
+    executing: Annotated[list[ExecutingJob], _objects(MAX_JOBS_READ)] = []
+    accounts: Annotated[list[AccountCapacity], _objects(MAX_ACCOUNTS_READ)] = Field(
         default=[], alias="available"
     )
+
+    @model_validator(mode="after")
+    def _count_jobs(self) -> Capacity:
+        silent = [account for account in self.accounts if account.executing is None]
+        if silent:
+            jobs = Counter(email_key(job.email) for job in self.executing if job.email)
+            for account in silent:
+                account.count_listed(jobs.pop(email_key(account.email), 0))  # once, if it is listed twice
+        return self
 
     def chosen(self, emails: Iterable[str] | str | None = None) -> list[AccountCapacity]:
         """Return the accounts with these e-mails (case does not matter), all of them for None."""
@@ -176,7 +243,7 @@ class Capacity(_ApiModel):
 
 # What reads the two endpoints' JSON.
 CAPACITY = TypeAdapter(Capacity)
-EXECUTING = TypeAdapter(Annotated[list[ExecutingJob], _first(MAX_JOBS_READ)])
+EXECUTING = TypeAdapter(Annotated[list[ExecutingJob], _objects(MAX_JOBS_READ)])
 
 
 def accounts_with_room(
