@@ -102,7 +102,7 @@ test-packaging: install  ## the wheel and its metadata
 	$(PYTEST) tests/packaging
 
 .PHONY: mutants
-mutants: $(VENV)/.installed-mutation  ## whether the tests notice small faults in api/ and gate/
+mutants: $(VENV)/.installed-mutation  ## do the tests notice small faults? All of api/ and gate/, or MUTANTS='airflow_pixverse.gate.*'
 	$(PY) -m scripts.mutants $(MUTANTS)
 
 .PHONY: bench
