@@ -4,58 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    TypeAdapter,
-    model_validator,
-)
+from pydantic import Field, TypeAdapter, model_validator
 
-from airflow_pixverse.api.sanitizer import one_line, shortened
+from airflow_pixverse.api.api_model import ApiModel, Count, Name, first, moment
+from airflow_pixverse.api.job_id import parse_job_id
 
 MAX_JOBS_READ = 10_000
 MAX_ACCOUNTS_READ = 1_000
-MAX_NAME = 512
 
 _ELAPSED = re.compile(r"(?:(?P<hours>\d{1,6}):)?(?P<minutes>\d{1,6}):(?P<seconds>\d{1,2})")
 
 
-def _first(limit: int) -> BeforeValidator:
-    """Read the first items of a list, however many there are."""
-    return BeforeValidator(lambda items: items[:limit] if isinstance(items, list) else items)
-
-
-# Ids and e-mails are written to logs, and sent back in requests.
-_Name = Annotated[str, AfterValidator(lambda name: shortened(one_line(name), MAX_NAME))]
-# A number of jobs that is out of bounds is no number of jobs; it is also one that JSON can carry.
-_Count = Annotated[int, Field(ge=-1_000_000, le=1_000_000)]
-
-
-class _ApiModel(BaseModel):
-    """Every field is optional, and fields this version does not know pass through untouched."""
-
-    model_config = ConfigDict(extra="allow", populate_by_name=True, coerce_numbers_to_str=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _null_is_absent(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        documented = {field.alias or name for name, field in cls.model_fields.items()}
-        return {key: item for key, item in value.items() if item is not None or key not in documented}
-
-    def to_xcom(self) -> dict[str, Any]:
-        """Return the JSON form: the API's own field names, every documented key present."""
-        return self.model_dump(mode="json", by_alias=True)
-
-
-class ExecutingJob(_ApiModel):
+class ExecutingJob(ApiModel):
     """
     One job that is being executed, as listed by ``GET scheduler/`` and ``GET scheduler/available``.
 
@@ -68,9 +31,9 @@ class ExecutingJob(_ApiModel):
     :param reply_ref: reference given at submission (``replyRef``).
     """
 
-    id: _Name | None = None
-    type: _Name = "video"
-    email: _Name | None = None
+    id: Name | None = None
+    type: Name = "video"
+    email: Name | None = None
     started: str | None = None
     elapsed: str | None = None
     reply_url: str | None = Field(default=None, alias="replyUrl")
@@ -87,17 +50,14 @@ class ExecutingJob(_ApiModel):
         ids = (item[key] for key in cls._id_spellings if item.get(key) is not None)
         fields["id"] = job_id = next(ids, None)
         if fields.get("email") is None:
-            fields["email"] = _account_of(str(job_id))
+            parsed = parse_job_id(str(job_id))
+            fields["email"] = parsed and parsed.email
         return fields
 
     @property
     def started_at(self) -> datetime | None:
         """When it started; None if the API did not say, or not as ISO 8601. Without a zone it is UTC."""
-        try:
-            moment = datetime.fromisoformat(self.started or "")
-        except ValueError:
-            return None
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return moment(self.started)
 
     def age(self, now: datetime) -> timedelta | None:
         """
@@ -113,7 +73,7 @@ class ExecutingJob(_ApiModel):
         return timedelta(**{unit: int(digits or 0) for unit, digits in match.groupdict().items()})
 
 
-class AccountCapacity(_ApiModel):
+class AccountCapacity(ApiModel):
     """
     How much room one PixVerse account has, from ``GET scheduler/available``.
 
@@ -124,10 +84,10 @@ class AccountCapacity(_ApiModel):
         executing``; derived from those two only where the API gives none, 0 where it gives nothing.
     """
 
-    email: _Name | None = None
-    max_jobs: _Count | None = Field(default=None, alias="maxJobs")
-    executing: _Count | None = None
-    available: _Count = 0
+    email: Name | None = None
+    max_jobs: Count | None = Field(default=None, alias="maxJobs")
+    executing: Count | None = None
+    available: Count = 0
 
     @model_validator(mode="after")
     def _trust_available(self) -> AccountCapacity:
@@ -148,7 +108,7 @@ class AccountCapacity(_ApiModel):
         return max(0, self.executing) + self.available
 
 
-class Capacity(_ApiModel):
+class Capacity(ApiModel):
     """
     One snapshot of ``GET scheduler/available``.
 
@@ -157,8 +117,8 @@ class Capacity(_ApiModel):
         An account that is not listed has no capacity.
     """
 
-    executing: Annotated[list[ExecutingJob], _first(MAX_JOBS_READ)] = []
-    accounts: Annotated[list[AccountCapacity], _first(MAX_ACCOUNTS_READ)] = Field(
+    executing: Annotated[list[ExecutingJob], first(MAX_JOBS_READ)] = Field(default=[])
+    accounts: Annotated[list[AccountCapacity], first(MAX_ACCOUNTS_READ)] = Field(
         default=[], alias="available"
     )
 
@@ -176,7 +136,7 @@ class Capacity(_ApiModel):
 
 # What reads the two endpoints' JSON.
 CAPACITY = TypeAdapter(Capacity)
-EXECUTING = TypeAdapter(Annotated[list[ExecutingJob], _first(MAX_JOBS_READ)])
+EXECUTING = TypeAdapter(Annotated[list[ExecutingJob], first(MAX_JOBS_READ)])
 
 
 def accounts_with_room(
@@ -194,19 +154,6 @@ def accounts_with_room(
         return []
     with_room = [account for account in capacity.chosen(emails) if account.available]
     return sorted(with_room, key=lambda account: account.available, reverse=True)
-
-
-def _account_of(job_id: str) -> str | None:
-    """
-    Return the e-mail in ``user:<user id>-pixverse:<email>-<type>:<n>``, None for an id of another form.
-
-    E-mails contain "-", so the type is what follows the last one.
-    """
-    head, _, number = job_id.rpartition(":")
-    user, _, account_and_type = head.partition("-pixverse:")
-    email, _, job_type = account_and_type.rpartition("-")
-    is_whole = user.startswith("user:") and number and job_type and ":" not in job_type
-    return email or None if is_whole else None
 
 
 def email_key(email: str | None) -> str:
