@@ -20,30 +20,53 @@ if TYPE_CHECKING:
         PixverseAuthError,
         PixverseError,
         PixverseFatalError,
+        PixverseJobFailedError,
+        PixverseJobModeratedError,
+        PixverseNoConnectionError,
         PixverseRateLimitError,
         PixverseTransientError,
+        PixverseUnknownOutcomeError,
     )
+    from airflow_pixverse.api.job_id import JobId, parse_job_id
     from airflow_pixverse.api.models import AccountCapacity, Capacity, ExecutingJob
+    from airflow_pixverse.api.submission import Submission
 
 __all__ = [
     "AccountCapacity",
     "Capacity",
     "ExecutingJob",
+    "JobId",
     "PixverseAuthError",
     "PixverseClient",
     "PixverseError",
     "PixverseFatalError",
+    "PixverseJobFailedError",
+    "PixverseJobModeratedError",
+    "PixverseNoConnectionError",
     "PixverseRateLimitError",
     "PixverseTransientError",
+    "PixverseUnknownOutcomeError",
+    "Submission",
+    "parse_job_id",
 ]
+
+_MODULES = {
+    "AccountCapacity": "models",
+    "Capacity": "models",
+    "ExecutingJob": "models",
+    "JobId": "job_id",
+    "PixverseClient": "client",
+    "Submission": "submission",
+    "parse_job_id": "job_id",
+}
 
 
 def __getattr__(name: str) -> Any:
     # Imported at first use: the errors are needed wherever DAGs are parsed, requests and pydantic are not.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = "errors" if name.endswith("Error") else "client" if name == "PixverseClient" else "models"
-    return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    module = importlib.import_module(f"{__name__}.{_MODULES.get(name, 'errors')}")
+    return getattr(module, name)
 
 
 def __dir__() -> list[str]:

@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -17,20 +17,25 @@ from airflow_pixverse.api.address import (
     checked_base_url,
     host_of,
     is_loopback_http,
-    is_plain,
     origin,
 )
 from airflow_pixverse.api.answers import AnswerReader
-from airflow_pixverse.api.deadline import Deadline
-from airflow_pixverse.api.errors import PixverseError, PixverseTransientError
+from airflow_pixverse.api.errors import (
+    PixverseError,
+    PixverseTransientError,
+    is_not_accepted,
+    unknown_outcome,
+)
+from airflow_pixverse.api.exchange import Exchange
 from airflow_pixverse.api.models import CAPACITY, EXECUTING, Capacity, ExecutingJob
-from airflow_pixverse.api.network_errors import Trouble, explain
+from airflow_pixverse.api.network_errors import Trouble
 from airflow_pixverse.api.sanitizer import Sanitizer
 from airflow_pixverse.api.service import Service
-from airflow_pixverse.api.transport import Answer, Transport
+from airflow_pixverse.api.submission import Submission, is_endpoint, job_ids_of
+from airflow_pixverse.api.transport import Transport
 
 if TYPE_CHECKING:
-    from requests import PreparedRequest
+    from airflow_pixverse.api.transport import Answer
 
 DEFAULT_TIMEOUT = (10.0, 30.0)
 DEFAULT_MAX_RETRIES = 3
@@ -38,7 +43,6 @@ MAX_TIMEOUT = 24 * 3600.0
 
 _FIRST_BACKOFF = 0.5
 _MAX_DOUBLINGS = 16
-_MAX_REDIRECTS = 5
 
 _Model = TypeVar("_Model")
 
@@ -96,18 +100,18 @@ class PixverseClient:
             ca_bundle=ca_bundle,
             direct=is_loopback_http(self.base_url),
         )
-        self._base = self._transport.prepare("GET", self.base_url).url or ""  # as it is sent
-        self._origin = origin(self.base_url)
-        address = self._origin + urlsplit(self._base).path
+        base = self._transport.prepare("GET", self.base_url).url or ""  # as it is sent
+        address = origin(self.base_url) + urlsplit(base).path
         self.identity = hashlib.sha256(f"{address}\n{token}".encode()).hexdigest()
         host = self._sanitizer.words(host_of(self.base_url))  # people paste tokens into the wrong field
         self._service = Service(host, label)
         self._answers = AnswerReader(self._service, self._sanitizer)
+        self._exchange = Exchange(self._transport, self._service, self._sanitizer, base=base, timeout=timeout)
 
     @property
     def call_timeout(self) -> float:
         """Seconds within which any single attempt ends, whatever the server does (see :class:`Deadline`)."""
-        return sum(self.timeout)
+        return self._exchange.time_limit
 
     def __repr__(self) -> str:
         return f"<PixverseClient {self._sanitizer.words(self.base_url)}>"
@@ -170,13 +174,37 @@ class PixverseClient:
         """
         method = method.upper()
         if method == "GET":
-            return self._retried(lambda: self._attempt(method, path, params, json))
-        # The server may just be closing a connection that was kept alive, and with it lose the request.
-        self.close()
+            return self._retried(
+                lambda: self._answers.value(method, path, self._exchange.send(method, path, params, json))
+            )
+        return self._answers.value(method, path, self._sent_once(method, path, params, json))
+
+    def submit(self, endpoint: str, payload: dict[str, Any]) -> Submission:
+        """
+        Submit a job: POST a payload to an endpoint, once, over a connection of its own.
+
+        :param endpoint: such as ``videos/create``; any endpoint under ``videos/``, ``images/``, ``music/`` or
+            ``speech/``.
+        :param payload: what to send, untouched.
+        :raises PixverseNoConnectionError: not accepted: the service has got nothing of it.
+        :raises PixverseRateLimitError: not accepted: it is refused for now (429).
+        :raises PixverseFatalError: not accepted: it is refused for good, or cannot be sent.
+        :raises PixverseUnknownOutcomeError: nobody knows whether it is accepted.
+        """
+        if not (is_endpoint(endpoint) and isinstance(payload, dict)):
+            trouble = Trouble("cannot be sent: the endpoint or the payload cannot be used", fatal=True)
+            raise self._service.error("POST", self._sanitizer.words(endpoint), trouble)
         try:
-            return self._attempt(method, path, params, json)
-        finally:
-            self.close()
+            answer = self._sent_once("POST", endpoint, json=payload)
+            value = self._answers.value("POST", endpoint, answer, wanted=job_ids_of)
+        except PixverseError as error:
+            if is_not_accepted(error):
+                raise
+            raise unknown_outcome(error) from error
+        if job_ids := job_ids_of(value):
+            return Submission(job_ids, value)
+        no_id = Trouble("answered no id of a job")
+        raise unknown_outcome(self._service.error("POST", endpoint, no_id, status=answer.status), value)
 
     def _retried(self, read: Callable[[], _Model]) -> _Model:
         """Read, again after transient trouble: reads change nothing, so repeating them is safe."""
@@ -193,8 +221,15 @@ class PixverseClient:
         # Jitter only adds: the server asked for no less than it said.
         return min(self.max_retry_wait, backoff * random.uniform(1.0, 1.25))  # noqa: S311
 
-    def _read(self, path: str, model: TypeAdapter[_Model]) -> _Model:
-        value = self._attempt("GET", path)
+    def _read(
+        self,
+        path: str,
+        model: TypeAdapter[_Model],
+        *,
+        params: Mapping[str, str | int] | None = None,
+    ) -> _Model:
+        """Read once."""
+        value = self._answers.value("GET", path, self._exchange.send("GET", path, params))
         try:
             return model.validate_python(value)
         except ValidationError as error:
@@ -204,68 +239,16 @@ class PixverseClient:
         trouble = Trouble(f"answered a body of another shape ({shape})", wrong_host=True)
         raise self._service.error("GET", path, trouble)
 
-    def _attempt(
+    def _sent_once(
         self, method: str, path: str, params: Mapping[str, str | int] | None = None, json: Any = None
-    ) -> Any:
-        """Send a request once, and return the JSON of its answer."""
-        request = self._prepared(method, path, params, json)
-        deadline = Deadline(self.call_timeout)
-        trouble: Trouble | None = None
+    ) -> Answer:
+        """Send what changes something, once, over a connection of its own."""
+        # The server may just be closing a connection that was kept alive, and with it lose the request.
+        self.close()
         try:
-            with deadline:
-                answer = self._final_answer(request, path)
-        except PixverseError:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever the libraries stumble over, the network sent it
-            trouble = explain(error, self.timeout)
-        if deadline.passed:  # an answer that it cut off may look whole
-            trouble = Trouble(f"got no whole answer within {self.call_timeout:g} s")
-        if trouble:  # raised out here, where nothing refers to the library's error, which may hold secrets
-            raise self._service.error(method, path, trouble)
-        return self._answers.value(method, path, answer)
-
-    def _prepared(
-        self, method: str, path: str, params: Mapping[str, str | int] | None, json: Any
-    ) -> PreparedRequest:
-        url = self._base + path
-        try:
-            request = self._transport.prepare(method, url, params=params, json=json)
-        except (OSError, ValueError, TypeError):  # the errors of requests are among these
-            request = None
-        # Ids have to arrive as they are: what would be encoded, resolved or cut off is refused.
-        if request and "#" not in path and (request.url or "").partition("?")[0] == url:
-            return request
-        trouble = Trouble("cannot be sent: the path, query or body cannot be used", fatal=True)
-        raise self._service.error(method, self._sanitizer.words(path), trouble)
-
-    def _final_answer(self, request: PreparedRequest, path: str) -> Answer:
-        """Send a request, and follow redirects of a GET as long as they stay on the same origin."""
-        for _ in range(_MAX_REDIRECTS):
-            answer = self._transport.send(request)
-            if answer.location is None:
-                return answer
-            if trouble := self._objection(request, answer.location):
-                raise self._service.error(request.method or "", path, trouble, status=answer.status)
-            request = self._transport.prepare("GET", urljoin(request.url or "", answer.location))
-        raise self._service.error("GET", path, Trouble("was redirected too often"))
-
-    def _objection(self, request: PreparedRequest, location: str) -> Trouble | None:
-        """Return why a redirect is not followed; None if it is."""
-        if request.method != "GET":
-            return Trouble("was redirected, which is refused for anything but GET", fatal=True)
-        try:
-            target = urljoin(request.url or "", location)
-        except ValueError:
-            target = location
-        if not is_plain(target):
-            return Trouble("was redirected to an odd address, which is refused", fatal=True, wrong_host=True)
-        if not (leads_to := origin(target)):
-            return Trouble("was redirected to no address")
-        if leads_to == self._origin:
-            return None
-        shown = self._sanitizer.words(leads_to)
-        words = f"was redirected to another origin ({shown}), which is refused: check the host"
-        return Trouble(words, fatal=True, wrong_host=True)
+            return self._exchange.send(method, path, params, json)
+        finally:
+            self.close()
 
 
 def checked_token(token: str) -> str:

@@ -83,12 +83,18 @@ _UNKNOWN = Trouble("got no answer that can be used")
 _CANNOT_READ_CERTIFICATES = Trouble("cannot be sent: the certificates to trust cannot be read", fatal=True)
 
 
-def explain(error: BaseException, timeout: tuple[float, float]) -> Trouble:
+def explain(error: BaseException, timeout: tuple[float, float], *, sent: bool = False) -> Trouble:
     """
     Return what the error of an HTTP library stands for.
 
     :param timeout: the seconds that were allowed for connecting, and for each part of the answer.
+    :param sent: the request, or a part of it, was sent. Then nothing says that it cannot be.
     """
+    trouble = _trouble_of(error, timeout)
+    return _UNKNOWN if sent and trouble.fatal else trouble
+
+
+def _trouble_of(error: BaseException, timeout: tuple[float, float]) -> Trouble:
     causes = list(_causes(error))
     for kinds, trouble in _TROUBLES:
         for cause in causes:

@@ -23,6 +23,7 @@ MEANINGS = {
         PixverseFatalError,
         "404 Not Found (check the host, and that a PixVerse account is configured at useapi.net)",
     ),
+    405: (PixverseFatalError, "405 Method Not Allowed (check the path)"),
     408: (PixverseTransientError, "408 Request Timeout"),
     412: (PixverseFatalError, "412 Precondition Failed (the account has no credits left)"),
     422: (PixverseFatalError, " (the input is refused, by moderation perhaps)"),
@@ -52,7 +53,7 @@ def test_a_row_of_the_table_decides(status, kind, words, monkeypatch):
     assert (type(changed), str(changed)) != (kind, str(error)), "without it, something else would be raised"
 
 
-@pytest.mark.parametrize("status", [405, 410, 418, 451, 499])
+@pytest.mark.parametrize("status", [406, 410, 418, 451, 499])
 def test_any_other_status_that_blames_the_client_is_fatal(status):
     assert type(error_of(status)) is PixverseFatalError
 
