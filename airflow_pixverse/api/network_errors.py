@@ -36,6 +36,9 @@ class Trouble(NamedTuple):
 
 _Kinds = type[BaseException] | tuple[type[BaseException], ...]
 
+# urllib3 says it of a proxy that broke off after it had got the request too.
+_NO_PROXY = Trouble("got no answer: the proxy cannot be reached, or does not connect to the host")
+
 # The first row decides of which any cause is an instance, so the more specific ones come first.
 _TROUBLES: tuple[tuple[_Kinds, Trouble], ...] = (
     (BodyTooLargeError, Trouble(f"answered a body larger than {MAX_BODY} bytes")),
@@ -48,10 +51,7 @@ _TROUBLES: tuple[tuple[_Kinds, Trouble], ...] = (
         (requests_errors.InvalidURL, urllib3_errors.LocationValueError),
         Trouble("cannot be sent: the address of the host, or of its proxy, cannot be used", fatal=True),
     ),
-    (
-        (requests_errors.ProxyError, urllib3_errors.ProxyError),
-        Trouble("got no answer: the proxy cannot be reached, or does not connect to the host"),
-    ),
+    ((requests_errors.ProxyError, urllib3_errors.ProxyError), _NO_PROXY),
     (
         ssl.SSLCertVerificationError,
         Trouble("got no answer: the certificate of the host is not trusted", wrong_host=True),
@@ -88,22 +88,19 @@ def explain(error: BaseException, timeout: tuple[float, float], *, sent: bool = 
     Return what the error of an HTTP library stands for.
 
     :param timeout: the seconds that were allowed for connecting, and for each part of the answer.
-    :param sent: the request, or a part of it, was sent. Then nothing says that it cannot be.
+    :param sent: the request, or a part of it, was sent.
     """
-    trouble = _trouble_of(error, timeout)
-    return _UNKNOWN if sent and trouble.fatal else trouble
-
-
-def _trouble_of(error: BaseException, timeout: tuple[float, float]) -> Trouble:
     causes = list(_causes(error))
     for kinds, trouble in _TROUBLES:
+        if sent and (trouble.fatal or trouble is _NO_PROXY):
+            continue
         for cause in causes:
             if isinstance(cause, kinds):
                 words = trouble.words.format(connect=timeout[0], read=timeout[1])
                 reason = _reason(cause, causes)
                 return trouble._replace(words=f"{words} ({reason})" if reason else words)
     # requests itself raises a bare OSError for this, and for nothing else.
-    return _CANNOT_READ_CERTIFICATES if type(error) is OSError else _UNKNOWN
+    return _CANNOT_READ_CERTIFICATES if type(error) is OSError and not sent else _UNKNOWN
 
 
 def _reason(cause: BaseException, causes: list[BaseException]) -> str:

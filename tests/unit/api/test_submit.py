@@ -376,15 +376,17 @@ def test_after_the_total_limit_the_outcome_is_unknown():
 
 @pytest.mark.parametrize("then", [b"", answer(status="502 Bad Gateway")])
 def test_a_proxy_that_has_got_the_job_may_have_passed_it_on(then):
-    """urllib3 calls this a proxy that cannot be reached, since it forgets that it was connected."""
     with RawServer(after_request(lambda server, connection: connection.sendall(then))) as proxy:
         assert_unknown(error_of("http://service.invalid", proxy=proxy.url))
         assert b"a cat" in proxy.requests[0][1]
 
 
 def test_a_reset_at_a_proxy_that_has_got_the_job_is_unknown():
+    """urllib3 calls this a proxy that cannot be reached, since it forgets that it was connected."""
     with RawServer(after_request(reset)) as proxy:
-        assert_unknown(error_of("http://service.invalid", proxy=proxy.url))
+        error = error_of("http://service.invalid", proxy=proxy.url)
+    assert "the connection broke off" in str(error)
+    assert_unknown(error)
 
 
 def test_a_connection_that_breaks_while_the_job_is_sent_is_unknown():
