@@ -15,6 +15,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from airflow_pixverse.api.accounts import Account, Features
     from airflow_pixverse.api.client import PixverseClient
     from airflow_pixverse.api.errors import (
         PixverseAuthError,
@@ -29,13 +30,17 @@ if TYPE_CHECKING:
     )
     from airflow_pixverse.api.job_id import JobId, parse_job_id
     from airflow_pixverse.api.models import AccountCapacity, Capacity, ExecutingJob
+    from airflow_pixverse.api.results import JobResult, ResultPage
     from airflow_pixverse.api.submission import Submission
 
 __all__ = [
+    "Account",
     "AccountCapacity",
     "Capacity",
     "ExecutingJob",
+    "Features",
     "JobId",
+    "JobResult",
     "PixverseAuthError",
     "PixverseClient",
     "PixverseError",
@@ -46,16 +51,21 @@ __all__ = [
     "PixverseRateLimitError",
     "PixverseTransientError",
     "PixverseUnknownOutcomeError",
+    "ResultPage",
     "Submission",
     "parse_job_id",
 ]
 
 _MODULES = {
+    "Account": "accounts",
     "AccountCapacity": "models",
     "Capacity": "models",
     "ExecutingJob": "models",
+    "Features": "accounts",
     "JobId": "job_id",
+    "JobResult": "results",
     "PixverseClient": "client",
+    "ResultPage": "results",
     "Submission": "submission",
     "parse_job_id": "job_id",
 }

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import TypeAdapter, ValidationError
 
 from airflow_pixverse import __version__
+from airflow_pixverse.api.accounts import ACCOUNTS, FEATURES, Account, Features
 from airflow_pixverse.api.address import (
     DEFAULT_BASE_URL,
     checked_base_url,
@@ -19,16 +20,19 @@ from airflow_pixverse.api.address import (
     is_loopback_http,
     origin,
 )
-from airflow_pixverse.api.answers import AnswerReader
+from airflow_pixverse.api.answers import WEB_PAGE, AnswerReader
 from airflow_pixverse.api.errors import (
     PixverseError,
+    PixverseFatalError,
     PixverseTransientError,
     is_not_accepted,
     unknown_outcome,
 )
 from airflow_pixverse.api.exchange import Exchange
+from airflow_pixverse.api.job_id import FOLDERS, parse_job_id
 from airflow_pixverse.api.models import CAPACITY, EXECUTING, Capacity, ExecutingJob
 from airflow_pixverse.api.network_errors import Trouble
+from airflow_pixverse.api.results import RESULT, RESULTS, JobResult, ResultPage, state_of
 from airflow_pixverse.api.sanitizer import Sanitizer
 from airflow_pixverse.api.service import Service
 from airflow_pixverse.api.submission import Submission, is_endpoint, job_ids_of
@@ -41,6 +45,7 @@ DEFAULT_TIMEOUT = (10.0, 30.0)
 DEFAULT_MAX_RETRIES = 3
 MAX_TIMEOUT = 24 * 3600.0
 
+_NOT_FOUND = 404
 _FIRST_BACKOFF = 0.5
 _MAX_DOUBLINGS = 16
 
@@ -206,6 +211,87 @@ class PixverseClient:
         no_id = Trouble("answered no id of a job")
         raise unknown_outcome(self._service.error("POST", endpoint, no_id, status=answer.status), value)
 
+    def get_result(self, job_id: str, kind: str | None = None) -> JobResult:
+        """
+        Return what has become of a job (``GET videos/{id}`` and its likes).
+
+        It is no error where a job is not finished, which the API says with 404 too, nor where it has failed:
+        see :meth:`JobResult.raise_for_failure`.
+
+        :param job_id: id of the job.
+        :param kind: ``video``, ``image``, ``music`` or ``speech``; None to take it from the id.
+        :raises PixverseFatalError: asking again will not help, or the kind of the job is not known.
+        :raises PixverseTransientError: no usable answer, even after the retries.
+        """
+        if kind is None and (parsed := parse_job_id(job_id)):
+            kind = parsed.kind
+        path = self._job_path("GET", self._folder(kind, job_id), job_id)
+        asked = {"id": job_id, "kind": kind}
+        try:
+            return self._retried(lambda: self._read(path, RESULT, asked=asked, wanted=state_of))
+        except PixverseFatalError as error:
+            if error.status != _NOT_FOUND:
+                raise
+        return RESULT.validate_python({}, context=asked)
+
+    def list_results(
+        self, kind: str, *, email: str | None = None, limit: int | None = None, offset: int | None = None
+    ) -> ResultPage:
+        """
+        Return one page of an account's jobs (``GET videos/`` and its likes), those of the website too.
+
+        :param kind: ``video``, ``image``, ``music`` or ``speech``.
+        :param email: the account; needed where more than one is configured.
+        :param limit: jobs of a page; None for as many as the API gives.
+        :param offset: where the page begins: the ``next_offset`` of the page before.
+        :raises PixverseFatalError: asking again will not help.
+        :raises PixverseTransientError: no usable answer, even after the retries.
+        """
+        path = f"{self._folder(kind)}/"
+        params = _given(email=email, limit=limit, offset=offset)
+        return self._retried(lambda: self._read(path, RESULTS, params=params, asked={"kind": kind}))
+
+    def cancel(self, job_id: str) -> bool:
+        """
+        Stop the API's tracking of a job, which frees its slot (``DELETE scheduler/{id}``).
+
+        PixVerse may go on with it, and it is paid for. The request is sent once.
+
+        :param job_id: id of the job.
+        :return: False if no job with this id is executing.
+        :raises PixverseFatalError: asking again will not help.
+        :raises PixverseTransientError: no usable answer; it is safe to cancel the job again.
+        """
+        path = self._job_path("DELETE", "scheduler", job_id)
+        try:
+            self.request("DELETE", path)
+        except PixverseFatalError as error:
+            # A web page says nothing of a job: the host may not be the service at all.
+            if error.status != _NOT_FOUND or error.detail == WEB_PAGE:
+                raise
+            return False
+        return True
+
+    def get_accounts(self) -> list[Account]:
+        """
+        Return the PixVerse accounts that are configured, 1 000 at most (``GET accounts``).
+
+        :raises PixverseFatalError: asking again will not help.
+        :raises PixverseTransientError: no usable answer, even after the retries.
+        """
+        return self._retried(lambda: self._read("accounts", ACCOUNTS))
+
+    def get_features(self, email: str | None = None) -> Features:
+        """
+        Return plan and credits of an account (``GET features/``).
+
+        :param email: the account; needed where more than one is configured.
+        :raises PixverseFatalError: asking again will not help.
+        :raises PixverseTransientError: no usable answer, even after the retries.
+        """
+        params = _given(email=email)
+        return self._retried(lambda: self._read("features/", FEATURES, params=params, asked=params))
+
     def _retried(self, read: Callable[[], _Model]) -> _Model:
         """Read, again after transient trouble: reads change nothing, so repeating them is safe."""
         for attempt in range(self.max_retries):
@@ -227,17 +313,38 @@ class PixverseClient:
         model: TypeAdapter[_Model],
         *,
         params: Mapping[str, str | int] | None = None,
+        asked: Mapping[str, Any] | None = None,
+        wanted: Callable[[Any], object] | None = None,
     ) -> _Model:
-        """Read once."""
-        value = self._answers.value("GET", path, self._exchange.send("GET", path, params))
+        """
+        Read once.
+
+        :param asked: what was asked for, where the model needs to know it.
+        :param wanted: see :meth:`AnswerReader.value`.
+        """
+        answer = self._exchange.send("GET", path, params)
+        value = self._answers.value("GET", path, answer, wanted=wanted)
         try:
-            return model.validate_python(value)
+            return model.validate_python(value, context=dict(asked or {}))
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the body"
         shape = self._sanitizer.words(f"{where}: {first['msg']}")
         trouble = Trouble(f"answered a body of another shape ({shape})", wrong_host=True)
         raise self._service.error("GET", path, trouble)
+
+    def _folder(self, kind: str | None, job_id: str = "") -> str:
+        if folder := FOLDERS.get(kind or ""):
+            return folder
+        trouble = Trouble(f"cannot be sent: the kind of the job is none of {', '.join(FOLDERS)}", fatal=True)
+        raise self._service.error("GET", self._sanitizer.words(job_id or kind or ""), trouble)
+
+    def _job_path(self, method: str, folder: str, job_id: str) -> str:
+        """Return the path of a job, whose id goes into it as it is."""
+        if job_id and "/" not in job_id:
+            return f"{folder}/{job_id}"
+        trouble = Trouble("cannot be sent: that is no id of a job", fatal=True)
+        raise self._service.error(method, self._sanitizer.words(f"{folder}/{job_id}"), trouble)
 
     def _sent_once(
         self, method: str, path: str, params: Mapping[str, str | int] | None = None, json: Any = None
@@ -260,3 +367,8 @@ def checked_token(token: str) -> str:
     if not (token.isascii() and token.isprintable()):
         raise ValueError("token holds control or non-ASCII characters: copy the API token again")
     return token
+
+
+def _given(**params: str | int | None) -> dict[str, str | int]:
+    """Return the parameters that are not None."""
+    return {name: value for name, value in params.items() if value is not None}
