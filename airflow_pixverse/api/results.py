@@ -39,7 +39,8 @@ class JobResult(ApiModel):
     Whatever else the API says passes through. ``<kind>_status_final`` is not trusted, as it is true of queued
     videos too.
 
-    :param id: job id: the one that was asked for, or ``video_id``, ``image_id`` or ``audio_id``.
+    :param id: job id: the one that was asked for, or the ``video_id``, ``image_id`` or ``audio_id`` of its
+        kind.
     :param kind: ``video``, ``image``, ``music`` or ``speech``, from the id or as it was asked for.
     :param email: the account, parsed from the id; None where the id tells none.
     :param state: ``<kind>_status_name``, or what ``<kind>_status`` stands for where there is no name:
@@ -71,15 +72,16 @@ class JobResult(ApiModel):
             return item
         asked = info.context or {}
         kind = asked.get("kind") or item.get("kind")
-        prefixes = list(_prefixes(kind))
-        ids = (asked.get("id"), *(item.get(f"{prefix}_id") for prefix in prefixes), item.get("id"))
+        spelling, *others = (f"{prefix}_id" for prefix in _prefixes(kind))
+        ids = (asked.get("id"), *(item.get(name) for name in (spelling, "id", *others)))
         job_id = next((one for one in ids if one), None)
         parsed = parse_job_id(str(job_id))
-        own = parsed.kind if parsed and parsed.kind in FOLDERS else kind
-        urls = (item.get("image_url") if own == "image" else None, item.get("url"))
-        return item | {
+        own_kind = parsed.kind if parsed and parsed.kind in FOLDERS else kind
+        urls = (item.get("image_url") if own_kind == "image" else None, item.get("url"))
+        fields = {key: value for key, value in item.items() if key != spelling}
+        return fields | {
             "id": job_id,
-            "kind": own,
+            "kind": own_kind,
             "email": item.get("email") or (parsed and parsed.email),
             "state": state_of(item, kind) or item.get("state"),
             "url": next((url for url in urls if isinstance(url, str) and url.strip()), None),

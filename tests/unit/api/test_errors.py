@@ -9,9 +9,13 @@ from airflow_pixverse.api.errors import (
     STATUS_MEANINGS,
     PixverseAuthError,
     PixverseFatalError,
+    PixverseJobFailedError,
+    PixverseJobModeratedError,
+    PixverseNoConnectionError,
     PixverseRateLimitError,
     PixverseTransientError,
     error_for_status,
+    unknown_outcome,
 )
 
 MEANINGS = {
@@ -101,6 +105,23 @@ def test_an_error_names_the_service():
 @pytest.mark.parametrize("status", [401, 429, 500])
 def test_an_error_can_be_sent_to_another_process(status):
     error = error_of(status, detail="no", retry_after=3)
+    assert_copied(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        PixverseJobFailedError("x", job_id="1", detail="y"),
+        PixverseJobModeratedError("x", job_id="1", detail="y"),
+        PixverseNoConnectionError("x", method="POST", path="y"),
+        unknown_outcome(error_of(500, detail="no"), {"a": 1}),
+    ],
+)
+def test_so_can_any_other(error):
+    assert_copied(error)
+
+
+def assert_copied(error):
     copy = pickle.loads(pickle.dumps(error))
     assert type(copy) is type(error)
     assert (str(copy), vars(copy)) == (str(error), vars(error))

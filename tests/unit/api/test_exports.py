@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from airflow_pixverse import api
-from airflow_pixverse.api import client, errors, job_id, models, submission
+from airflow_pixverse.api import accounts, client, errors, job_id, models, results, submission
 
-MODULES = (client, errors, job_id, models, submission)
+MODULES = (accounts, client, errors, job_id, models, results, submission)
 
 
 @pytest.mark.parametrize("name", api.__all__)
