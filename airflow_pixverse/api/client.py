@@ -188,6 +188,8 @@ class PixverseClient:
         """
         Submit a job: POST a payload to an endpoint, once, over a connection of its own.
 
+        Whatever else ends the call, such as a signal, leaves it unknown too whether the job is accepted.
+
         :param endpoint: such as ``videos/create``; any endpoint under ``videos/``, ``images/``, ``music/`` or
             ``speech/``.
         :param payload: what to send, untouched.
