@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import ast
 import math
+import reprlib
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
-
-_LONGEST_SHOWN = 200
 
 
 def as_json_list(value: Any) -> Any:
@@ -101,9 +100,13 @@ def parse_optional_moment(value: Any, name: str) -> float | None:
     """Return a moment in seconds since the epoch; None stays None."""
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    try:
+        moment = math.nan if isinstance(value, (bool, str)) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        moment = math.nan
+    if not math.isfinite(moment):
         raise ValueError(f"{name} must be in seconds since the epoch, not {_shown(value)}")
-    return float(value)
+    return moment
 
 
 def parse_flag(value: Any, name: str) -> bool:
@@ -134,8 +137,10 @@ def _parse_names(value: Any, name: str) -> list[str] | None:
 
 def _shown(value: Any) -> str:
     """Return what an error shows of a value, which somebody may have rendered from anything."""
-    text = repr(value)
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # an integer of thousands of digits
+        return f"such a {type(value).__name__}"
 
 
 def _unrendered(text: str) -> Any:

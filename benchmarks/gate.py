@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import math
 import random
 import selectors
 import statistics
 import time
 import tracemalloc
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from airflow_pixverse.api.models import AccountCapacity, Capacity, ExecutingJob
 from airflow_pixverse.gate import CapacityGate, Waiter, WaitRequest
 from airflow_pixverse.gate.admission import admissions
-from airflow_pixverse.gate.leases import Leases
+from airflow_pixverse.gate.leases import Lease, Leases
 from airflow_pixverse.gate.queues import Queue
 from airflow_pixverse.gate.snapshot import Snapshot
 
@@ -27,6 +28,9 @@ TICK = 0.001
 EMAILS = [f"account-{number}@example.com" for number in range(24)]
 ARRIVALS = 5000
 
+# As many as are read of an answer.
+MANY_JOBS, MANY_ACCOUNTS = 10_000, 1_000
+
 JOBS, JOB_SECONDS, SLOTS, POKE_INTERVAL = 60, 15.0, 4, 60.0
 
 
@@ -35,6 +39,7 @@ def main() -> None:
     crowds()
     arrivals()
     decisions()
+    large_answers()
     short_jobs()
 
 
@@ -179,6 +184,55 @@ def _capacity(free: list[int]) -> Capacity:
             for email, available in zip(EMAILS, free, strict=True)
         ]
     )
+
+
+def large_answers() -> None:
+    """Print what the largest answers cost the event loop: many jobs, and many accounts with room."""
+    print(f"the largest answers: {MANY_JOBS} jobs on {MANY_ACCOUNTS} accounts")
+    accounts = [f"account-{number}@example.com" for number in range(MANY_ACCOUNTS)]
+    for number in (10, 1000):
+        leases = Leases()
+        for email in accounts[:number]:
+            leases.grant(Lease(frozenset({email}), {email: 1}, math.inf))
+        seconds = [_cpu_seconds(leases.observe, _foreign_jobs(poll), float(poll)) for poll in range(30)]
+        print(
+            f"  a poll that lists {MANY_JOBS} new jobs of others, {number} leases open: "
+            f"{seconds[0] * 1000:.0f} ms CPU, {seconds[-1] * 1000:.0f} ms after {len(seconds) - 1} such polls"
+        )
+    capacity = Capacity(
+        accounts=[AccountCapacity(email=email, executing=0, available=8) for email in accounts]
+    )
+    crowds: dict[str, Sequence[frozenset[str] | None]] = {
+        "each pinned to an account": [frozenset({email}) for email in accounts],
+        "for any": [None],
+    }
+    for name, emails in crowds.items():
+        queue = asyncio.run(_waits_for(3000, emails))
+        seconds_taken = _cpu_seconds(
+            lambda waits: list(admissions(Snapshot(capacity), waits.lines, Leases(), 0.0)), queue
+        )
+        print(f"  a decision that admits {len(queue)} waits, {name}: {seconds_taken * 1000:.0f} ms CPU")
+
+
+def _cpu_seconds(work: Callable[..., object], *args: object) -> float:
+    start = time.process_time()
+    work(*args)
+    return time.process_time() - start
+
+
+def _foreign_jobs(poll: int) -> Capacity:
+    ids = (f"user:1-pixverse:other@example.com-video:{poll * MANY_JOBS + job}" for job in range(MANY_JOBS))
+    return Capacity(executing=[ExecutingJob(id=job_id) for job_id in ids])
+
+
+async def _waits_for(waits: int, emails: Sequence[frozenset[str] | None]) -> Queue:
+    """Return a queue of waits for one slot, each of the next of these accounts."""
+    loop = asyncio.get_running_loop()
+    queue = Queue()
+    for number, mine in enumerate(itertools.islice(itertools.cycle(emails), waits)):
+        request = WaitRequest(emails=mine)
+        queue.add(Waiter(request, (0.0, number), 0.0, 0.0, loop.create_future(), loop.create_future()))
+    return queue
 
 
 def short_jobs() -> None:

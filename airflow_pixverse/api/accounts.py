@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationInfo, model_validator
 
-from airflow_pixverse.api.api_model import AnyName, AnyNumber, AnyText, ApiModel, first, moment
+from airflow_pixverse.api.api_model import ApiModel, Count, Name, Number, Text, moment, objects
 from airflow_pixverse.api.models import MAX_ACCOUNTS_READ
 from airflow_pixverse.api.sanitizer import MAX_WORDS, one_line, shortened
 
@@ -32,10 +32,10 @@ class Account(ApiModel):
     :param session_expires: when its session at PixVerse ends, as the API wrote it; the API renews sessions.
     """
 
-    email: AnyName = None
-    max_jobs: AnyNumber = Field(default=None, alias="maxJobs")
-    error: AnyText = None
-    session_expires: AnyText = None
+    email: Name | None = None
+    max_jobs: Count = Field(default=None, alias="maxJobs")
+    error: Text | None = None
+    session_expires: Text | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -74,13 +74,13 @@ class Features(ApiModel):
     :param gen_simultaneously: jobs that PixVerse runs for it at once.
     """
 
-    email: AnyName = None
-    plan_name: AnyText = None
-    expired_date: AnyText = None
-    credit_daily: AnyNumber = None
-    credit_monthly: AnyNumber = None
-    credit_package: AnyNumber = None
-    gen_simultaneously: AnyNumber = None
+    email: Name | None = None
+    plan_name: Text | None = None
+    expired_date: Text | None = None
+    credit_daily: Number = None
+    credit_monthly: Number = None
+    credit_package: Number = None
+    gen_simultaneously: Number = None
 
     @model_validator(mode="before")
     @classmethod
@@ -135,5 +135,5 @@ def _error_of(account: dict[str, Any]) -> str | None:
 
 
 # What reads the two endpoints' JSON; the context of features says which account was asked for.
-ACCOUNTS = TypeAdapter(Annotated[list[Account], first(MAX_ACCOUNTS_READ), BeforeValidator(_by_email)])
+ACCOUNTS = TypeAdapter(Annotated[list[Account], objects(MAX_ACCOUNTS_READ), BeforeValidator(_by_email)])
 FEATURES = TypeAdapter(Features)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_pixverse.api.errors import error_for_status
 from airflow_pixverse.api.network_errors import Trouble
+from airflow_pixverse.api.sanitizer import ExcessiveJsonError
 
 if TYPE_CHECKING:
     from airflow_pixverse.api.sanitizer import Sanitizer
@@ -41,10 +42,7 @@ class AnswerReader:
             body names.
         :raises PixverseError: it is an error, or no JSON.
         """
-        try:
-            value, is_json = self._sanitizer.json(answer.body), True
-        except ValueError:
-            value, is_json = None, False
+        value, trouble = self._json(answer)
 
         def error(status: int | None, detail: str, hint: str = "") -> Exception:
             return error_for_status(
@@ -57,23 +55,32 @@ class AnswerReader:
                 service=self._service.name,
             )
 
-        def trouble(words: str, *, wrong_host: bool = False) -> Exception:
-            return self._service.error(method, path, Trouble(words, wrong_host=wrong_host))
-
         if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
             if answer.is_web_page and answer.status == HTTPStatus.NOT_FOUND:
                 raise error(answer.status, WEB_PAGE, self._service.doubt)
             raise error(answer.status, self._words(value) or self._plain_text(answer))
         if answer.encoding:
-            raise trouble("answered an encoded body, which was not asked for")
+            trouble = Trouble("answered an encoded body, which was not asked for")
+            raise self._service.error(method, path, trouble)
         if not answer.body and method != "GET":
             return None
-        if not is_json:
-            what = "a web page instead of JSON" if answer.is_web_page else "something that is not JSON"
-            raise trouble(f"answered {what}", wrong_host=True)
+        if trouble:
+            raise self._service.error(method, path, trouble)
         if isinstance(value, dict) and value.get("error") and not (wanted and wanted(value)):
             raise error(_code(value), self._words(value))
         return value
+
+    def _json(self, answer: Answer) -> tuple[Any, Trouble | None]:
+        """Return the JSON in the body of an answer, or None and why there is none."""
+        try:
+            return self._sanitizer.json(answer.body), None
+        except ExcessiveJsonError as error:
+            what, wrong_host = f"a body that {error}", False
+        except ValueError:
+            what, wrong_host = "something that is not JSON", True
+        if answer.is_web_page:
+            what, wrong_host = "a web page instead of JSON", True
+        return None, Trouble(f"answered {what}", wrong_host=wrong_host)
 
     def _words(self, body: Any) -> str:
         """Return what the server says of its error, which may be a string or an object."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -13,18 +13,14 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidatorFunctionWrapHandler,
     WrapValidator,
     model_validator,
 )
 
-from airflow_pixverse.api.sanitizer import one_line, shortened
+from airflow_pixverse.api.sanitizer import MAX_TEXT, one_line, shortened
 
 MAX_NAME = 512
-
-
-def clean_name(name: str) -> str:
-    """Return an id or an e-mail as one line that is not too long: it is logged, and sent back in requests."""
-    return shortened(one_line(name), MAX_NAME)
 
 
 def first(limit: int) -> BeforeValidator:
@@ -32,27 +28,65 @@ def first(limit: int) -> BeforeValidator:
     return BeforeValidator(lambda items: items[:limit] if isinstance(items, list) else items)
 
 
-def _or_none(value: Any, read: Callable[[Any], Any]) -> Any:
-    try:
-        return read(value)
-    except ValidationError:
-        return None
+def objects(limit: int) -> BeforeValidator:
+    """Read the first objects of a list, however many there are, and skip what is no object."""
+
+    def read(items: Any) -> Any:
+        if not isinstance(items, list):
+            return items
+        return [item for item in items if isinstance(item, (dict, BaseModel))][:limit]
+
+    return BeforeValidator(read)
 
 
-Name = Annotated[str, AfterValidator(clean_name)]
-# A number of jobs that is out of bounds is no number of jobs; it is also one that JSON can carry.
-Count = Annotated[int, Field(ge=-1_000_000, le=1_000_000)]
-# What is told of a job that is paid for, or of an account, is read even where one field of it is odd.
-AnyName = Annotated[Name | None, WrapValidator(_or_none)]
-AnyText = Annotated[str | None, WrapValidator(_or_none)]
-AnyNumber = Annotated[Annotated[int, Field(ge=-(2**63), lt=2**63)] | None, WrapValidator(_or_none)]
-AnyFlag = Annotated[bool | None, WrapValidator(_or_none)]
+def clean_name(name: str) -> str:
+    """Return an id or an e-mail as one line that is not too long: it is logged, and sent back in requests."""
+    return shortened(one_line(name), MAX_NAME)
+
+
+def _as_text(value: Any) -> Any:
+    """Return a value that should be a text, and is none, as its JSON."""
+    return value if isinstance(value, str) or value is None else shortened(json.dumps(value), MAX_TEXT)
+
+
+def _if_unreadable(unknown: int | None) -> WrapValidator:
+    """Read what is no such value as unknown, so that one field does not hide all others."""
+
+    def read(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return validate(value)
+        except ValidationError:
+            return unknown
+
+    return WrapValidator(read)
+
+
+Text = Annotated[str, BeforeValidator(_as_text)]
+Name = Annotated[Text, AfterValidator(clean_name)]
+# A number that JSON can carry.
+Number = Annotated[Annotated[int, Field(ge=-(2**63), lt=2**63)] | None, _if_unreadable(None)]
+Flag = Annotated[bool | None, _if_unreadable(None)]
+# A number of jobs that is out of bounds is no number of jobs.
+_MAX_COUNT = 1_000_000
+UNKNOWN = -1  # no number of free slots that was read is negative
+Count = Annotated[Annotated[int, Field(ge=0, le=_MAX_COUNT)] | None, _if_unreadable(None)]
+FreeSlots = Annotated[
+    int,
+    Field(ge=-_MAX_COUNT, le=_MAX_COUNT),
+    AfterValidator(lambda slots: max(0, slots)),
+    _if_unreadable(UNKNOWN),
+]
 
 
 class ApiModel(BaseModel):
-    """Every field is optional, and fields this version does not know pass through untouched."""
+    """
+    Every field is optional, and fields this version does not know pass through untouched.
 
-    model_config = ConfigDict(extra="allow", populate_by_name=True, coerce_numbers_to_str=True)
+    A field of an entry that cannot be read never refuses the entry, let alone the others beside it: what
+    should be a text is kept as JSON, and what should be a number is unknown.
+    """
+
+    model_config = ConfigDict(extra="allow", populate_by_name=True)
 
     @model_validator(mode="before")
     @classmethod

@@ -224,6 +224,8 @@ def error_for_status(
     transient = issubclass(meaning.error, PixverseTransientError)
     if transient and retry_after is not None:
         hints.append(f"it may be asked again in {retry_after:.0f} s")
+    elif meaning.error is PixverseRateLimitError:
+        hints.append("it does not say when it may be asked again")
     message = f"{method} {path} answered {_name(status)}{said}"
     message += f" ({'; '.join(hints)})" if (hints := list(filter(None, hints))) else ""
     return meaning.error(

@@ -113,8 +113,13 @@ class Exchange:
             return Trouble("was redirected to an odd address, which is refused", fatal=True, wrong_host=True)
         if not (leads_to := origin(target)):
             return Trouble("was redirected to no address")
-        if leads_to == self._origin:
-            return None
-        shown = self._sanitizer.words(leads_to)
-        words = f"was redirected to another origin ({shown}), which is refused: check the host"
-        return Trouble(words, fatal=True, wrong_host=True)
+        if leads_to != self._origin:
+            shown = self._sanitizer.words(leads_to)
+            words = f"was redirected to another origin ({shown}), which is refused: check the host"
+            return Trouble(words, fatal=True, wrong_host=True)
+        # urllib3 writes the addresses it sends requests to into its log, and proxies do so too.
+        sent = self._transport.prepare("GET", target).url or ""
+        if self._sanitizer.holds_token(location) or self._sanitizer.holds_token(sent):
+            words = "was redirected to an address that holds the API token, which is refused"
+            return Trouble(words, fatal=True, wrong_host=True)
+        return None

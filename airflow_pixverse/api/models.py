@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from airflow_pixverse.api.api_model import ApiModel, Count, Name, first, moment
+from airflow_pixverse.api.api_model import (
+    UNKNOWN,
+    ApiModel,
+    Count,
+    FreeSlots,
+    Name,
+    Text,
+    moment,
+    objects,
+)
 from airflow_pixverse.api.job_id import parse_job_id
 
 MAX_JOBS_READ = 10_000
@@ -34,10 +44,10 @@ class ExecutingJob(ApiModel):
     id: Name | None = None
     type: Name = "video"
     email: Name | None = None
-    started: str | None = None
-    elapsed: str | None = None
-    reply_url: str | None = Field(default=None, alias="replyUrl")
-    reply_ref: str | None = Field(default=None, alias="replyRef")
+    started: Text | None = None
+    elapsed: Text | None = None
+    reply_url: Text | None = Field(default=None, alias="replyUrl")
+    reply_ref: Text | None = Field(default=None, alias="replyRef")
 
     _id_spellings: ClassVar[tuple[str, ...]] = ("id", "video_id", "videoId")
 
@@ -78,34 +88,48 @@ class AccountCapacity(ApiModel):
     How much room one PixVerse account has, from ``GET scheduler/available``.
 
     :param email: the account.
-    :param max_jobs: jobs it may run at once (``maxJobs``).
-    :param executing: jobs it runs now.
+    :param max_jobs: jobs it may run at once (``maxJobs``); None where the API does not tell.
+    :param executing: jobs it runs now; None where the API does not tell.
     :param available: free slots, never negative. The API's own figure, which is not always ``max_jobs -
         executing``; derived from those two only where the API gives none, 0 where it gives nothing.
     """
 
     email: Name | None = None
-    max_jobs: Count | None = Field(default=None, alias="maxJobs")
-    executing: Count | None = None
-    available: Count = 0
+    max_jobs: Count = Field(default=None, alias="maxJobs")
+    executing: Count = None
+    available: FreeSlots = UNKNOWN
+
+    _available_is_derived: bool = False
+    # Where the API does not tell the number, its jobs in the list of those that execute.
+    _listed: int | None = None
 
     @model_validator(mode="after")
     def _trust_available(self) -> AccountCapacity:
-        if "available" not in self.model_fields_set and self.max_jobs is not None:
-            self.available = self.max_jobs - (self.executing or 0)
-        self.available = max(0, self.available)
+        if self.available == UNKNOWN:
+            self._available_is_derived = True
+            self.available = max(0, (self.max_jobs or 0) - (self.executing or 0))
         return self
+
+    def count_listed(self, jobs: int) -> None:
+        """Use the number of its jobs in the snapshot for what the API does not tell."""
+        if self.executing is not None or self._listed is not None:
+            return
+        self._listed = jobs
+        if self._available_is_derived:
+            self.available = max(0, (self.max_jobs or 0) - jobs)
 
     @property
     def total(self) -> int:
         """
         Slots it has in all: what it executes and what is available, which can be less than ``max_jobs``.
 
-        Where the API does not say what it executes, ``max_jobs`` has to do.
+        Where the API does not tell the number, the jobs that the snapshot lists are what it executes. Without
+        a snapshot, ``max_jobs`` has to do.
         """
-        if self.executing is None:
+        executing = self._listed if self.executing is None else self.executing
+        if executing is None:
             return max(self.max_jobs or 0, self.available)
-        return max(0, self.executing) + self.available
+        return executing + self.available
 
 
 class Capacity(ApiModel):
@@ -117,10 +141,19 @@ class Capacity(ApiModel):
         An account that is not listed has no capacity.
     """
 
-    executing: Annotated[list[ExecutingJob], first(MAX_JOBS_READ)] = Field(default=[])
-    accounts: Annotated[list[AccountCapacity], first(MAX_ACCOUNTS_READ)] = Field(
+    executing: Annotated[list[ExecutingJob], objects(MAX_JOBS_READ)] = Field(default=[])
+    accounts: Annotated[list[AccountCapacity], objects(MAX_ACCOUNTS_READ)] = Field(
         default=[], alias="available"
     )
+
+    @model_validator(mode="after")
+    def _count_jobs(self) -> Capacity:
+        silent = [account for account in self.accounts if account.executing is None]
+        if silent:
+            jobs = Counter(email_key(job.email) for job in self.executing if job.email)
+            for account in silent:
+                account.count_listed(jobs.pop(email_key(account.email), 0))  # once, if it is listed twice
+        return self
 
     def chosen(self, emails: Iterable[str] | str | None = None) -> list[AccountCapacity]:
         """Return the accounts with these e-mails (case does not matter), all of them for None."""
@@ -136,7 +169,7 @@ class Capacity(ApiModel):
 
 # What reads the two endpoints' JSON.
 CAPACITY = TypeAdapter(Capacity)
-EXECUTING = TypeAdapter(Annotated[list[ExecutingJob], first(MAX_JOBS_READ)])
+EXECUTING = TypeAdapter(Annotated[list[ExecutingJob], objects(MAX_JOBS_READ)])
 
 
 def accounts_with_room(

@@ -7,6 +7,7 @@ server sent. What they are is told by their classes.
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 from collections.abc import Iterator
@@ -74,11 +75,11 @@ _TROUBLES: tuple[tuple[_Kinds, Trouble], ...] = (
         (ConnectionError, IncompleteRead, urllib3_errors.IncompleteRead),
         Trouble("got no whole answer: the connection broke off"),
     ),
-    (
-        (HTTPException, urllib3_errors.ProtocolError),
-        Trouble("got an answer that is not HTTP", wrong_host=True),
-    ),
+    (HTTPException, Trouble("got an answer that is not HTTP", wrong_host=True)),
+    # Whatever else the system says of a connection, urllib3 wraps in this.
+    (urllib3_errors.ProtocolError, Trouble("got no whole answer: the connection broke off")),
 )
+_NO_FREE_FILE = frozenset({errno.EMFILE, errno.ENFILE})
 _UNKNOWN = Trouble("got no answer that can be used")
 _CANNOT_READ_CERTIFICATES = Trouble("cannot be sent: the certificates to trust cannot be read", fatal=True)
 
@@ -91,6 +92,10 @@ def explain(error: BaseException, timeout: tuple[float, float], *, sent: bool = 
     :param sent: the request, or a part of it, was sent.
     """
     causes = list(_causes(error))
+    for cause in causes:
+        # It does not matter what was being done when the next file descriptor was needed.
+        if isinstance(cause, OSError) and cause.errno in _NO_FREE_FILE:
+            return Trouble(f"got no answer: no file descriptor is free ({cause.strerror})")
     for kinds, trouble in _TROUBLES:
         if sent and (trouble.fatal or trouble is _NO_PROXY):
             continue

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationInfo, model_validator
 
-from airflow_pixverse.api.api_model import AnyFlag, AnyName, AnyNumber, AnyText, ApiModel, first, moment
+from airflow_pixverse.api.api_model import ApiModel, Flag, Name, Number, Text, first, moment
 from airflow_pixverse.api.errors import PixverseJobFailedError, PixverseJobModeratedError
 from airflow_pixverse.api.job_id import FOLDERS, parse_job_id
 from airflow_pixverse.api.sanitizer import MAX_WORDS, one_line, shortened
@@ -54,16 +54,16 @@ class JobResult(ApiModel):
     :param fail_reason: why it failed, as the API wrote it; :attr:`reason` looks further.
     """
 
-    id: AnyName = None
-    kind: AnyName = None
-    email: AnyName = None
-    state: AnyName = None
-    url: AnyText = None
-    prompt: AnyText = None
-    seed: AnyNumber = None
-    created_at: AnyText = None
-    reply_ref: AnyText = Field(default=None, alias="replyRef")
-    fail_reason: AnyText = None
+    id: Name | None = None
+    kind: Name | None = None
+    email: Name | None = None
+    state: Name | None = None
+    url: Text | None = None
+    prompt: Text | None = None
+    seed: Number = None
+    created_at: Text | None = None
+    reply_ref: Text | None = Field(default=None, alias="replyRef")
+    fail_reason: Text | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -71,7 +71,8 @@ class JobResult(ApiModel):
         if not isinstance(item, dict):
             return item
         asked = info.context or {}
-        kind = asked.get("kind") or item.get("kind")
+        kinds = (asked.get("kind"), item.get("kind"))
+        kind = next((one for one in kinds if isinstance(one, str) and one), None)
         spelling, *others = (f"{prefix}_id" for prefix in _prefixes(kind))
         ids = (asked.get("id"), *(item.get(name) for name in (spelling, "id", *others)))
         job_id = next((one for one in ids if one), None)
@@ -150,8 +151,8 @@ class ResultPage(ApiModel):
     """
 
     results: Annotated[list[JobResult], first(MAX_RESULTS_READ)] = Field(alias="data")
-    next_offset: AnyNumber = None
-    has_more: AnyFlag = None
+    next_offset: Number = None
+    has_more: Flag = None
 
     @model_validator(mode="before")
     @classmethod
@@ -188,9 +189,9 @@ def state_of(body: Any, kind: str | None = None) -> str | None:
     return next(filter(None, states), None)
 
 
-def _prefixes(kind: Any) -> Iterator[str]:
+def _prefixes(kind: str | None) -> Iterator[str]:
     """Return what fields may begin with, that of the kind first."""
-    own = _PREFIXES.get(kind) if isinstance(kind, str) else None
+    own = _PREFIXES.get(kind or "")
     return iter(sorted(_STATES, key=lambda prefix: prefix != own))
 
 

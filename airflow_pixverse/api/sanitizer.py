@@ -34,6 +34,10 @@ _MIN_ENCODED = 8
 _LONGEST_SPELLING = 16  # characters that one of the token's may be written with
 
 
+class ExcessiveJsonError(ValueError):
+    """A document that is more than is read; its text completes the sentence "the body ..."."""
+
+
 class Sanitizer:
     """
     Makes values and texts harmless, and hides the API token in them.
@@ -61,18 +65,19 @@ class Sanitizer:
         than 30 levels, becomes null; keys that begin with two underscores are dropped; texts are those of
         :meth:`text`.
 
-        :raises ValueError: it is no JSON, holds more than about 250 000 values, or is nested too deeply to be
+        :raises ExcessiveJsonError: it holds more than about 250 000 values, or is nested too deeply to be
             read at all.
+        :raises ValueError: it is no JSON.
         """
         text = document.decode("utf-8-sig")
         if sum(map(text.count, "[{,")) > MAX_VALUES:
-            raise ValueError("too many values")
+            raise ExcessiveJsonError(f"holds more than {MAX_VALUES} values")
         try:
             value = json.loads(
                 text, parse_int=_integer, parse_float=_number, parse_constant=lambda _name: None
             )
         except RecursionError:
-            raise ValueError("nested too deeply") from None
+            raise ExcessiveJsonError("is nested too deeply") from None
         # Without escapes in the document, what is not in it as a whole is in none of its texts either.
         spotless = len(text) <= MAX_TEXT and not self._may_hold_token(text)
         return self._harmless(value, MAX_DEPTH, str if spotless else self.text)
@@ -93,6 +98,10 @@ class Sanitizer:
         turn the direction of writing, are dropped.
         """
         return shortened(self._hide(one_line(self.text(text))), limit)
+
+    def holds_token(self, text: str) -> bool:
+        """Return whether the token is in ``text``, in any of the spellings that are hidden."""
+        return self._hide(text) != text
 
     def _harmless(self, value: Any, depth: int, clean: Callable[[str], str]) -> Any:
         kind = type(value)

@@ -7,9 +7,10 @@ import logging
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from airflow_pixverse.api.models import AccountCapacity, Capacity, accounts_with_room, email_key
+from airflow_pixverse.api.models import AccountCapacity, email_key
 from airflow_pixverse.gate.errors import GateFailedError
 from airflow_pixverse.gate.leases import Lease, Leases
+from airflow_pixverse.gate.remainder import Remainder
 
 if TYPE_CHECKING:
     from airflow_pixverse.gate.request import WaitRequest
@@ -39,12 +40,13 @@ def admissions(
         _, index, line = heads[0]
         waiter = line[index]
         try:
-            outcome: list[AccountCapacity] | GateFailedError = decision.admit(waiter)
+            outcome: list[AccountCapacity] | GateFailedError | None = decision.admit(waiter)
         except Exception as error:
             log.exception("A decision about a wait failed, which ends this wait")
             outcome = GateFailedError(f"the gate failed to decide about this wait: {error!r}")
-        if not outcome:
-            heapq.heappop(heads)  # and with it all who ask for the same
+        if outcome is None:
+            # Refused, and so are all behind it in its line, since they ask for the same.
+            heapq.heappop(heads)
             continue
         yield waiter, outcome
         index += 1
@@ -62,49 +64,48 @@ class _Decision:
         self._leases = leases
         self._now = now
         self._claimed: set[str] = set()
-        self._suggested = leases.suggested()
-        self._with_room = self._accounts_beyond_suggestions()
+        self._remainder = Remainder(snapshot, leases.suggested)
+        self._available: dict[frozenset[str], int] = {}
         # These two hold until the next lease is granted.
         self._free: dict[frozenset[str], int] = {}
-        self._accounts: dict[tuple[int, frozenset[str]], list[AccountCapacity]] = {}
+        self._accounts: dict[frozenset[str], list[AccountCapacity]] = {}
 
     @property
     def has_room(self) -> bool:
         """Whether anything is left on an account that nobody claims."""
-        return bool(self._with_room)
+        return bool(self._remainder.keys)
 
-    def admit(self, waiter: Waiter) -> list[AccountCapacity]:
-        """Return the accounts that have room for a waiter, after granting its lease; nothing refuses it."""
+    def admit(self, waiter: Waiter) -> list[AccountCapacity] | None:
+        """Return the accounts that have room for a waiter, after granting its lease; None refuses it."""
         request = waiter.request
-        chosen = self._snapshot.chosen(request.emails) - self._claimed
-        is_too_large = self._snapshot.is_too_large(request.slots, request.emails)
+        chosen = self._snapshot.chosen(request.emails)
+        if not chosen.isdisjoint(self._claimed):
+            chosen -= self._claimed
+        if self._snapshot.is_too_large(request.slots, request.emails):
+            return None
         # To count the leases takes longest, so it comes last.
-        if is_too_large or self._with_room.isdisjoint(chosen) or self._free_slots(chosen) < request.slots:
-            if not is_too_large:
-                self._claimed |= chosen
-                self._with_room -= chosen
-            return []
-        accounts = self._accounts_with_room(request.slots, chosen)
+        if self._remainder.keys.isdisjoint(chosen) or self._free_slots(chosen) < request.slots:
+            self._claimed |= chosen
+            self._remainder.keys -= chosen
+            return None
+        accounts = self._accounts_with_room(chosen)
         if request.lease_seconds:
             self._lease(waiter, chosen, accounts)
         return accounts
 
-    def _accounts_beyond_suggestions(self) -> set[str]:
-        """Return the accounts that have more free slots than holders of leases were told to use."""
-        return {key for key, free in self._snapshot.available.items() if free > self._suggested[key]}
-
     def _free_slots(self, chosen: frozenset[str]) -> int:
         # A lease may land on an account that its holder was not told to use: the slot is kept there too.
         if chosen not in self._free:
-            leased = self._leases.counted_against(chosen)
-            self._free[chosen] = self._snapshot.free_slots(chosen) - leased
+            if chosen not in self._available:
+                self._available[chosen] = self._snapshot.free_slots(chosen)
+            self._free[chosen] = self._available[chosen] - self._leases.counted_against(chosen)
         return self._free[chosen]
 
-    def _accounts_with_room(self, slots: int, chosen: frozenset[str]) -> list[AccountCapacity]:
-        if (slots, chosen) not in self._accounts:
-            accounts = self._snapshot.accounts_less(self._suggested, chosen)
-            self._accounts[slots, chosen] = accounts_with_room(Capacity(accounts=accounts), slots)
-        return list(self._accounts[slots, chosen])
+    def _accounts_with_room(self, chosen: frozenset[str]) -> list[AccountCapacity]:
+        # Together they have enough: all that is suggested, which they are short of, is leased.
+        if chosen not in self._accounts:
+            self._accounts[chosen] = self._remainder.accounts(chosen)
+        return list(self._accounts[chosen])
 
     def _lease(self, waiter: Waiter, chosen: frozenset[str], accounts: list[AccountCapacity]) -> None:
         request: WaitRequest = waiter.request
@@ -116,8 +117,7 @@ class _Decision:
         )
         self._leases.grant(lease)
         waiter.lease = lease
-        self._suggested.update(lease.suggested)
-        self._with_room = self._accounts_beyond_suggestions() - self._claimed
+        self._remainder.refresh(lease.suggested)
         self._free.clear()
         self._accounts.clear()
 
@@ -126,9 +126,10 @@ def _suggestion(accounts: list[AccountCapacity], slots: int) -> dict[str, int]:
     """Return which slots to suggest: those of the accounts with most room, which come first."""
     suggested: dict[str, int] = {}
     for account in accounts:
+        if not slots:
+            break
         take = min(slots, account.available)
-        if take:
-            key = email_key(account.email)
-            suggested[key] = suggested.get(key, 0) + take
-            slots -= take
+        key = email_key(account.email)
+        suggested[key] = suggested.get(key, 0) + take
+        slots -= take
     return suggested

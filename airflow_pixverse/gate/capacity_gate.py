@@ -50,8 +50,9 @@ class CapacityGate:
     What goes wrong with one waiter, or with the observer, has no effect on others. A fatal error ends all
     waits, once a second look has confirmed it. Everything else counts as a failed poll, which ends no wait.
 
-    :param fetch: returns a snapshot; makes one call at most, and does not retry. It runs in an empty context,
-        since it runs for all and not for the task that happened to come first.
+    :param fetch: returns a snapshot, and does not retry. It runs in an empty context, since it runs for all
+        and not for the task that happened to come first. It raises :class:`GateMovedError` if all for whom it
+        could fetch have moved to another gate: that is no failure.
     :param clock: a monotonic clock, in seconds.
     :param wall_clock: the time in seconds since the epoch, which ``waiting_since`` is in.
     :param observer: records what the gate does.
@@ -94,8 +95,8 @@ class CapacityGate:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nobody waits or watches, and no lease is open, so that nothing is lost with the gate."""
-        return not self._is_in_use and not self._leases.are_open(self._clock())
+        """Whether nothing is lost with the gate: nobody waits or watches, and no lease has time left."""
+        return not self._is_in_use and not self._leases.any_lasts(self._clock())
 
     @property
     def connections(self) -> set[str]:
@@ -120,7 +121,7 @@ class CapacityGate:
             self._queue.add(waiter)
             self._newcomers.add(waiter)
             self._pacing.record_arrival(now, waiter.waited_before)
-            self._decide_soon()
+            self._decide_by(self._decided_at + _DECISION_PAUSE)
             self._poll_by(self._pacing.next_poll(waiter.interval(self._pacing.polled_at), newcomers=True))
             yield waiter
         finally:
@@ -148,13 +149,25 @@ class CapacityGate:
         """
         End the waits and watches that came with a connection, which belongs to another gate now.
 
-        They end with :class:`GateMovedError` and leave nothing behind. A waiter that has been admitted stays
-        admitted, whether it has collected its accounts or not.
+        They end with :class:`GateMovedError`, a watch once its owner has seen the snapshots that came before.
+        A waiter that has been admitted stays admitted, whether it has collected its accounts or not.
         """
         waiters = [waiter for waiter in self._queue if waiter.request.connection == connection]
         watchers = [watcher for watcher in self._watchers if watcher.connection == connection]
         self._end(waiters, watchers, GateMovedError(f"connection {connection!r} belongs to another gate now"))
         self._stop_if_unused()
+
+    def adopt_leases(self, other: CapacityGate) -> None:
+        """
+        Take over copies of the leases of another gate, and the jobs it has seen, since its waits move here.
+
+        The slots that it gave away are not given away again here. The other gate keeps its leases, for those
+        who stay there. A lease that this gate has known already is not taken over a second time.
+
+        :param other: a gate of the same service and the same accounts, which goes by the same clock.
+        """
+        self._leases.adopt(other._leases)
+        self._wake.set()  # open leases bring the next poll forward
 
     def place(self, waiter: Waiter) -> int:
         """Return a waiter's place in the queue, 1 for the first."""
@@ -168,9 +181,11 @@ class CapacityGate:
         return f"{text}; {self._trouble}" if self._trouble else text
 
     def _describe_slots(self, snapshot: Snapshot, request: WaitRequest) -> str:
-        wish = snapshot.capacity, request.slots, request.emails
-        leased = self._leases.counted_against(snapshot.chosen(request.emails))
-        return "; ".join([describe_room(*wish), f"{leased} leased to others", *obstacles(*wish)])
+        capacity, slots, emails = snapshot.capacity, request.slots, request.emails
+        leased = f"{self._leases.counted_against(snapshot.chosen(emails))} leased to others"
+        return "; ".join(
+            [describe_room(capacity, slots, emails), leased, *obstacles(capacity, slots, emails)]
+        )
 
     @property
     def _is_in_use(self) -> bool:
@@ -243,6 +258,9 @@ class CapacityGate:
         except asyncio.CancelledError:
             self._record_failure(PixverseTransientError("the poll was cancelled"))
             raise
+        except GateMovedError:
+            self._pacing.record_nothing_to_fetch(self._clock())
+            return
         except PixverseFatalError as error:
             self._record_fatal(error)
         except PixverseTransientError as error:
@@ -281,10 +299,10 @@ class CapacityGate:
         log.warning("The poll failed: %r", error, exc_info=None if self._traceback_logged else error)
         self._traceback_logged = True
 
-    def _decide_soon(self) -> None:
-        """Decide about those who have come, all together."""
+    def _decide_by(self, at: float) -> None:
+        """Decide about newcomers, all together, at this time unless an earlier one is set already."""
         if self._decision is None:
-            pause = max(0.0, self._decided_at + _DECISION_PAUSE - self._clock())
+            pause = max(0.0, at - self._clock())
             loop = asyncio.get_running_loop()
             self._decision = loop.call_later(pause, self._decide_about_newcomers, context=Context())
 
@@ -299,15 +317,21 @@ class CapacityGate:
         """Apply what the last poll found to all who wait, if it still counts for newcomers."""
         now = self._decided_at = self._clock()
         if self._pacing.is_gathering(now):
+            self._decide_by(self._pacing.gathered_at)
             return
         if self._snapshot is not None:
             if self._pacing.is_fresh(now):
                 self._admit(self._snapshot, now)
         elif isinstance(self._trouble, PixverseTransientError):
-            for waiter in self._newcomers:
-                waiter.mark_looked_at()
+            if self._newcomers and self._counts_as_look(now):
+                for waiter in self._newcomers:
+                    waiter.mark_looked_at()
         elif self._trouble is not None and self._pacing.tells_newcomers(now):
             self._end(self._queue, (), self._trouble)
+
+    def _counts_as_look(self, now: float) -> bool:
+        """Return whether a failed poll is all that newcomers get for the time being."""
+        return self._pacing.is_fresh(now) or not self._pacing.is_soon(self._next_poll(), now)
 
     def _admit(self, snapshot: Snapshot, now: float) -> None:
         ended = []

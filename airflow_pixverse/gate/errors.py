@@ -10,4 +10,8 @@ class GateFailedError(PixverseError):
 
 
 class GateMovedError(PixverseError):
-    """The connection of this wait belongs to another gate now: queue there."""
+    """
+    The connection of this wait belongs to another gate now: queue there.
+
+    Raised by what fetches for a gate, it says that all have moved away, and there is nothing to fetch.
+    """

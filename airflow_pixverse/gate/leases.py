@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field
+import itertools
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from airflow_pixverse.api.models import email_key
+from airflow_pixverse.gate.seen_jobs import SeenJobs
 
 if TYPE_CHECKING:
     from airflow_pixverse.api.models import Capacity
 
-# A job that is not listed for longer than this many seconds, and then is, counts as a new one.
-_MEMORY = 3600.0
+_numbers = itertools.count()
 
 
 @dataclass(eq=False)
@@ -23,54 +26,121 @@ class Lease:
     :param emails: keys of the accounts that the holder's jobs may land on; None for any.
     :param suggested: how many slots of each account the holder was told to use, by key.
     :param expires_at: when it ends, used or not, by the gate's clock.
+    :param number: the lower, the older, whichever gate granted it.
+    :param original: the lease of another gate that this is a copy of; None if this is none.
     """
 
     emails: frozenset[str] | None
     suggested: dict[str, int]
     expires_at: float
+    number: int = field(default_factory=lambda: next(_numbers))
+    original: Lease | None = None
     slots: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.slots = sum(self.suggested.values())
 
-    def may_land_on(self, emails: frozenset[str]) -> bool:
-        """Return whether a job of the holder may take a slot of one of these accounts."""
-        return self.emails is None or not self.emails.isdisjoint(emails)
+    def copy(self) -> Lease:
+        """Return a copy for another gate."""
+        return replace(self, suggested=dict(self.suggested), original=self.original or self)
 
-    def end_one_slot(self, email: str) -> None:
-        """Let a job take one of the slots: that of its account if the holder was told to use it."""
+    def end_one_slot(self, email: str) -> str:
+        """
+        Let a job take one of the slots: that of its account if the holder was told to use it.
+
+        :return: the account whose slot it is.
+        """
         if email not in self.suggested:
             email = max(self.suggested, key=self.suggested.__getitem__)
         self.suggested[email] -= 1
         if not self.suggested[email]:
             del self.suggested[email]
         self.slots -= 1
+        return email
+
+
+@dataclass(eq=False)
+class _Group:
+    """The open leases whose jobs may land on the same accounts, oldest first, and their slots together."""
+
+    emails: frozenset[str] | None
+    leases: OrderedDict[int, Lease] = field(default_factory=OrderedDict)
+    slots: int = 0
+
+    @property
+    def keys(self) -> Iterable[str | None]:
+        """The accounts that the group is found by; None stands for any."""
+        return (None,) if self.emails is None else self.emails
+
+    @property
+    def oldest(self) -> Lease:
+        """The oldest lease of the group."""
+        return next(iter(self.leases.values()))
+
+    def may_land_on(self, emails: frozenset[str]) -> bool:
+        """Return whether a job may take a slot of one of these accounts."""
+        return self.emails is None or not self.emails.isdisjoint(emails)
 
 
 class Leases:
-    """The leases of a gate, oldest first, and the jobs it has seen."""
+    """
+    The open leases of a gate, and the jobs it has seen.
+
+    A lease is open from its grant until it is used or revoked, or a snapshot finds its time to be up. Every
+    open lease counts, even if its time is up since the last snapshot: its job may have begun since then.
+
+    Leases are found by account, and their slots counted as they come and go, so that neither many leases nor
+    a server that lists many jobs and accounts makes a poll take long.
+    """
 
     def __init__(self) -> None:
-        self._leases: list[Lease] = []
-        self._seen: dict[str, float] = {}
+        # How many slots are leased.
+        self.slots = 0
+        # How many slots of each account the holders were told to use, by key.
+        self.suggested: Counter[str] = Counter()
+        self._leases: OrderedDict[int, Lease] = OrderedDict()  # oldest first
+        self._groups: dict[frozenset[str] | None, _Group] = {}
+        self._groups_of: dict[str | None, set[_Group]] = {}  # by account; for None, those of any account
+        self._jobs = SeenJobs()
+        # Originals of the leases that have been open here, as long as one of them or a copy is open anywhere.
+        self._known: WeakSet[Lease] = WeakSet()
 
-    @property
-    def slots(self) -> int:
-        """How many slots are leased."""
-        return sum(lease.slots for lease in self._leases)
+    def __iter__(self) -> Iterator[Lease]:
+        """Iterate over the open leases, oldest first."""
+        return iter(self._leases.values())
 
-    def are_open(self, now: float) -> bool:
-        """Return whether any lease has not expired."""
-        return any(lease.expires_at > now for lease in self._leases)
+    def any_lasts(self, now: float) -> bool:
+        """Return whether any open lease has time left: the others end at the next snapshot in any case."""
+        return any(lease.expires_at > now for lease in self)
 
     def grant(self, lease: Lease) -> None:
         """Add a lease, the newest."""
-        self._leases.append(lease)
+        self._known.add(lease.original or lease)
+        self._leases[lease.number] = lease
+        if lease.emails not in self._groups:
+            self._add_group(_Group(lease.emails))
+        self._groups[lease.emails].leases[lease.number] = lease
+        self._count(lease, lease.suggested)
 
     def revoke(self, lease: Lease) -> None:
-        """End a lease whose holder will not use it."""
-        if lease in self._leases:
-            self._leases.remove(lease)
+        """End a lease whose holder will not use it, if it is open."""
+        if self._leases.get(lease.number) is lease:
+            self._count(lease, {key: -slots for key, slots in lease.suggested.items()})
+            self._remove(lease)
+
+    def adopt(self, other: Leases) -> None:
+        """
+        Take over copies of the open leases of another gate, and the jobs that it remembers.
+
+        A lease that this gate has known already is not taken over again, even if it has ended here since.
+        """
+        copies = [lease.copy() for lease in other if (lease.original or lease) not in self._known]
+        merged = sorted([*self, *copies], key=lambda lease: lease.number)
+        for lease in list(self):
+            self.revoke(lease)
+        for lease in merged:
+            self.grant(lease)
+        self._jobs.adopt(other._jobs)
 
     def observe(self, capacity: Capacity, now: float) -> None:
         """
@@ -81,30 +151,63 @@ class Leases:
         one is not known.
         """
         for job in capacity.executing:
-            if job.id is None:
-                continue
-            if job.id not in self._seen:
+            if job.id is not None and self._jobs.see(job.id, now):
                 self._end_one_slot(email_key(job.email))
-            self._seen[job.id] = now
-        self._seen = {job_id: at for job_id, at in self._seen.items() if at > now - _MEMORY}
-        self._leases = [lease for lease in self._leases if lease.expires_at > now]
-
-    def _end_one_slot(self, email: str) -> None:
-        fitting = (lease for lease in self._leases if not email or lease.may_land_on(frozenset({email})))
-        lease = next(fitting, None)
-        if lease is None:
-            return
-        lease.end_one_slot(email)
-        if not lease.slots:
-            self._leases.remove(lease)
+        self._jobs.forget_old(now)
+        for lease in [lease for lease in self if lease.expires_at <= now]:
+            self.revoke(lease)
 
     def counted_against(self, emails: frozenset[str]) -> int:
         """Return how many leased slots may turn out to be taken from these accounts."""
-        return sum(lease.slots for lease in self._leases if lease.may_land_on(emails))
+        return sum(group.slots for group in self._groups_on(emails))
 
-    def suggested(self) -> Counter[str]:
-        """Return how many slots of each account the holders were told to use, by key."""
-        total: Counter[str] = Counter()
-        for lease in self._leases:
-            total.update(lease.suggested)
-        return total
+    def _groups_on(self, emails: frozenset[str]) -> Iterable[_Group]:
+        """Return the groups whose jobs may land on one of these accounts, in the quicker of two ways."""
+        if len(emails) < len(self._groups):
+            by_account = [self._groups_of[key] for key in (None, *emails) if key in self._groups_of]
+            if sum(map(len, by_account)) < len(self._groups):
+                return set[_Group]().union(*by_account)
+        return (group for group in self._groups.values() if group.may_land_on(emails))
+
+    def _end_one_slot(self, email: str) -> None:
+        lease = self._oldest_for(email)
+        if lease is None:
+            return
+        self._count(lease, {lease.end_one_slot(email): -1})
+        if not lease.slots:
+            self._remove(lease)
+
+    def _oldest_for(self, email: str) -> Lease | None:
+        """Return the oldest lease that a job on this account may belong to; on any account for ""."""
+        if not email:
+            return next(iter(self), None)
+        groups = itertools.chain(self._groups_of.get(email, ()), self._groups_of.get(None, ()))
+        return min((group.oldest for group in groups), key=lambda lease: lease.number, default=None)
+
+    def _count(self, lease: Lease, slots: Mapping[str, int]) -> None:
+        """Count more slots as leased, or less, by account."""
+        for key, number in slots.items():
+            self.slots += number
+            self._groups[lease.emails].slots += number
+            self.suggested[key] += number
+            if not self.suggested[key]:
+                del self.suggested[key]
+
+    def _remove(self, lease: Lease) -> None:
+        del self._leases[lease.number]
+        group = self._groups[lease.emails]
+        del group.leases[lease.number]
+        if not group.leases:
+            self._remove_group(group)
+
+    def _add_group(self, group: _Group) -> None:
+        self._groups[group.emails] = group
+        for key in group.keys:
+            self._groups_of.setdefault(key, set()).add(group)
+
+    def _remove_group(self, group: _Group) -> None:
+        del self._groups[group.emails]
+        for key in group.keys:
+            self._groups_of[key].remove(group)
+            if not self._groups_of[key]:
+                del self._groups_of[key]

@@ -47,7 +47,8 @@ class Pacing:
         self._suspicious_until = -math.inf
         self._told_until = -math.inf
         self._gathering_since = math.inf
-        self._gathered_at = -math.inf
+        # From when on anyone may be admitted, since interrupted waits have had time to come back.
+        self.gathered_at = -math.inf
 
     def next_poll(self, interval: float, *, newcomers: bool = False, leases: bool = False) -> float:
         """
@@ -67,15 +68,19 @@ class Pacing:
         if self._failures:
             backoff = interval * 2 ** min(self._failures - 1, _MOST_DOUBLINGS)
             interval = max(interval, min(backoff, _LONGEST_BACKOFF))
-        return max(self.polled_at + interval * self._jitter, self._not_before, self._gathered_at)
+        return max(self.polled_at + interval * self._jitter, self._not_before, self.gathered_at)
 
     def is_fresh(self, now: float) -> bool:
         """Return whether what the last poll found is young enough to count for newcomers."""
         return now - self.polled_at < _FRESH
 
+    def is_soon(self, at: float, now: float) -> bool:
+        """Return whether a poll at this time is soon enough for newcomers to wait for what it finds."""
+        return at - now <= _NEWCOMERS_INTERVAL
+
     def is_gathering(self, now: float) -> bool:
         """Return whether interrupted waits are still coming back."""
-        return now < self._gathered_at
+        return now < self.gathered_at
 
     def tells_newcomers(self, now: float) -> bool:
         """Return whether the fatal error that has ended all waits also counts for those who come now."""
@@ -116,6 +121,10 @@ class Pacing:
             self._suspicious_until = now + _SUSPICION
         return is_believed
 
+    def record_nothing_to_fetch(self, now: float) -> None:
+        """Record that nobody was left to poll for; who has come in the meantime need not wait for long."""
+        self._not_before = max(self._not_before, now + _SHORTEST_INTERVAL)
+
     def record_arrival(self, now: float, waited: float) -> None:
         """
         Record that a wait comes to the gate.
@@ -125,7 +134,7 @@ class Pacing:
         if waited < _INTERRUPTED_AFTER or self.polled_at > -math.inf:
             return
         self._gathering_since = min(self._gathering_since, now)
-        self._gathered_at = min(now + _GATHERING, self._gathering_since + _LONGEST_GATHERING)
+        self.gathered_at = min(now + _GATHERING, self._gathering_since + _LONGEST_GATHERING)
 
     def _record_poll(self, now: float) -> None:
         self.polled_at = now

@@ -40,7 +40,7 @@ class Queue:
     def add(self, waiter: Waiter) -> None:
         """Add a waiter where its turn is."""
         insort(self._waiters, waiter, key=_turn)
-        insort(self._lines.setdefault(_wish(waiter), []), waiter, key=_turn)
+        insort(self._lines.setdefault(waiter.request.line, []), waiter, key=_turn)
 
     def remove(self, waiter: Waiter) -> None:
         """Remove a waiter, if it is in the queue."""
@@ -48,10 +48,10 @@ class Queue:
         if self._waiters[place : place + 1] != [waiter]:
             return
         del self._waiters[place]
-        line = self._lines[_wish(waiter)]
+        line = self._lines[waiter.request.line]
         del line[bisect_left(line, waiter.turn, key=_turn)]
         if not line:
-            del self._lines[_wish(waiter)]
+            del self._lines[waiter.request.line]
 
     def place(self, waiter: Waiter) -> int:
         """Return the waiter's place in the queue, 1 for the first."""
@@ -59,7 +59,3 @@ class Queue:
 
     def _index(self, waiter: Waiter) -> int:
         return bisect_left(self._waiters, waiter.turn, key=_turn)
-
-
-def _wish(waiter: Waiter) -> tuple[int, frozenset[str] | None]:
-    return waiter.request.slots, waiter.request.emails

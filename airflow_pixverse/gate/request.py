@@ -51,6 +51,11 @@ class WaitRequest:
         _check("connection", self.connection, isinstance(self.connection, str))
 
     @property
+    def line(self) -> tuple[int, frozenset[str] | None]:
+        """What all waits in one line of the queue ask for: slots, and the accounts that may have them."""
+        return self.slots, self.emails
+
+    @property
     def lease_seconds(self) -> float:
         """For how long the slots are leased."""
         return max(_SHORTEST_DEFAULT_LEASE, 2 * self.poke_interval) if self.lease is None else self.lease

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from airflow_pixverse.api.models import AccountCapacity, email_key
@@ -22,10 +22,12 @@ class Snapshot:
         self.capacity = capacity
         self.available: dict[str, int] = {}
         self._total: dict[str, int] = {}
-        self._accounts = [(email_key(account.email), account) for account in capacity.accounts]
-        for key, account in self._accounts:
+        self._listed: dict[str, list[tuple[int, AccountCapacity]]] = {}
+        for place, account in enumerate(capacity.accounts):
+            key = email_key(account.email)
             self.available[key] = self.available.get(key, 0) + account.available
             self._total[key] = self._total.get(key, 0) + account.total
+            self._listed.setdefault(key, []).append((place, account))
         self._keys = frozenset(self.available)
         self._chosen: dict[frozenset[str], tuple[frozenset[str], int]] = {}
         self._all = self._keys, sum(self._total.values())
@@ -42,16 +44,19 @@ class Snapshot:
         """Return how many slots these accounts, which must be listed, have free together."""
         return sum(self.available[key] for key in chosen)
 
-    def accounts_less(self, taken: Mapping[str, int], chosen: frozenset[str]) -> list[AccountCapacity]:
-        """Return copies of the chosen accounts with this many of their free slots taken away."""
-        left = dict(taken)
-        accounts = []
-        for key, account in self._accounts:
-            if key in chosen:
-                gone = min(account.available, left.get(key, 0))
-                left[key] = left.get(key, 0) - gone  # an account may be listed twice
-                accounts.append(account.model_copy(update={"available": account.available - gone}))
-        return accounts
+    def account_less(self, key: str, taken: int) -> list[tuple[int, AccountCapacity]]:
+        """
+        Return an account with this many of its free slots taken away, as a copy then.
+
+        :return: its place in the API's list, and the account; more than one if it is listed more than once.
+        """
+        left = []
+        for place, account in self._listed[key]:
+            gone = min(account.available, taken)
+            taken -= gone
+            free = account.available - gone
+            left.append((place, account.model_copy(update={"available": free}) if gone else account))
+        return left
 
     def _choice(self, emails: frozenset[str] | None) -> tuple[frozenset[str], int]:
         """Return the chosen accounts and how many slots they have in all."""

@@ -217,13 +217,13 @@ class PixverseCapacitySensor(BaseSensorOperator):
         """Return the parameters of a trigger that the wait begins in; templates are not rendered yet."""
         parameters = WaitParameters(
             poke_interval=self.poke_interval,
-            exponential_backoff=self.exponential_backoff,
+            exponential_backoff=bool(self.exponential_backoff),
             max_wait=self.max_wait.total_seconds() if self.max_wait else None,
             timeout=self.timeout,
             execution_timeout=self.execution_timeout.total_seconds() if self.execution_timeout else None,
             lease=self.lease,
             end_from_trigger=self.end_from_trigger,
-            do_xcom_push=self.do_xcom_push,
+            do_xcom_push=bool(self.do_xcom_push),
         )
         return parameters.to_kwargs() | {
             "pixverse_conn_id": self.pixverse_conn_id,
@@ -273,7 +273,7 @@ class PixverseCapacitySensor(BaseSensorOperator):
         _, limit = Deadlines(started.timestamp(), self.timeout, execution_timeout).first
         if limit is Limit.EXECUTION_TIMEOUT:
             return AirflowTaskTimeout(f"execution_timeout of {self.execution_timeout} has passed")
-        return AirflowSensorTimeout(f"no free slots within timeout={self.timeout:g} s")
+        return AirflowSensorTimeout(f"not enough free slots within timeout={self.timeout:g} s")
 
     def on_kill(self) -> None:
         """Skip under ``never_fail`` where Airflow 2.11 ends an expired deferral without resuming it."""

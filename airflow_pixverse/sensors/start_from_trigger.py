@@ -13,6 +13,9 @@ from airflow_pixverse.capabilities import (
 )
 from airflow_pixverse.parameters import holds_reference, templates
 
+# These take the name of another filter or test, which may be one that the triggerer does not have.
+_FILTERS_BY_NAME = frozenset({"map", "reject", "rejectattr", "select", "selectattr"})
+
 
 def reason_to_begin_on_worker(fields: Iterable[Any], dag: Any) -> str | None:
     """
@@ -33,10 +36,14 @@ def reason_to_begin_on_worker(fields: Iterable[Any], dag: Any) -> str | None:
 
 
 def _reason_of_templates(texts: list[str], dag: Any) -> str | None:
+    from jinja2 import StrictUndefined
+
     if not RENDERS_IN_TRIGGERER:
         return "Airflow 2 renders no templates in the triggerer"
     if dag is None:
         return "it is not known yet which DAG's macros and filters its templates use"
+    if dag.template_undefined is not StrictUndefined:
+        return "the DAG has rules of its own for undefined names, which the triggerer does not have"
     own = {*(dag.user_defined_macros or ()), *(dag.user_defined_filters or ())}
     return next((reason for text in texts if (reason := _reason_of_template(text, own))), None)
 
@@ -56,6 +63,8 @@ def _reason_of_template(text: str, own: set[str]) -> str | None:
     if any(meta.find_referenced_templates(tree)):
         return f"the template {text!r} uses other templates"
     filters = {node.name for node in tree.find_all(nodes.Filter)}
+    if by_name := filters & _FILTERS_BY_NAME:
+        return f"the template {text!r} names filters or tests to {', '.join(sorted(by_name))}"
     tests = {node.name for node in tree.find_all(nodes.Test)}
     unknown = (
         (names - TRIGGERER_TEMPLATE_NAMES)

@@ -15,7 +15,7 @@ or the fixture ``pixverse_simulator`` of the pytest plugin, :mod:`airflow_pixver
 try:
     import aiohttp  # noqa: F401 - the extra may not be installed
 except ModuleNotFoundError as exc:
-    raise ModuleNotFoundError("For the simulator: pip install 'airflow-pixverse[simulator]'") from exc
+    raise ModuleNotFoundError("The simulator needs aiohttp: install the extra `simulator`") from exc
 
 from airflow_pixverse.simulator import faults
 from airflow_pixverse.simulator.server import Simulator

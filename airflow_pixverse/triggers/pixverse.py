@@ -29,6 +29,8 @@ from airflow_pixverse.triggers.wait_event import WaitStatus, end_event, success_
 from airflow_pixverse.wait_parameters import WaitParameters
 
 if TYPE_CHECKING:
+    import jinja2
+
     from airflow_pixverse.gate import CapacityGate, Waiter, WaitRequest
 
 # However short its timeout, a wait is looked at once, unless that takes longer than this many seconds.
@@ -37,7 +39,7 @@ _FIRST_LOOK_WITHIN = 15.0
 # its place in the queue has halved.
 _LOG_EVERY = 300.0
 _CHECK_PLACE_EVERY = 30.0
-# A watcher that met a fatal error tries again after this many seconds, or after its interval if that is longer.
+# A watcher that met a fatal error tries again after this many seconds, or after a longer interval of its own.
 _AFTER_FATAL_ERROR = 60.0
 
 
@@ -70,6 +72,14 @@ class PixverseCapacityTrigger(BaseTrigger):
             **self._other_kwargs,
         }
 
+    def get_template_env(self, dag: Any = None) -> jinja2.Environment:
+        """Return the environment in which the triggerer renders, where undefined names are errors, too."""
+        import jinja2
+
+        environment: jinja2.Environment = super().get_template_env(dag)
+        environment.undefined = jinja2.StrictUndefined
+        return environment
+
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and send the one event that says how the wait ended."""
         _, kwargs = self.serialize()
@@ -77,7 +87,7 @@ class PixverseCapacityTrigger(BaseTrigger):
             self.log.warning("Another version of airflow-pixverse wrote %s, which is ignored here", unknown)
         try:
             parameters = WaitParameters.parse(kwargs)
-        except ValueError as error:
+        except Exception as error:  # noqa: BLE001 - whatever another version, or somebody else, has written
             yield _event(end_event(WaitStatus.FATAL, str(error)))
             return
         try:
@@ -133,7 +143,7 @@ class PixverseCapacityTrigger(BaseTrigger):
         if limit is Limit.EXECUTION_TIMEOUT:
             return end_event(WaitStatus.EXECUTION_TIMEOUT, "execution_timeout has passed")
         trouble = f"; last API error: {gate.trouble}" if gate.trouble else ""
-        message = f"fewer than {self.slots} slots free for {deadlines.timeout:g} s{trouble}"
+        message = f"not enough free slots ({self.slots} wanted) within {deadlines.timeout:g} s{trouble}"
         return end_event(WaitStatus.TIMEOUT, message)
 
     def _deadlines(self, parameters: WaitParameters) -> Deadlines:
@@ -207,7 +217,7 @@ class PixverseCapacityEventTrigger(BaseEventTrigger):
             self.log.warning("Another version of airflow-pixverse wrote %s, which is ignored here", unknown)
         try:
             _, kwargs = self.serialize()
-        except ValueError as error:
+        except Exception as error:  # noqa: BLE001 - whatever another version, or somebody else, has written
             # A watcher that ended would be started again at once. Redeploying the DAG replaces this one.
             self.log.error("This watcher cannot watch: %s", error)  # noqa: TRY400 - the text says it all
             await asyncio.Event().wait()

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from contextvars import Context
+from typing import TYPE_CHECKING, Any
 
 from airflow_pixverse.api.errors import PixverseError, PixverseFatalError, PixverseTransientError
 from airflow_pixverse.threads import run_in_own_thread
@@ -47,39 +48,44 @@ class SharedGates:
         self._by_connection: dict[str, SharedGate] = {}
         self._by_identity: dict[str, SharedGate] = {}
         self._clients: dict[str, ConnectionClient] = {}
+        self._forgetting: asyncio.TimerHandle | None = None
 
     def gate_of(self, pixverse_conn_id: str) -> CapacityGate:
         """Return the gate at which the waits of a connection queue."""
-        self._forget_unused()
         if pixverse_conn_id not in self._by_connection:
             self._by_connection[pixverse_conn_id] = SharedGate(self, pixverse_conn_id)
             self._clients[pixverse_conn_id] = ConnectionClient(pixverse_conn_id)
         shared = self._by_connection[pixverse_conn_id]
         shared.used_at = time.monotonic()
+        self._forget_later()
         return shared.gate
 
     def client_of(self, pixverse_conn_id: str) -> ConnectionClient:
         """Return the client of a connection for which :meth:`gate_of` was asked."""
         return self._clients[pixverse_conn_id]
 
-    def settle(self, pixverse_conn_id: str, shared: SharedGate, identity: str) -> bool:
+    def settle(self, pixverse_conn_id: str, shared: SharedGate, client: PixverseClient) -> bool:
         """
         Decide where the waits of a connection queue, now that its service and token are known.
 
         :param shared: the gate at which they queue now.
-        :param identity: what the connection leads to (``PixverseClient.identity``).
+        :param client: what the connection leads to.
         :return: whether they stay.
         """
-        target = self._by_identity.get(identity)
+        target = self._by_identity.get(client.identity)
         if target is shared:
             return True
         if target is None and self._connections_of(shared) <= {pixverse_conn_id}:
             self._by_identity.pop(shared.identity, None)
-            self._by_identity[identity] = shared
-            shared.identity = identity
+            self._by_identity[client.identity] = shared
+            shared.identify(client)
             return True
         if target is None:
-            target = self._by_identity[identity] = SharedGate(self, pixverse_conn_id, identity)
+            target = self._by_identity[client.identity] = SharedGate(self, pixverse_conn_id)
+            target.identify(client)
+        if shared.base_url == target.base_url:
+            # Another token, probably of the same accounts: what is leased there is leased here.
+            target.gate.adopt_leases(shared.gate)
         target.used_at = time.monotonic()
         self._by_connection[pixverse_conn_id] = target
         shared.gate.move_out(pixverse_conn_id)
@@ -88,16 +94,21 @@ class SharedGates:
     def _connections_of(self, shared: SharedGate) -> set[str]:
         return {conn_id for conn_id, other in self._by_connection.items() if other is shared}
 
+    def _forget_later(self) -> None:
+        if self._forgetting is None and self._by_connection:
+            loop = asyncio.get_running_loop()
+            self._forgetting = loop.call_later(_FORGOTTEN_AFTER, self._forget_unused, context=Context())
+
     def _forget_unused(self) -> None:
+        self._forgetting = None
         now = time.monotonic()
         known = {*self._by_connection.values(), *self._by_identity.values()}
         unused = {shared for shared in known if shared.is_unused(now)}
-        if not unused:
-            return
         self._by_connection = {key: one for key, one in self._by_connection.items() if one not in unused}
         self._by_identity = {key: one for key, one in self._by_identity.items() if one not in unused}
         for pixverse_conn_id in self._clients.keys() - self._by_connection.keys():
             self._clients.pop(pixverse_conn_id).close()
+        self._forget_later()
 
 
 class SharedGate:
@@ -106,54 +117,80 @@ class SharedGate:
 
     :param gates: the gates of this event loop.
     :param pixverse_conn_id: id of the connection that it is made for, which its metrics are tagged with.
-    :param identity: service and token that it is for; empty while they are not known.
     """
 
-    def __init__(self, gates: SharedGates, pixverse_conn_id: str, identity: str = "") -> None:
+    def __init__(self, gates: SharedGates, pixverse_conn_id: str) -> None:
         from airflow_pixverse.gate import CapacityGate
 
-        self.identity = identity
+        # Service and token that it is for; empty while they are not known.
+        self.base_url = self.identity = ""
         self.used_at = time.monotonic()
         self.gate: CapacityGate = CapacityGate(self._get_capacity, observer=GateMetrics(pixverse_conn_id))
         self._gates = gates
         self._call: asyncio.Task[Capacity] | None = None
+        self._answered: PixverseClient | None = None
+
+    def identify(self, client: PixverseClient) -> None:
+        """Let the gate be for the service and token of a client."""
+        self.base_url, self.identity = client.base_url, client.identity
 
     def is_unused(self, now: float) -> bool:
         """Return whether nobody has waited here for long."""
-        return self.gate.is_idle and now - self.used_at > _FORGOTTEN_AFTER
+        return self.gate.is_idle and now - self.used_at >= _FORGOTTEN_AFTER
 
     async def _get_capacity(self) -> Capacity:
         """
-        Return one snapshot for all who wait; at most one call is made.
+        Return one snapshot for all who wait.
 
-        :raises PixverseFatalError: asking again will not help, unless a connection has been changed. All
-            connections are read again before the next call.
+        That takes one call, unless it fails and another connection calls the service in another way, through
+        another proxy for example: the trouble of one connection is not that of the others.
+
+        :raises PixverseFatalError: asking again will not help, as far as every connection tells. They are all
+            read again before the next call.
         :raises PixverseTransientError: no usable answer this time.
         """
         self.used_at = time.monotonic()
-        client = await self._current_client()
-        try:
-            return await self._bounded_call(client)
-        except PixverseFatalError:
-            for pixverse_conn_id in self.gate.connections:
-                self._gates.client_of(pixverse_conn_id).read_again()
-            raise
-
-    async def _current_client(self) -> PixverseClient:
-        """Return a client of the connections that people wait with; let those move that lead elsewhere."""
-        usable: PixverseClient | None = None
-        trouble: PixverseError | None = None
-        for pixverse_conn_id in sorted(self.gate.connections):
+        errors: list[PixverseError] = []
+        for client in await self._usable_clients():
             try:
-                client = await self._gates.client_of(pixverse_conn_id).get()
+                capacity = await self._bounded_call(client)
             except PixverseError as error:
+                errors.append(error)
+            else:
+                self._answered = client
+                return capacity
+        connections = [self._gates.client_of(conn_id) for conn_id in self.gate.connections]
+        are_confirmed = all(connection.is_confirmed for connection in connections)
+        passing = next((error for error in errors if not isinstance(error, PixverseFatalError)), None)
+        if passing is not None:
+            raise passing
+        for connection in connections:
+            connection.read_again()
+        if not are_confirmed:
+            # The connection may say something else by now, for all we know.
+            raise PixverseTransientError(f"{errors[0]}; the connection cannot be read again to make sure")
+        raise errors[0]
+
+    async def _usable_clients(self) -> list[PixverseClient]:
+        """
+        Return a client for each way to call, first the one that got the last answer.
+
+        Waits whose connection leads elsewhere move there.
+        """
+        clients: dict[tuple[Any, ...], PixverseClient] = {}
+        trouble: Exception | None = None
+        for pixverse_conn_id in sorted(self.gate.connections):
+            connection = self._gates.client_of(pixverse_conn_id)
+            try:
+                client = await connection.get()
+            except Exception as error:  # noqa: BLE001 - it is raised below, if no other connection is usable
                 trouble = error
                 continue
-            if self._gates.settle(pixverse_conn_id, self, client.identity):
-                usable = usable or client
-        if usable is not None:
-            return usable
-        raise trouble or PixverseTransientError("nobody waits at this gate any more")
+            if self._gates.settle(pixverse_conn_id, self, client):
+                clients.setdefault(connection.definition, client)
+        if not clients:
+            raise trouble or PixverseTransientError("nobody waits at this gate any more")
+        return sorted(clients.values(), key=lambda client: client is not self._answered)
 
     async def _bounded_call(self, client: PixverseClient) -> Capacity:
         limit = client.call_timeout + _GRACE

@@ -46,13 +46,21 @@ def crowded(secret):
 
 
 @pytest.fixture(scope="session")
-def connections(shared_simulator, crowded, secret):
+def apart(secret):
+    """A service that no other test waits for, so that no lease of another test takes up its slots."""
+    with Simulator(token=f"user:1-{secret}") as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="session")
+def connections(shared_simulator, crowded, apart, secret):
     """The connections in the database of this Airflow, by id."""
     with Simulator(token=f"user:1-{secret}") as full:
         full.fill()
         yield {
             "pixverse_default": shared_simulator.connection,
             "pixverse_full": full.connection,
+            "pixverse_apart": apart.connection,
             "pixverse_bad_token": {**shared_simulator.connection, "password": f"user:2-{secret}"},
             **{f"pixverse_{name}": simulator.connection for name, simulator in crowded.items()},
         }

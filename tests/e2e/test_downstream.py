@@ -8,7 +8,10 @@ def test_tasks_downstream_get_the_accounts_as_from_a_worker(airflow, sim, forget
 
     outcome = airflow.wait_for(run)
     assert outcome.task("wait").ended == ("success", 1)
-    assert [account["available"] for account in outcome.task("wait").xcom] == [3, 2]
+    assert [account["email"] for account in outcome.task("wait").xcom] == [
+        "a-1@example.com",
+        "a-2@example.com",
+    ]
     assert outcome.task("use").xcom == "a-1@example.com"
     if airflow.major >= 3:
         assert [each.xcom for each in outcome.mapped("use_each")] == ["a-1@example.com", "a-2@example.com"]

@@ -13,3 +13,17 @@ def _quick_second_looks(monkeypatch):
     """What is only believed once it has been seen twice is looked at again soon."""
     monkeypatch.setattr("airflow_pixverse.gate.pacing._SECOND_LOOK", 0.2)
     monkeypatch.setattr("airflow_pixverse.hooks.lookup.SECOND_LOOK_AFTER", 0.2)
+
+
+@pytest.fixture
+def logged(caplog, capfd):
+    """Return all that has been logged so far, wherever this version of Airflow logs to."""
+    caplog.set_level("INFO")
+    printed = []
+
+    def text():
+        captured = capfd.readouterr()
+        printed.append(captured.out + captured.err)
+        return caplog.text + "".join(printed)
+
+    return text

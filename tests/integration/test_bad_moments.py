@@ -33,6 +33,23 @@ def freed_later(sim, jobs, *triggers, meanwhile):
 
 
 @pytest.fixture
+def reading(monkeypatch):
+    """What happens at the next attempts to read a connection: each is an error, or a coroutine to await."""
+    read, incidents = connection_client.read_connection_async, []
+
+    async def read_or_fail(conn_id):
+        if incidents:
+            incident = incidents.pop(0)
+            if isinstance(incident, Exception):
+                raise incident
+            await incident
+        return await read(conn_id)
+
+    monkeypatch.setattr(connection_client, "read_connection_async", read_or_fail)
+    return incidents
+
+
+@pytest.fixture
 def always_read_again(monkeypatch):
     """The connection is read before each poll."""
     monkeypatch.setattr(connection_client, "_LIFETIME", 0.0)
@@ -57,17 +74,36 @@ def test_a_connection_that_cannot_be_used_any_more_ends_no_wait(
     assert freed_later(sim, sim.fill(), trigger(), meanwhile=meanwhile) == ["success"]
 
 
-def test_a_secrets_backend_that_fails_for_a_while_ends_no_wait(sim, monkeypatch):
-    read = connection_client.read_connection_async
-    failures = iter([PixverseTransientError("the vault is sealed")])
-
-    async def flaky(conn_id):
-        for error in failures:
-            raise error
-        return await read(conn_id)
-
-    monkeypatch.setattr(connection_client, "read_connection_async", flaky)
+def test_a_secrets_backend_that_fails_for_a_while_ends_no_wait(sim, reading):
+    reading.append(PixverseTransientError("the vault is sealed"))
+    reading.append(RuntimeError("the vault has a bug"))
     assert payload_of(trigger())["status"] == "success"
+
+
+def test_a_secrets_backend_that_fails_in_an_unforeseen_way_does_not_stop_a_gate_at_work(
+    sim, reading, always_read_again
+):
+    async def meanwhile():
+        reading.extend(RuntimeError("the vault has a bug") for _ in range(3))
+        await requests(sim, 4)
+        assert not reading
+
+    assert freed_later(sim, sim.fill(), trigger(), meanwhile=meanwhile) == ["success"]
+
+
+def test_a_secrets_backend_that_hangs_does_not_stop_a_gate_at_work(
+    sim, reading, always_read_again, monkeypatch
+):
+    monkeypatch.setattr(connection_client, "_READ_AGAIN_WITHIN", 0.1)
+    may_answer = asyncio.Event()
+
+    async def meanwhile():
+        reading.append(may_answer.wait())
+        await requests(sim, 4)
+        assert not reading
+        may_answer.set()
+
+    assert freed_later(sim, sim.fill(), trigger(), meanwhile=meanwhile) == ["success"]
 
 
 @pytest.mark.parametrize("code", [401, 403, 404, 412])
@@ -98,6 +134,19 @@ def test_a_rotated_token_ends_no_wait(sim, monkeypatch):
         monkeypatch.setenv(VARIABLE, json.dumps(sim.connection))
         await requests(sim, 3)
         assert 401 in {request.status for request in sim.requests}
+
+    assert freed_later(sim, sim.fill(), trigger(), meanwhile=meanwhile) == ["success"]
+
+
+def test_a_rotated_token_ends_no_wait_while_the_connection_cannot_be_read(sim, reading, monkeypatch):
+    """A refused token counts a second time only if the connection was really read in between."""
+
+    async def meanwhile():
+        sim.token = "user:9-new"
+        monkeypatch.setenv(VARIABLE, json.dumps(sim.connection))
+        reading.extend([PixverseTransientError("the vault is sealed")] * 2)
+        await requests(sim, 4)
+        assert not reading
 
     assert freed_later(sim, sim.fill(), trigger(), meanwhile=meanwhile) == ["success"]
 

@@ -28,10 +28,10 @@ def test_each_kwarg_has_a_default(sim):
     assert payload_of(PixverseCapacityTrigger(slots=1, emails=None, poke_interval=1.0))["status"] == "success"
 
 
-def test_kwargs_of_a_newer_version_are_logged_and_ignored(sim, caplog, capfd):
+def test_kwargs_of_a_newer_version_are_logged_and_ignored(sim, logged):
     one = trigger(priority="high")
     assert payload_of(one)["status"] == "success"
-    assert "['priority'], which is ignored" in caplog.text + capfd.readouterr().out
+    assert "['priority'], which is ignored" in logged()
     assert one.serialize()[1]["priority"] == "high", "the newer version finds it again"
 
 
@@ -145,15 +145,15 @@ def test_a_missing_connection_is_fatal():
     assert "airflow connections add nowhere" in ended["message"]
 
 
-def test_the_log_says_at_once_where_the_wait_stands_and_what_is_in_its_way(sim, caplog, capfd):
+def test_the_log_says_at_once_where_the_wait_stands_and_what_is_in_its_way(sim, logged):
     sim.fill()
     payload_of(trigger(timeout=0.5, emails=["typo@example.com"]))
-    log = caplog.text + capfd.readouterr().out
+    log = logged()
     assert "place 1 of 1" in log
     assert "typo@example.com" in log
 
 
-def test_the_log_tells_of_the_place_in_the_queue_when_it_has_halved(sim, monkeypatch, caplog, capfd):
+def test_the_log_tells_of_the_place_in_the_queue_when_it_has_halved(sim, monkeypatch, logged):
     monkeypatch.setattr(pixverse, "_CHECK_PLACE_EVERY", 0.1)
     sim.fill()
 
@@ -171,7 +171,7 @@ def test_the_log_tells_of_the_place_in_the_queue_when_it_has_halved(sim, monkeyp
             task.cancel()
 
     asyncio.run(main())
-    log = caplog.text + capfd.readouterr().out
+    log = logged()
     assert "place 10 of 10" in log
     assert "place 7 of 7" not in log, "not worth a line"
     assert "place 4 of 4" in log

@@ -7,6 +7,7 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+import jinja2
 import pytest
 from airflow.providers.common.compat.sdk import DAG, Asset, task
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
@@ -76,6 +77,8 @@ def test_mapped_tasks_begin_on_a_worker_each_with_its_own_parameters(sim):
         ({"emails": "{{ ds }}", "dag": {"user_defined_macros": {"other": str}}}, RENDERS_IN_TRIGGER),
         ({"emails": "{{ ds is mine }}"}, False),
         ({"emails": "{% if ds %}{{ ds | mine }}{% endif %}"}, False),
+        ({"emails": "{{ params.emails | map('mine') | list }}"}, False),
+        ({"emails": "{{ ds }}", "dag": {"template_undefined": jinja2.Undefined}}, False),
         ({"emails": "{% include 'email.txt' %}"}, False),
         ({"emails": "{{ broken"}, False),
         ({"emails": "[[ ds ]]", "dag": {"jinja_environment_kwargs": {"variable_start_string": "[["}}}, False),
@@ -97,12 +100,12 @@ def test_a_template_without_a_known_dag_begins_on_a_worker():
     assert not wait.start_from_trigger
 
 
-def test_it_says_why_it_begins_on_a_worker(sim, caplog, capfd):
+def test_it_says_why_it_begins_on_a_worker(sim, logged):
     with new_dag("reason", user_defined_macros={"mine": lambda: "a-1@example.com"}) as dag:
         PixverseCapacitySensor(task_id="wait", start_from_trigger=True, emails="{{ mine() }}")
     assert run(dag).state("wait") == "success"
     reason = "does not have mine" if RENDERS_IN_TRIGGER else "The wait begins on a worker: Airflow"
-    assert reason in caplog.text + capfd.readouterr().out
+    assert reason in logged()
 
 
 def test_slots_may_be_a_template_with_delimiters_of_the_dag(sim):

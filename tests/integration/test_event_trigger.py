@@ -164,13 +164,13 @@ def test_it_has_stable_kwargs_and_refuses_bad_ones_when_the_dag_is_parsed():
 
 
 @needs_airflow_3
-def test_kwargs_of_a_newer_version_are_logged_and_ignored(sim, caplog, capfd):
+def test_kwargs_of_a_newer_version_are_logged_and_ignored(sim, logged):
     asyncio.run(first_events(event_trigger(priority="high"), 1))
-    assert "['priority'], which is ignored" in caplog.text + capfd.readouterr().out
+    assert "['priority'], which is ignored" in logged()
 
 
 @needs_airflow_3
-def test_a_malformed_watcher_says_so_and_does_not_end(caplog, capfd):
+def test_a_malformed_watcher_says_so_and_does_not_end(logged):
     """Airflow would start one that ended again at once."""
 
     async def main():
@@ -179,7 +179,7 @@ def test_a_malformed_watcher_says_so_and_does_not_end(caplog, capfd):
                 await first_events(event_trigger(poke_interval=None), 1)
 
     asyncio.run(main())
-    assert "This watcher cannot watch: poke_interval" in caplog.text + capfd.readouterr().out
+    assert "This watcher cannot watch: poke_interval" in logged()
 
 
 @pytest.mark.skipif(AIRFLOW.release >= (3, 0), reason="for Airflow 2")

@@ -99,6 +99,7 @@ def test_pixverse_map_over_executing(sim, example):
     assert report.startswith(f"{stuck} of a-1@example.com has been executing since")
 
 
+@pytest.mark.pixverse_simulator(job_seconds=(600, 600))  # longer than any machine takes for the test
 def test_the_readme_submits_to_an_account_that_has_room(sim, readme):
     *_, job = sim.fill()
     sim.end_job(job)
@@ -115,6 +116,7 @@ def test_the_readme_submits_nothing_twice_when_the_answer_gets_lost(sim, readme)
     assert len([one for one in sim.requests if one.method == "POST"]) == 1
 
 
+@pytest.mark.pixverse_simulator(job_seconds=(600, 600))  # longer than any machine takes for the test
 @pytest.mark.skipif(AIRFLOW.major < 3, reason="Airflow 2 has no asset watchers")
 def test_the_readme_drains_a_backlog_into_the_slots_that_are_free(sim, readme, backlog):
     [first, second, *_] = sim.fill()

@@ -69,9 +69,9 @@ def test_the_xcom_feeds_mapped_tasks_downstream(jobs):
     ]
 
 
-def test_it_warns_of_emails_and_types_that_match_nothing(jobs, caplog, capfd):
+def test_it_warns_of_emails_and_types_that_match_nothing(jobs, logged):
     assert listed(emails=["typo@example.com", "A-1@example.com"], job_types=["video", "vidoe"]).xcom("list")
-    log = caplog.text + capfd.readouterr().out
+    log = logged()
     assert "No job being executed matches emails=['typo@example.com']" in log
     assert "No job being executed matches job_types=['vidoe']" in log
 

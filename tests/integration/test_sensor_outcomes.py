@@ -87,11 +87,10 @@ def test_timeout_is_final(sim, mode, flags, end):
     assert ended(wait(mode, timeout=0.5, **flags)) == (end, ONCE)
 
 
-def test_the_timeout_names_the_last_api_error(sim, mode, caplog, capfd):
+def test_the_timeout_names_the_last_api_error(sim, mode, logged):
     sim.inject(faults.status(503, {"error": "down for lunch"}), times=None)
     assert ended(wait(mode, timeout=0.5)) == ("failed", ONCE)
-    captured = capfd.readouterr()
-    log = caplog.text + captured.out + captured.err
+    log = logged()
     assert re.search("last API error: .*GET scheduler/available.* 503 .*down for lunch", log)
 
 
@@ -133,19 +132,19 @@ def test_a_connection_that_is_not_found_for_a_moment_ends_no_wait(sim, mode, fla
     assert found_again.is_set()
 
 
-def test_a_skip_says_why(sim, mode, caplog, capfd):
+def test_a_skip_says_why(sim, mode, logged):
     sim.fill()
     assert ended(wait(mode, timeout=0.5, soft_fail=True)) == ("skipped", ONCE)
-    assert "Skipping: " in caplog.text + capfd.readouterr().out
+    assert "Skipping: " in logged()
 
 
-def test_the_log_says_what_is_in_the_way_of_a_wait(sim, mode, caplog, capfd):
+def test_the_log_says_what_is_in_the_way_of_a_wait(sim, mode, logged):
     sim.start_job("a-1@example.com")
     assert ended(wait(mode, timeout=0.5, emails=["typo@example.com", "a-1@example.com"], slots=4)) == (
         "failed",
         ONCE,
     )
-    log = caplog.text + capfd.readouterr().out
+    log = logged()
     assert "2 free" in log
     assert "4 wanted" in log
     assert "typo@example.com" in log

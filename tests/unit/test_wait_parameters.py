@@ -23,6 +23,14 @@ WRITTEN_BY_0_1_0 = {
 }
 
 
+def nested(depth):
+    """A list in a list in a list."""
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 def test_what_an_earlier_version_wrote_is_understood():
     assert WaitParameters.parse(WRITTEN_BY_0_1_0).to_kwargs() == WRITTEN_BY_0_1_0
     assert WaitParameters.unknown(WRITTEN_BY_0_1_0) == []
@@ -67,12 +75,16 @@ def test_what_looks_like_a_list_and_is_none_is_taken_as_it_is():
         ("execution_timeout", -1),
         ("waiting_since", "yesterday"),
         ("waiting_since", float("inf")),
+        ("waiting_since", 10**400),
         ("first_poll_at", True),
+        ("first_poll_at", 10**5000),
+        ("slots", nested(3000)),
+        ("lease", nested(3000)),
         ("lease", "long"),
         ("end_from_trigger", 1),
         ("do_xcom_push", None),
     ],
-    ids=lambda value: str(value)[:20],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_one_that_cannot_be_used_is_named_in_a_short_error(name, value):
     with pytest.raises(ValueError, match=f"^{name} ") as raised:

@@ -14,6 +14,7 @@ with DAG("downstream", schedule=None, start_date=datetime(2026, 1, 1)):
         end_from_trigger=True,
         poke_interval=timedelta(seconds=1),
         timeout=timedelta(minutes=5),
+        lease=timedelta(seconds=1),  # no lease is left for the next test
     )
 
     @task

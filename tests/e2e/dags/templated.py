@@ -12,6 +12,7 @@ with DAG("templated", schedule=None, start_date=datetime(2026, 1, 1), params={"s
     known = " and ".join(f"{name} is defined" for name in ALWAYS_THERE)
     PixverseCapacitySensor(
         task_id="wait",
+        pixverse_conn_id="pixverse_apart",
         slots="{{ params.slots }}",
         emails=["{% if " + known + " %}{{ dag_run.conf['email'] | lower }}{% endif %}"],
         start_from_trigger=True,

@@ -95,11 +95,16 @@ def test_an_odd_account_is_read_all_the_same(body):
     assert (one.email, one.max_jobs, one.session_expires_at) == (A, None, None)
 
 
-@pytest.mark.parametrize("body", [{A: 7}, {A: None}, [None], "x", 7])
+@pytest.mark.parametrize("body", ["x", 7, True])
 def test_accounts_of_another_shape_are_trouble(sim, client, body):
     sim.respond_with("accounts", body)
     with pytest.raises(PixverseTransientError, match="another shape"):
         client.get_accounts()
+
+
+@pytest.mark.parametrize("body", [{A: 7, B: {}}, {A: None, B: {}}, [None, {"email": B}]])
+def test_what_is_no_account_does_not_hide_the_others(body):
+    assert [one.email for one in ACCOUNTS.validate_python(body)] == [B]
 
 
 def test_the_number_of_accounts_is_bounded():

@@ -4,6 +4,7 @@ import pytest
 
 from airflow_pixverse.api.client import PixverseClient
 from airflow_pixverse.api.errors import PixverseTransientError
+from airflow_pixverse.api.models import accounts_with_room
 from airflow_pixverse.simulator import Simulator
 
 REVISIONS = ["2024-12-06", "2026-03-09", "2026-06-24"]
@@ -67,7 +68,15 @@ def test_a_capacity_that_says_nothing_has_no_slots(sim, client, body):
 
 @pytest.mark.parametrize(
     "body",
-    [{"available": [7]}, {"available": "soon"}, {"executing": ["id"]}, {"available": [{"maxJobs": "x"}]}, 7],
+    [
+        [],
+        [{"available": 1}],
+        7,
+        "text",
+        {"available": "soon"},
+        {"available": {}},
+        {"executing": {"id": "x"}},
+    ],
 )
 def test_a_body_of_another_shape_is_transient_trouble(sim, client, body):
     sim.respond_with("scheduler/available", body)
@@ -75,11 +84,38 @@ def test_a_body_of_another_shape_is_transient_trouble(sim, client, body):
         client.get_capacity()
 
 
-@pytest.mark.parametrize("body", [{}, {"executing": []}, [None], ["id"], "text"])
+@pytest.mark.parametrize("body", [{}, {"executing": []}, 7, "text"])
 def test_a_list_of_another_shape_is_transient_trouble(sim, client, body):
     sim.respond_with("scheduler/", body)
     with pytest.raises(PixverseTransientError, match="another shape"):
         client.list_executing()
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"executing": [{"id": "x", "replyRef": {"a": 1}, "replyUrl": [], "elapsed": False}]},
+        {"executing": [{"id": {"a": 1}, "type": True, "email": [1], "started": 5}]},
+        {"executing": [None, 7, "id", []]},
+        {
+            "available": [
+                {"email": EMAIL, "maxJobs": 2.5},
+                {"maxJobs": "many"},
+                {"maxJobs": -3},
+                {"maxJobs": None},
+            ]
+        },
+        {"available": [{"email": {}, "maxJobs": {}, "executing": "x", "available": [1]}]},
+        {"available": [None, 7, "soon", []]},
+    ],
+)
+def test_an_odd_entry_does_not_hide_a_free_slot(sim, client, odd):
+    free = {"email": "free@example.com", "maxJobs": 8, "executing": 5, "available": 2}
+    body = {**odd, "available": [*odd.get("available", []), free]}
+    sim.respond_with("scheduler/available", body)
+    assert accounts_with_room(client.get_capacity(), 2)[0].email == "free@example.com"
+    sim.respond_with("scheduler/", [*odd.get("executing", []), {"id": "good"}])
+    assert client.list_executing()[-1].id == "good"
 
 
 def test_unknown_fields_and_types_pass_through(sim, client):

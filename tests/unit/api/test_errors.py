@@ -32,7 +32,10 @@ MEANINGS = {
     412: (PixverseFatalError, "412 Precondition Failed (the account has no credits left)"),
     422: (PixverseFatalError, " (the input is refused, by moderation perhaps)"),
     425: (PixverseTransientError, "425 Too Early"),
-    429: (PixverseRateLimitError, "429 Too Many Requests"),
+    429: (
+        PixverseRateLimitError,
+        "429 Too Many Requests (it does not say when it may be asked again)",
+    ),
     596: (PixverseFatalError, "596 (the account is in an error state at useapi.net)"),
 }
 
@@ -70,12 +73,12 @@ def test_any_other_status_is_transient(status):
 @pytest.mark.parametrize(
     ("status", "detail", "message"),
     [
-        (429, "Too Many Requests", "GET x answered 429 Too Many Requests"),
-        (429, "too many requests.", "GET x answered 429 Too Many Requests"),
+        (503, "Service Unavailable", "GET x answered 503 Service Unavailable"),
+        (503, "service unavailable.", "GET x answered 503 Service Unavailable"),
         (500, "500 Internal Server Error", "GET x answered 500 Internal Server Error"),
         (500, "", "GET x answered 500 Internal Server Error"),
-        (429, "All accounts are busy", "GET x answered 429 Too Many Requests: All accounts are busy"),
-        (429, "Requests", "GET x answered 429 Too Many Requests: Requests"),
+        (503, "Down for an hour", "GET x answered 503 Service Unavailable: Down for an hour"),
+        (503, "Service", "GET x answered 503 Service Unavailable: Service"),
         (520, "Web server", "GET x answered 520: Web server"),
         (None, "out of order", "GET x answered an error: out of order"),
     ],
@@ -89,6 +92,17 @@ def test_it_says_when_it_may_be_asked_again():
     error = error_of(429, detail="Too Many Requests", retry_after=17.4)
     assert str(error) == "GET x answered 429 Too Many Requests (it may be asked again in 17 s)"
     assert error.retry_after == 17.4
+
+
+def test_a_rate_limit_without_a_time_says_that_it_names_none():
+    error = error_of(429, detail="All accounts are busy")
+    assert str(error) == (
+        "GET x answered 429 Too Many Requests: All accounts are busy "
+        "(it does not say when it may be asked again)"
+    )
+    assert error_of(429, retry_after=0).args == (
+        "GET x answered 429 Too Many Requests (it may be asked again in 0 s)",
+    )
 
 
 def test_a_fatal_error_does_not_speak_of_asking_again():

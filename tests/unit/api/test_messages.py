@@ -1,10 +1,14 @@
 """What errors say: who was asked, what went wrong in plain words, and no secret."""
 
+import errno
+import resource
 import socket
 import ssl
 import traceback
+from contextlib import contextmanager
 
 import pytest
+from urllib3 import exceptions as urllib3_errors
 
 from airflow_pixverse.api import network_errors
 from airflow_pixverse.api.client import PixverseClient
@@ -75,11 +79,11 @@ def test_every_error_names_connection_host_and_call(sim, fault):
 
 
 def test_a_body_of_another_shape_names_them_too(sim):
-    sim.respond_with("scheduler/available", {"available": [{"maxJobs": "many"}]})
+    sim.respond_with("scheduler/available", {"available": "soon"})
     with pytest.raises(PixverseTransientError) as caught:
         PixverseClient(sim.token, sim.url, max_retries=0, label=LABEL).get_capacity()
     assert str(caught.value).startswith(f"{LABEL} (127.0.0.1:")
-    assert "another shape (available.0.maxJobs: " in str(caught.value)
+    assert "another shape (available: " in str(caught.value)
 
 
 def test_a_rate_limit_says_when_it_is_asked_again_and_says_nothing_twice(sim):
@@ -109,6 +113,56 @@ def test_what_is_not_the_service_is_asked_about(served, kind, words):
     host = f"127.0.0.1:{server.port}"
     assert words.replace("HOST", host) in str(error)
     assert str(error).endswith(f"is {host} the host of useapi.net?)")
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"[" + b"{}," * 250_000 + b"{}]", "answered a body that holds more than 250000 values"),
+        (b"[" * 100_000, "answered a body that is nested too deeply"),
+    ],
+    ids=["many values", "deep"],
+)
+def test_json_that_is_more_than_is_read_is_not_taken_for_another_host(body, words):
+    with RawServer(always(answer(body))) as server:
+        error = error_of(server.url)
+    assert type(error) is PixverseTransientError
+    assert str(error).endswith(words)
+
+
+def test_a_web_page_is_called_one_however_many_commas_it_has():
+    page = answer(b"<p>" + b"," * 300_000).replace(b"application/json", b"text/html")
+    with RawServer(always(page)) as server:
+        assert "answered a web page instead of JSON (is 127" in str(error_of(server.url))
+
+
+@contextmanager
+def no_file_descriptor_is_free():
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))  # stdin, stdout and stderr are open
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@pytest.mark.parametrize("kept_alive", [True, False])
+def test_a_process_without_a_free_file_descriptor_is_said_to_be_one(kept_alive):
+    with RawServer(always(answer())) as server, client_of(server.url) as client:
+        client.get_capacity()
+        if not kept_alive:
+            client.close()
+        with no_file_descriptor_is_free(), pytest.raises(PixverseTransientError) as caught:
+            client.get_capacity()
+        assert str(caught.value).endswith("got no answer: no file descriptor is free (Too many open files)")
+        assert client.get_capacity().accounts == [], "it recovers"
+
+
+def test_a_route_that_is_lost_is_not_taken_for_another_host():
+    lost = urllib3_errors.ProtocolError(
+        "Connection aborted.", OSError(errno.EHOSTUNREACH, "No route to host")
+    )
+    assert explain(lost, (1, 2)) == network_errors.Trouble("got no whole answer: the connection broke off")
 
 
 def test_a_gateway_in_trouble_is_not_taken_for_another_host():

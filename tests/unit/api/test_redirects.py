@@ -1,5 +1,9 @@
 """Where redirects lead: never to another origin, whatever one parser or another makes of an address."""
 
+import base64
+import logging
+from urllib.parse import quote
+
 import pytest
 
 from airflow_pixverse.api.client import PixverseClient
@@ -79,6 +83,45 @@ def test_a_redirect_on_the_same_origin_is_followed(location):
     with RawServer(first_redirects) as server:
         assert client_of(server).get_capacity().accounts == []
         assert [request.split(b" ")[0] for _, request in server.requests] == [b"GET", b"GET"]
+
+
+TOKEN = "user:1234-s3cr3t/xYz"
+OWN = "1234-s3cr3t/xYz"
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        f"?{TOKEN}",
+        f"?token={OWN}",
+        f"/{TOKEN}/x",
+        f"/x#{TOKEN}",
+        f"http://SERVICE/v2/{OWN}",
+        f"/{TOKEN.upper()}",
+        "/1234-s3cr3t/x/../xYz",
+        f"?{quote(TOKEN, safe='')}",
+        f"?{quote(quote(TOKEN, safe=''), safe='')}",
+        "?" + "".join(f"%{ord(character):02x}" for character in OWN),
+        f"/{base64.b64encode(TOKEN.encode()).decode()}",
+        f"?x={base64.urlsafe_b64encode(b'Bearer ' + TOKEN.encode()).decode()}",
+    ],
+)
+def test_a_redirect_that_would_write_the_token_to_the_log_is_not_followed(location, caplog):
+    caplog.set_level(logging.DEBUG)
+
+    def serve(server, connection):
+        while server.read_request(connection):
+            connection.sendall(redirect_to(location.replace("SERVICE", f"127.0.0.1:{server.port}")))
+
+    with RawServer(serve) as server:
+        client = PixverseClient(TOKEN, server.url, max_retries=3)
+        with pytest.raises(PixverseFatalError, match="to an address that holds the API token") as caught:
+            client.get_capacity()
+        assert len(server.requests) == 1
+    assert "GET /v2/pixverse/scheduler/available" in caplog.text, "urllib3 does log addresses"
+    shown = (caplog.text + str(caught.value)).lower()
+    assert "s3cr3t" not in shown
+    assert location.strip("/?").lower() not in shown
 
 
 @pytest.mark.parametrize("method", ["POST", "DELETE", "PUT"])

@@ -315,7 +315,7 @@ def test_an_odd_field_does_not_hide_that_a_job_is_completed():
     }
     job = RESULT.validate_python({"video_status": 1, "url": URL, **odd})
     assert job.is_completed
-    assert (job.seed, job.created, job.reply_ref) == (None, None, None)
+    assert (job.seed, job.created, job.kind, job.reply_ref) == (None, None, None, "[1]")
 
 
 @pytest.mark.parametrize("seed", [2**63, "18446744073709551616", 1e300, 1.5])

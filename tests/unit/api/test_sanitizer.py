@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_pixverse.api import sanitizer
-from airflow_pixverse.api.sanitizer import MAX_DEPTH, MAX_TEXT, MAX_WORDS, Sanitizer, one_line, shortened
+from airflow_pixverse.api.sanitizer import (
+    MAX_DEPTH,
+    MAX_TEXT,
+    MAX_WORDS,
+    ExcessiveJsonError,
+    Sanitizer,
+    one_line,
+    shortened,
+)
 
 TOKEN = "user:77-s3cr3t/+xYz~Q"
 OWN = TOKEN.removeprefix("user:")
@@ -55,6 +63,7 @@ def test_the_token_is_hidden_in_every_spelling(spelling):
         assert "***" in text
         for part in ("s3cr3t", quote("s3cr3t/+"), encoded(OWN)[3:-4], encoded(TOKEN)[3:-4]):
             assert part.lower() not in text.lower()
+    assert CLEAN.holds_token(f"<{spelling}>")
     [value] = CLEAN.json(json.dumps([f"<{spelling}>"]).encode())
     assert value == CLEAN.text(f"<{spelling}>")
 
@@ -102,6 +111,8 @@ def test_a_token_too_short_to_be_one_hides_nothing_but_itself():
 def test_job_ids_are_left_alone():
     job_id = "user:77-pixverse:a-1@example.com-video:3"
     assert CLEAN.text(job_id) == job_id
+    assert not CLEAN.holds_token(job_id)
+    assert not CLEAN.holds_token(f"/x?note={quote(job_id)}")
 
 
 @pytest.mark.parametrize(
@@ -191,7 +202,7 @@ def test_what_cannot_be_read_is_a_value_error(document):
 
 
 def test_the_number_of_values_is_bounded():
-    with pytest.raises(ValueError, match="too many values"):
+    with pytest.raises(ExcessiveJsonError, match="holds more than 250000 values"):
         CLEAN.json(b"[" + b"[]," * 250_000 + b"[]]")
     assert len(CLEAN.json(b"[" + b"0," * 200_000 + b"0]")) == 200_001
 

@@ -14,6 +14,7 @@ from airflow_pixverse.gate.leases import Lease, Leases
 from airflow_pixverse.gate.queues import Queue
 from airflow_pixverse.gate.snapshot import Snapshot
 from tests.unit.gate.service import A, B, C, told
+from tests.unit.gate.steps import count_steps
 
 ACCOUNTS = [A, B, C]
 
@@ -249,9 +250,57 @@ def test_the_outcome_is_the_same_as_deciding_one_by_one(seen, waiting, before):
     expected_leases = [Lease(one.emails, dict(one.suggested), 1000.0) for one in before]
     expected = one_by_one(seen, waiting, expected_leases)
     assert decide(seen, *waiting, leases=leases)[1] == expected
-    assert [(one.emails, one.suggested) for one in leases._leases] == [
+    assert [(one.emails, one.suggested) for one in leases] == [
         (one.emails, one.suggested) for one in expected_leases
     ]
+
+
+@pytest.mark.parametrize("emails", ["of one account", "of three accounts"])
+def test_what_an_admission_costs_does_not_grow_with_accounts_and_leases(emails):
+    def steps_to_admit(waits):
+        accounts = [f"account-{number}@example.com" for number in range(waits)]
+        queue = Queue()
+        for number in range(waits):
+            mine = accounts[number : number + (3 if emails == "of three accounts" else 1)]
+            queue.add(Waiter(request(1, *mine), (0.0, number), 0.0, 0.0, None, None))
+        seen = Snapshot(
+            Capacity(accounts=[AccountCapacity(email=e, executing=0, available=9) for e in accounts])
+        )
+        admitted = []
+        steps = count_steps(lambda: admitted.extend(admissions(seen, queue.lines, Leases(), 0.0)))
+        assert len(admitted) == waits
+        return steps
+
+    assert steps_to_admit(400) < 5 * steps_to_admit(100)
+
+
+def test_among_many_accounts_too_the_chosen_ones_are_told_with_most_room_first():
+    emails = [f"account-{number}@example.com" for number in range(50)]
+    accounts = [AccountCapacity(email=e, executing=0, available=n % 4) for n, e in enumerate(emails)]
+    seen = Capacity(accounts=[*accounts, accounts[7]])
+    chosen = [emails[number] for number in (4, 5, 7, 9, 6)]
+    _, outcome = decide(seen, request(4, *chosen), request(1, *chosen))
+    first = [(emails[7], 3), (emails[7], 3), (emails[6], 2), (emails[5], 1), (emails[9], 1)]
+    after = [(emails[6], 2), (emails[7], 2), (emails[5], 1), (emails[9], 1)]
+    assert outcome == {0: first, 1: after}
+
+
+def test_of_a_thousand_accounts_only_that_of_the_lease_is_counted_anew():
+    accounts = [f"account-{number}@example.com" for number in range(1000)]
+    seen = Capacity(accounts=[AccountCapacity(email=e, executing=0, available=2) for e in accounts])
+    copies = []
+
+    class Counting(Snapshot):
+        def account_less(self, key, taken):
+            copies.append(key)
+            return super().account_less(key, taken)
+
+    queue = Queue()
+    for number in range(50):
+        queue.add(Waiter(request(), (0.0, number), 0.0, 0.0, None, None))
+    admitted = list(admissions(Counting(seen), queue.lines, Leases(), 0.0))
+    assert [len(told_accounts) for _, told_accounts in admitted] == [1000] * 50
+    assert copies == [*accounts, *accounts[:50]]
 
 
 @pytest.mark.parametrize("free", [0, 1])

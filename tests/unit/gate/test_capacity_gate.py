@@ -186,6 +186,22 @@ async def test_interrupted_waits_that_come_back_during_the_first_call_are_waited
 
 
 @on_virtual_time
+async def test_what_the_first_call_found_counts_once_interrupted_waits_have_come_back():
+    service = Service({A: 9}, answer_seconds=2)
+    gate = service.gate()
+    async with in_background(wait(gate)) as [young]:
+        await asyncio.sleep(1)
+        async with in_background(wait(gate, waiting_since=now() - 60)) as [old]:
+            await asyncio.sleep(2.4)
+            assert not young.done()
+            assert not old.done()
+            await asyncio.sleep(0.2)
+            assert young.done()
+            assert old.done()
+    assert len(service.calls) == 1
+
+
+@on_virtual_time
 async def test_waits_that_come_late_to_a_gate_at_work_hold_up_nobody():
     service = Service({A: 9})
     gate = service.gate()

@@ -56,6 +56,21 @@ def test_a_snapshot_is_fresh_for_five_seconds(pacing):
     assert not pacing.is_fresh(105)
 
 
+def test_newcomers_wait_for_what_a_poll_within_ten_seconds_finds(pacing):
+    assert pacing.is_soon(110, now=100)
+    assert pacing.is_soon(-math.inf, now=100)
+    assert not pacing.is_soon(110.1, now=100)
+
+
+def test_where_there_was_nothing_to_fetch_who_comes_then_is_polled_for_a_moment_later(pacing):
+    pacing.record_nothing_to_fetch(100)
+    assert pacing.next_poll(60) == 100.1
+    assert not pacing.is_fresh(100), "there was no poll"
+    pacing.record_failure(101, 77)
+    pacing.record_nothing_to_fetch(102)
+    assert pacing.next_poll(60) == 178, "Retry-After holds all the same"
+
+
 def test_failures_double_the_interval_up_to_five_minutes(pacing):
     seen = []
     for _ in range(7):

@@ -69,14 +69,18 @@ def test_an_account_that_is_listed_twice_has_the_slots_of_both():
     assert seen.available == {A: 5}
     assert not seen.is_too_large(6, frozenset({A}))
     assert seen.is_too_large(7, None)
-    assert told(seen.accounts_less({A: 3}, frozenset({A}))) == [(A, 0), (A.upper(), 2)]
+    first, second = seen.account_less(A, 3)
+    assert (first[0], second[0]) == (0, 1)
+    assert told([first[1], second[1]]) == [(A, 0), (A.upper(), 2)]
 
 
-def test_accounts_are_copied_less_what_is_taken():
-    seen = snapshot((A, 1, 2), (B, 0, 3), (C, 0, 4))
-    accounts = seen.accounts_less({A: 5, B: 1}, frozenset({A, B}))
-    assert told(accounts) == [(A, 0), (B, 2)]
-    assert accounts[0].executing == 1
-    assert seen.available == {A: 2, B: 3, C: 4}
-    assert told(seen.capacity.accounts) == [(A, 2), (B, 3), (C, 4)]
-    assert told(seen.accounts_less({}, frozenset({C}))) == [(C, 4)]
+def test_an_account_less_what_is_taken_is_a_copy():
+    seen = snapshot((A, 1, 2), (B, 0, 3))
+    [(place, account)] = seen.account_less(B, 1)
+    assert (place, *told([account])) == (1, (B, 2))
+    [(place, account)] = seen.account_less(A, 5)
+    assert (place, *told([account])) == (0, (A, 0))
+    assert account.executing == 1
+    assert seen.available == {A: 2, B: 3}
+    assert told(seen.capacity.accounts) == [(A, 2), (B, 3)]
+    assert seen.account_less(B, 0) == [(1, seen.capacity.accounts[1])]

@@ -65,6 +65,44 @@ async def test_a_newcomer_is_told_of_trouble_at_once():
 
 
 @on_virtual_time
+async def test_trouble_of_the_past_is_no_look():
+    service = Service({A: 1}, errors=[busy()], answer_seconds=1)
+    gate = service.gate()
+    async with in_background(wait(gate)):
+        await asyncio.sleep(2)
+    await asyncio.sleep(3000)
+    with gate.queue(a_request()) as waiter:
+        await asyncio.sleep(0.5)
+        assert not waiter.looked_at.done()
+        await asyncio.sleep(1)
+        assert told(waiter.collect()) == [(A, 1)]
+
+
+@on_virtual_time
+async def test_trouble_is_a_look_only_while_it_is_fresh_or_no_poll_may_follow_soon():
+    service = Service({A: 1}, errors=[busy()] * 3, answer_seconds=1)
+    gate = service.gate()
+    async with in_background(wait(gate)):
+        await asyncio.sleep(5.9)
+        with gate.queue(a_request()) as waiter:  # 4.9 s after the first failure, 5.1 s before the next poll
+            await asyncio.sleep(0.01)
+            assert waiter.looked_at.done()
+        await asyncio.sleep(0.2)
+        with gate.queue(a_request()) as waiter:
+            await asyncio.sleep(0.01)
+            assert not waiter.looked_at.done()
+        await asyncio.sleep(11.9)
+        with gate.queue(a_request()) as waiter:  # 6 s after the second failure, 14 s before the next poll
+            await asyncio.sleep(0.01)
+            assert waiter.looked_at.done()
+        await asyncio.sleep(5)
+        with gate.queue(a_request()) as waiter:
+            await asyncio.sleep(0.01)
+            assert not waiter.looked_at.done()
+    assert service.gaps == [11]
+
+
+@on_virtual_time
 async def test_a_newcomer_whose_first_look_failed_gets_the_next_one_soon():
     service = Service({A: 1}, errors=[busy(), busy()])
     await wait(service.gate(), poke_interval=3600)

@@ -1,6 +1,7 @@
 """Who watches sees every snapshot, and who waits or watches can be moved to another gate."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
@@ -189,6 +190,118 @@ async def test_when_all_have_moved_the_gate_stops():
         assert task.done()
         assert gate.is_idle
         assert gate._polling is None
+
+
+@on_virtual_time
+async def test_what_was_seen_before_a_move_is_still_to_be_had():
+    service = Service({A: 1})
+    gate = service.gate()
+    with gate.watch(10, "moving") as watcher:
+        await asyncio.sleep(1)
+        gate.move_out("moving")
+        assert (await watcher.next_capacity()).free_slots() == 1
+        with pytest.raises(GateMovedError):
+            await watcher.next_capacity()
+
+
+def nothing_to_fetch(gate, connection):
+    """Return what fetches for a connection that leads to another gate."""
+    calls = []
+
+    async def fetch():
+        calls.append(now())
+        gate.move_out(connection)
+        raise GateMovedError("nobody is left here")
+
+    gate._fetch = fetch
+    return calls
+
+
+@on_virtual_time
+async def test_when_all_have_moved_there_is_nothing_to_fetch_and_nothing_fails(caplog):
+    service = Service({A: 1})
+    polls = []
+    gate = service.gate(observer=SimpleNamespace(record_poll=lambda **poll: polls.append(poll)))
+    calls = nothing_to_fetch(gate, "moving")
+    with gate.queue(a_request(connection="moving")) as waiter:
+        await asyncio.wait({waiter.admitted})
+        assert isinstance(waiter.admitted.exception(), GateMovedError)
+    await asyncio.sleep(100)
+    assert len(calls) == 1
+    assert gate.trouble is None
+    assert gate.is_idle
+    assert polls == caplog.messages == []
+
+
+@on_virtual_time
+async def test_who_stays_when_there_is_nothing_to_fetch_neither_hammers_nor_waits_for_long():
+    service = Service({A: 1})
+    gate = service.gate()
+    calls = nothing_to_fetch(gate, "moving")
+    async with in_background(wait(gate, connection="staying")) as [staying]:
+        await asyncio.sleep(0.95)
+        assert len(calls) == 10
+        gate._fetch = service.get_capacity
+        await asyncio.sleep(0.1)
+        assert told(staying.result()) == [(A, 1)]
+
+
+@on_virtual_time
+async def test_leases_move_to_another_gate():
+    """So it is when the token of two connections is changed one after the other."""
+    service = Service({A: 1})
+    before, after = service.gate(), service.gate()
+    await wait(before, lease=50)
+    for _ in range(2):
+        after.adopt_leases(before)
+    assert not after.is_idle
+    started = now()
+    await wait(after, lease=50)
+    assert now() == started + 50
+    assert before.is_idle
+
+
+@on_virtual_time
+async def test_a_job_that_was_seen_before_the_move_ends_no_lease_after_it():
+    service = Service({A: 2})
+    before, after = service.gate(), service.gate()
+    await wait(before, slots=1)
+    job = service.start(A)
+    with before.watch(10) as watcher:
+        await watcher.next_capacity()
+    await wait(before, slots=1)
+    after.adopt_leases(before)
+    with after.watch(10) as watcher:
+        await watcher.next_capacity()
+    service.end(job)
+    with after.queue(a_request(slots=2)) as waiter:
+        await asyncio.sleep(20)
+        assert after.describe(waiter) == "place 1 of 1; 2 free, 2 wanted; 1 leased to others"
+
+
+@on_virtual_time
+async def test_a_waiter_that_was_admitted_before_its_lease_moved_may_still_leave():
+    service = Service({A: 1})
+    before, after = service.gate(), service.gate()
+    with before.queue(a_request()) as waiter:
+        await asyncio.wait({waiter.admitted})
+        after.adopt_leases(before)
+    assert before.is_idle
+    assert not after.is_idle
+
+
+@on_virtual_time
+async def test_leases_that_are_adopted_bring_the_next_poll_forward():
+    service = Service({A: 1})
+    before, after = service.gate(), service.gate()
+    await wait(before)
+    service.fill()
+    calls = len(service.calls)
+    async with in_background(wait(after, poke_interval=60)):
+        await asyncio.sleep(2)
+        after.adopt_leases(before)
+        await asyncio.sleep(9)
+        assert len(service.calls) == calls + 2
 
 
 @on_virtual_time
