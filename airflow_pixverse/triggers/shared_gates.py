@@ -177,6 +177,8 @@ class SharedGate:
 
         Waits whose connection leads elsewhere move there.
         """
+        from airflow_pixverse.gate import GateMovedError
+
         clients: dict[tuple[Any, ...], PixverseClient] = {}
         trouble: Exception | None = None
         for pixverse_conn_id in sorted(self.gate.connections):
@@ -189,7 +191,7 @@ class SharedGate:
             if self._gates.settle(pixverse_conn_id, self, client):
                 clients.setdefault(connection.definition, client)
         if not clients:
-            raise trouble or PixverseTransientError("nobody waits at this gate any more")
+            raise trouble or GateMovedError("nobody waits at this gate any more")
         return sorted(clients.values(), key=lambda client: client is not self._answered)
 
     async def _bounded_call(self, client: PixverseClient) -> Capacity:
