@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from airflow_pixverse.api.sanitizer import Sanitizer
     from airflow_pixverse.api.service import Service
     from airflow_pixverse.api.transport import Answer
+
+
+WEB_PAGE = "a web page"
 
 
 class AnswerReader:
@@ -28,10 +32,14 @@ class AnswerReader:
         self._service = service
         self._sanitizer = sanitizer
 
-    def value(self, method: str, path: str, answer: Answer) -> Any:
+    def value(
+        self, method: str, path: str, answer: Answer, *, wanted: Callable[[Any], object] | None = None
+    ) -> Any:
         """
         Return the JSON of an answer; None for an empty one to another method than GET.
 
+        :param wanted: returns something true for what was asked for, which counts whatever error the same
+            body names.
         :raises PixverseError: it is an error, or no JSON.
         """
         value, trouble = self._json(answer)
@@ -49,7 +57,7 @@ class AnswerReader:
 
         if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
             if answer.is_web_page and answer.status == HTTPStatus.NOT_FOUND:
-                raise error(answer.status, "a web page", self._service.doubt)
+                raise error(answer.status, WEB_PAGE, self._service.doubt)
             raise error(answer.status, self._words(value) or self._plain_text(answer))
         if answer.encoding:
             trouble = Trouble("answered an encoded body, which was not asked for")
@@ -58,7 +66,7 @@ class AnswerReader:
             return None
         if trouble:
             raise self._service.error(method, path, trouble)
-        if isinstance(value, dict) and value.get("error"):
+        if isinstance(value, dict) and value.get("error") and not (wanted and wanted(value)):
             raise error(_code(value), self._words(value))
         return value
 

@@ -7,38 +7,47 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter, ValidationError
 
 from airflow_pixverse import __version__
+from airflow_pixverse.api.accounts import ACCOUNTS, FEATURES, Account, Features
 from airflow_pixverse.api.address import (
     DEFAULT_BASE_URL,
     checked_base_url,
     host_of,
     is_loopback_http,
-    is_plain,
     origin,
 )
-from airflow_pixverse.api.answers import AnswerReader
-from airflow_pixverse.api.deadline import Deadline
-from airflow_pixverse.api.errors import PixverseError, PixverseTransientError
+from airflow_pixverse.api.answers import WEB_PAGE, AnswerReader
+from airflow_pixverse.api.errors import (
+    PixverseError,
+    PixverseFatalError,
+    PixverseTransientError,
+    is_not_accepted,
+    unknown_outcome,
+)
+from airflow_pixverse.api.exchange import Exchange
+from airflow_pixverse.api.job_id import FOLDERS, parse_job_id
 from airflow_pixverse.api.models import CAPACITY, EXECUTING, Capacity, ExecutingJob
-from airflow_pixverse.api.network_errors import Trouble, explain
+from airflow_pixverse.api.network_errors import Trouble
+from airflow_pixverse.api.results import RESULT, RESULTS, JobResult, ResultPage, state_of
 from airflow_pixverse.api.sanitizer import Sanitizer
 from airflow_pixverse.api.service import Service
-from airflow_pixverse.api.transport import Answer, Transport
+from airflow_pixverse.api.submission import Submission, is_endpoint, job_ids_of
+from airflow_pixverse.api.transport import Transport
 
 if TYPE_CHECKING:
-    from requests import PreparedRequest
+    from airflow_pixverse.api.transport import Answer
 
 DEFAULT_TIMEOUT = (10.0, 30.0)
 DEFAULT_MAX_RETRIES = 3
 MAX_TIMEOUT = 24 * 3600.0
 
+_NOT_FOUND = 404
 _FIRST_BACKOFF = 0.5
 _MAX_DOUBLINGS = 16
-_MAX_REDIRECTS = 5
 
 _Model = TypeVar("_Model")
 
@@ -96,18 +105,18 @@ class PixverseClient:
             ca_bundle=ca_bundle,
             direct=is_loopback_http(self.base_url),
         )
-        self._base = self._transport.prepare("GET", self.base_url).url or ""  # as it is sent
-        self._origin = origin(self.base_url)
-        address = self._origin + urlsplit(self._base).path
+        base = self._transport.prepare("GET", self.base_url).url or ""  # as it is sent
+        address = origin(self.base_url) + urlsplit(base).path
         self.identity = hashlib.sha256(f"{address}\n{token}".encode()).hexdigest()
         host = self._sanitizer.words(host_of(self.base_url))  # people paste tokens into the wrong field
         self._service = Service(host, label)
         self._answers = AnswerReader(self._service, self._sanitizer)
+        self._exchange = Exchange(self._transport, self._service, self._sanitizer, base=base, timeout=timeout)
 
     @property
     def call_timeout(self) -> float:
         """Seconds within which any single attempt ends, whatever the server does (see :class:`Deadline`)."""
-        return sum(self.timeout)
+        return self._exchange.time_limit
 
     def __repr__(self) -> str:
         return f"<PixverseClient {self._sanitizer.words(self.base_url)}>"
@@ -170,13 +179,120 @@ class PixverseClient:
         """
         method = method.upper()
         if method == "GET":
-            return self._retried(lambda: self._attempt(method, path, params, json))
-        # The server may just be closing a connection that was kept alive, and with it lose the request.
-        self.close()
+            return self._retried(
+                lambda: self._answers.value(method, path, self._exchange.send(method, path, params, json))
+            )
+        return self._answers.value(method, path, self._sent_once(method, path, params, json))
+
+    def submit(self, endpoint: str, payload: dict[str, Any]) -> Submission:
+        """
+        Submit a job: POST a payload to an endpoint, once, over a connection of its own.
+
+        Whatever else ends the call, such as a signal, leaves it unknown too whether the job is accepted.
+
+        :param endpoint: such as ``videos/create``; any endpoint under ``videos/``, ``images/``, ``music/`` or
+            ``speech/``.
+        :param payload: what to send, untouched.
+        :raises PixverseNoConnectionError: not accepted: the service has got nothing of it.
+        :raises PixverseRateLimitError: not accepted: it is refused for now (429).
+        :raises PixverseFatalError: not accepted: it is refused for good, or cannot be sent.
+        :raises PixverseUnknownOutcomeError: nobody knows whether it is accepted.
+        """
+        if not (is_endpoint(endpoint) and isinstance(payload, dict)):
+            trouble = Trouble("cannot be sent: the endpoint or the payload cannot be used", fatal=True)
+            raise self._service.error("POST", self._sanitizer.words(endpoint), trouble)
         try:
-            return self._attempt(method, path, params, json)
-        finally:
-            self.close()
+            answer = self._sent_once("POST", endpoint, json=payload)
+            value = self._answers.value("POST", endpoint, answer, wanted=job_ids_of)
+        except PixverseError as error:
+            if is_not_accepted(error):
+                raise
+            raise unknown_outcome(error) from error
+        if job_ids := job_ids_of(value):
+            return Submission(job_ids, value)
+        no_id = Trouble("answered no id of a job")
+        raise unknown_outcome(self._service.error("POST", endpoint, no_id, status=answer.status), value)
+
+    def get_result(self, job_id: str, kind: str | None = None) -> JobResult:
+        """
+        Return what has become of a job (``GET videos/{id}`` and its likes).
+
+        It is no error where a job is not finished, which the API says with 404 too, nor where it has failed:
+        see :meth:`JobResult.raise_for_failure`.
+
+        :param job_id: id of the job.
+        :param kind: ``video``, ``image``, ``music`` or ``speech``; None to take it from the id.
+        :raises PixverseFatalError: asking again will not help, or the kind of the job is not known.
+        :raises PixverseTransientError: no usable answer, even after the retries.
+        """
+        if kind is None and (parsed := parse_job_id(job_id)):
+            kind = parsed.kind
+        path = self._job_path("GET", self._folder(kind, job_id), job_id)
+        asked = {"id": job_id, "kind": kind}
+        try:
+            return self._retried(lambda: self._read(path, RESULT, asked=asked, wanted=state_of))
+        except PixverseFatalError as error:
+            if error.status != _NOT_FOUND:
+                raise
+        return RESULT.validate_python({}, context=asked)
+
+    def list_results(
+        self, kind: str, *, email: str | None = None, limit: int | None = None, offset: int | None = None
+    ) -> ResultPage:
+        """
+        Return one page of an account's jobs (``GET videos/`` and its likes), those of the website too.
+
+        :param kind: ``video``, ``image``, ``music`` or ``speech``.
+        :param email: the account; needed where more than one is configured.
+        :param limit: jobs of a page; None for as many as the API gives.
+        :param offset: where the page begins: the ``next_offset`` of the page before.
+        :raises PixverseFatalError: asking again will not help.
+        :raises PixverseTransientError: no usable answer, even after the retries.
+        """
+        path = f"{self._folder(kind)}/"
+        params = _given(email=email, limit=limit, offset=offset)
+        return self._retried(lambda: self._read(path, RESULTS, params=params, asked={"kind": kind}))
+
+    def cancel(self, job_id: str) -> bool:
+        """
+        Stop the API's tracking of a job, which frees its slot (``DELETE scheduler/{id}``).
+
+        PixVerse may go on with it, and it is paid for. The request is sent once.
+
+        :param job_id: id of the job.
+        :return: False if no job with this id is executing.
+        :raises PixverseFatalError: asking again will not help.
+        :raises PixverseTransientError: no usable answer; it is safe to cancel the job again.
+        """
+        path = self._job_path("DELETE", "scheduler", job_id)
+        try:
+            self.request("DELETE", path)
+        except PixverseFatalError as error:
+            # A web page says nothing of a job: the host may not be the service at all.
+            if error.status != _NOT_FOUND or error.detail == WEB_PAGE:
+                raise
+            return False
+        return True
+
+    def get_accounts(self) -> list[Account]:
+        """
+        Return the PixVerse accounts that are configured, 1 000 at most (``GET accounts``).
+
+        :raises PixverseFatalError: asking again will not help.
+        :raises PixverseTransientError: no usable answer, even after the retries.
+        """
+        return self._retried(lambda: self._read("accounts", ACCOUNTS))
+
+    def get_features(self, email: str | None = None) -> Features:
+        """
+        Return plan and credits of an account (``GET features/``).
+
+        :param email: the account; needed where more than one is configured.
+        :raises PixverseFatalError: asking again will not help.
+        :raises PixverseTransientError: no usable answer, even after the retries.
+        """
+        params = _given(email=email)
+        return self._retried(lambda: self._read("features/", FEATURES, params=params, asked=params))
 
     def _retried(self, read: Callable[[], _Model]) -> _Model:
         """Read, again after transient trouble: reads change nothing, so repeating them is safe."""
@@ -193,10 +309,25 @@ class PixverseClient:
         # Jitter only adds: the server asked for no less than it said.
         return min(self.max_retry_wait, backoff * random.uniform(1.0, 1.25))  # noqa: S311
 
-    def _read(self, path: str, model: TypeAdapter[_Model]) -> _Model:
-        value = self._attempt("GET", path)
+    def _read(
+        self,
+        path: str,
+        model: TypeAdapter[_Model],
+        *,
+        params: Mapping[str, str | int] | None = None,
+        asked: Mapping[str, Any] | None = None,
+        wanted: Callable[[Any], object] | None = None,
+    ) -> _Model:
+        """
+        Read once.
+
+        :param asked: what was asked for, where the model needs to know it.
+        :param wanted: see :meth:`AnswerReader.value`.
+        """
+        answer = self._exchange.send("GET", path, params)
+        value = self._answers.value("GET", path, answer, wanted=wanted)
         try:
-            return model.validate_python(value)
+            return model.validate_python(value, context=dict(asked or {}))
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the body"
@@ -204,73 +335,29 @@ class PixverseClient:
         trouble = Trouble(f"answered a body of another shape ({shape})", wrong_host=True)
         raise self._service.error("GET", path, trouble)
 
-    def _attempt(
+    def _folder(self, kind: str | None, job_id: str = "") -> str:
+        if folder := FOLDERS.get(kind or ""):
+            return folder
+        trouble = Trouble(f"cannot be sent: the kind of the job is none of {', '.join(FOLDERS)}", fatal=True)
+        raise self._service.error("GET", self._sanitizer.words(job_id or kind or ""), trouble)
+
+    def _job_path(self, method: str, folder: str, job_id: str) -> str:
+        """Return the path of a job, whose id goes into it as it is."""
+        if job_id and "/" not in job_id:
+            return f"{folder}/{job_id}"
+        trouble = Trouble("cannot be sent: that is no id of a job", fatal=True)
+        raise self._service.error(method, self._sanitizer.words(f"{folder}/{job_id}"), trouble)
+
+    def _sent_once(
         self, method: str, path: str, params: Mapping[str, str | int] | None = None, json: Any = None
-    ) -> Any:
-        """Send a request once, and return the JSON of its answer."""
-        request = self._prepared(method, path, params, json)
-        deadline = Deadline(self.call_timeout)
-        trouble: Trouble | None = None
+    ) -> Answer:
+        """Send what changes something, once, over a connection of its own."""
+        # The server may just be closing a connection that was kept alive, and with it lose the request.
+        self.close()
         try:
-            with deadline:
-                answer = self._final_answer(request, path)
-        except PixverseError:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever the libraries stumble over, the network sent it
-            trouble = explain(error, self.timeout)
-        if deadline.passed:  # an answer that it cut off may look whole
-            trouble = Trouble(f"got no whole answer within {self.call_timeout:g} s")
-        if trouble:  # raised out here, where nothing refers to the library's error, which may hold secrets
-            raise self._service.error(method, path, trouble)
-        return self._answers.value(method, path, answer)
-
-    def _prepared(
-        self, method: str, path: str, params: Mapping[str, str | int] | None, json: Any
-    ) -> PreparedRequest:
-        url = self._base + path
-        try:
-            request = self._transport.prepare(method, url, params=params, json=json)
-        except (OSError, ValueError, TypeError):  # the errors of requests are among these
-            request = None
-        # Ids have to arrive as they are: what would be encoded, resolved or cut off is refused.
-        if request and "#" not in path and (request.url or "").partition("?")[0] == url:
-            return request
-        trouble = Trouble("cannot be sent: the path, query or body cannot be used", fatal=True)
-        raise self._service.error(method, self._sanitizer.words(path), trouble)
-
-    def _final_answer(self, request: PreparedRequest, path: str) -> Answer:
-        """Send a request, and follow redirects of a GET as long as they stay on the same origin."""
-        for _ in range(_MAX_REDIRECTS):
-            answer = self._transport.send(request)
-            if answer.location is None:
-                return answer
-            if trouble := self._objection(request, answer.location):
-                raise self._service.error(request.method or "", path, trouble, status=answer.status)
-            request = self._transport.prepare("GET", urljoin(request.url or "", answer.location))
-        raise self._service.error("GET", path, Trouble("was redirected too often"))
-
-    def _objection(self, request: PreparedRequest, location: str) -> Trouble | None:
-        """Return why a redirect is not followed; None if it is."""
-        if request.method != "GET":
-            return Trouble("was redirected, which is refused for anything but GET", fatal=True)
-        try:
-            target = urljoin(request.url or "", location)
-        except ValueError:
-            target = location
-        if not is_plain(target):
-            return Trouble("was redirected to an odd address, which is refused", fatal=True, wrong_host=True)
-        if not (leads_to := origin(target)):
-            return Trouble("was redirected to no address")
-        if leads_to != self._origin:
-            shown = self._sanitizer.words(leads_to)
-            words = f"was redirected to another origin ({shown}), which is refused: check the host"
-            return Trouble(words, fatal=True, wrong_host=True)
-        # urllib3 writes the addresses it sends requests to into its log, and proxies do so too.
-        sent = self._transport.prepare("GET", target).url or ""
-        if self._sanitizer.holds_token(location) or self._sanitizer.holds_token(sent):
-            words = "was redirected to an address that holds the API token, which is refused"
-            return Trouble(words, fatal=True, wrong_host=True)
-        return None
+            return self._exchange.send(method, path, params, json)
+        finally:
+            self.close()
 
 
 def checked_token(token: str) -> str:
@@ -282,3 +369,8 @@ def checked_token(token: str) -> str:
     if not (token.isascii() and token.isprintable()):
         raise ValueError("token holds control or non-ASCII characters: copy the API token again")
     return token
+
+
+def _given(**params: str | int | None) -> dict[str, str | int]:
+    """Return the parameters that are not None."""
+    return {name: value for name, value in params.items() if value is not None}

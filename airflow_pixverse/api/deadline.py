@@ -29,11 +29,15 @@ class Deadline:
     """
     A context manager within which sockets that a :class:`DeadlineAdapter` uses are shut down in time.
 
+    ``sent`` tells whether a request may have left this machine, in part or whole. As long as it is False, no
+    service can have got one.
+
     :param seconds: how long what happens within may take.
     """
 
     def __init__(self, seconds: float) -> None:
         self.passed = False
+        self.sent = False
         self._seconds = seconds
         self._lock = threading.Lock()
         self._sockets: list[socket.socket] = []
@@ -126,6 +130,10 @@ class _Watched(HTTPConnection):
         if deadline is not None and deadline is not self._deadline and self.sock is not None:
             self._deadline = deadline
             deadline.watch(self.sock.fileno())
+        if self.sock is None:
+            self.connect()  # here, since afterwards nobody could tell that it was this which failed
+        if deadline is not None:
+            deadline.sent = True
         super().request(*args, **kwargs)
 
     def _connected_socket(self) -> socket.socket:

@@ -2,104 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    TypeAdapter,
-    ValidationError,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
-    model_validator,
-)
+from pydantic import Field, TypeAdapter, model_validator
 
-from airflow_pixverse.api.sanitizer import MAX_TEXT, one_line, shortened
+from airflow_pixverse.api.api_model import (
+    UNKNOWN,
+    ApiModel,
+    Count,
+    FreeSlots,
+    Name,
+    Text,
+    moment,
+    objects,
+)
+from airflow_pixverse.api.job_id import parse_job_id
 
 MAX_JOBS_READ = 10_000
 MAX_ACCOUNTS_READ = 1_000
-MAX_NAME = 512
 
 _ELAPSED = re.compile(r"(?:(?P<hours>\d{1,6}):)?(?P<minutes>\d{1,6}):(?P<seconds>\d{1,2})")
 
 
-def _objects(limit: int) -> BeforeValidator:
-    """Read the first objects of a list, however many there are, and skip what is no object."""
-
-    def read(items: Any) -> Any:
-        if not isinstance(items, list):
-            return items
-        return [item for item in items if isinstance(item, (dict, BaseModel))][:limit]
-
-    return BeforeValidator(read)
-
-
-def _as_text(value: Any) -> Any:
-    """Return a value that should be a text, and is none, as its JSON."""
-    return value if isinstance(value, str) or value is None else shortened(json.dumps(value), MAX_TEXT)
-
-
-_Text = Annotated[str, BeforeValidator(_as_text)]
-# Ids and e-mails are written to logs, and sent back in requests.
-_Name = Annotated[_Text, AfterValidator(lambda name: shortened(one_line(name), MAX_NAME))]
-
-
-def _if_unreadable(unknown: int | None) -> WrapValidator:
-    """Read what is no number of jobs as unknown, so that one account does not hide all others."""
-
-    def read(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
-        try:
-            return validate(value)
-        except ValidationError:
-            return unknown
-
-    return WrapValidator(read)
-
-
-# A number of jobs that is out of bounds is no number of jobs; it is also one that JSON can carry.
-_MAX_COUNT = 1_000_000
-_UNKNOWN = -1  # no number of free slots that was read is negative
-_Count = Annotated[Annotated[int, Field(ge=0, le=_MAX_COUNT)] | None, _if_unreadable(None)]
-_FreeSlots = Annotated[
-    int,
-    Field(ge=-_MAX_COUNT, le=_MAX_COUNT),
-    AfterValidator(lambda slots: max(0, slots)),
-    _if_unreadable(_UNKNOWN),
-]
-
-
-class _ApiModel(BaseModel):
-    """
-    Every field is optional, and fields this version does not know pass through untouched.
-
-    A field of an entry that cannot be read never refuses the entry, let alone the others beside it: what
-    should be a text is kept as JSON, and what should be a number of jobs is unknown.
-    """
-
-    model_config = ConfigDict(extra="allow", populate_by_name=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _null_is_absent(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        documented = {field.alias or name for name, field in cls.model_fields.items()}
-        return {key: item for key, item in value.items() if item is not None or key not in documented}
-
-    def to_xcom(self) -> dict[str, Any]:
-        """Return the JSON form: the API's own field names, every documented key present."""
-        return self.model_dump(mode="json", by_alias=True)
-
-
-class ExecutingJob(_ApiModel):
+class ExecutingJob(ApiModel):
     """
     One job that is being executed, as listed by ``GET scheduler/`` and ``GET scheduler/available``.
 
@@ -112,13 +41,13 @@ class ExecutingJob(_ApiModel):
     :param reply_ref: reference given at submission (``replyRef``).
     """
 
-    id: _Name | None = None
-    type: _Name = "video"
-    email: _Name | None = None
-    started: _Text | None = None
-    elapsed: _Text | None = None
-    reply_url: _Text | None = Field(default=None, alias="replyUrl")
-    reply_ref: _Text | None = Field(default=None, alias="replyRef")
+    id: Name | None = None
+    type: Name = "video"
+    email: Name | None = None
+    started: Text | None = None
+    elapsed: Text | None = None
+    reply_url: Text | None = Field(default=None, alias="replyUrl")
+    reply_ref: Text | None = Field(default=None, alias="replyRef")
 
     _id_spellings: ClassVar[tuple[str, ...]] = ("id", "video_id", "videoId")
 
@@ -131,17 +60,14 @@ class ExecutingJob(_ApiModel):
         ids = (item[key] for key in cls._id_spellings if item.get(key) is not None)
         fields["id"] = job_id = next(ids, None)
         if fields.get("email") is None:
-            fields["email"] = _account_of(str(job_id))
+            parsed = parse_job_id(str(job_id))
+            fields["email"] = parsed and parsed.email
         return fields
 
     @property
     def started_at(self) -> datetime | None:
         """When it started; None if the API did not say, or not as ISO 8601. Without a zone it is UTC."""
-        try:
-            moment = datetime.fromisoformat(self.started or "")
-        except ValueError:
-            return None
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return moment(self.started)
 
     def age(self, now: datetime) -> timedelta | None:
         """
@@ -157,7 +83,7 @@ class ExecutingJob(_ApiModel):
         return timedelta(**{unit: int(digits or 0) for unit, digits in match.groupdict().items()})
 
 
-class AccountCapacity(_ApiModel):
+class AccountCapacity(ApiModel):
     """
     How much room one PixVerse account has, from ``GET scheduler/available``.
 
@@ -168,10 +94,10 @@ class AccountCapacity(_ApiModel):
         executing``; derived from those two only where the API gives none, 0 where it gives nothing.
     """
 
-    email: _Name | None = None
-    max_jobs: _Count = Field(default=None, alias="maxJobs")
-    executing: _Count = None
-    available: _FreeSlots = _UNKNOWN
+    email: Name | None = None
+    max_jobs: Count = Field(default=None, alias="maxJobs")
+    executing: Count = None
+    available: FreeSlots = UNKNOWN
 
     _available_is_derived: bool = False
     # Where the API does not tell the number, its jobs in the list of those that execute.
@@ -179,7 +105,7 @@ class AccountCapacity(_ApiModel):
 
     @model_validator(mode="after")
     def _trust_available(self) -> AccountCapacity:
-        if self.available == _UNKNOWN:
+        if self.available == UNKNOWN:
             self._available_is_derived = True
             self.available = max(0, (self.max_jobs or 0) - (self.executing or 0))
         return self
@@ -206,7 +132,7 @@ class AccountCapacity(_ApiModel):
         return executing + self.available
 
 
-class Capacity(_ApiModel):
+class Capacity(ApiModel):
     """
     One snapshot of ``GET scheduler/available``.
 
@@ -215,8 +141,8 @@ class Capacity(_ApiModel):
         An account that is not listed has no capacity.
     """
 
-    executing: Annotated[list[ExecutingJob], _objects(MAX_JOBS_READ)] = []
-    accounts: Annotated[list[AccountCapacity], _objects(MAX_ACCOUNTS_READ)] = Field(
+    executing: Annotated[list[ExecutingJob], objects(MAX_JOBS_READ)] = Field(default=[])
+    accounts: Annotated[list[AccountCapacity], objects(MAX_ACCOUNTS_READ)] = Field(
         default=[], alias="available"
     )
 
@@ -243,7 +169,7 @@ class Capacity(_ApiModel):
 
 # What reads the two endpoints' JSON.
 CAPACITY = TypeAdapter(Capacity)
-EXECUTING = TypeAdapter(Annotated[list[ExecutingJob], _objects(MAX_JOBS_READ)])
+EXECUTING = TypeAdapter(Annotated[list[ExecutingJob], objects(MAX_JOBS_READ)])
 
 
 def accounts_with_room(
@@ -261,19 +187,6 @@ def accounts_with_room(
         return []
     with_room = [account for account in capacity.chosen(emails) if account.available]
     return sorted(with_room, key=lambda account: account.available, reverse=True)
-
-
-def _account_of(job_id: str) -> str | None:
-    """
-    Return the e-mail in ``user:<user id>-pixverse:<email>-<type>:<n>``, None for an id of another form.
-
-    E-mails contain "-", so the type is what follows the last one.
-    """
-    head, _, number = job_id.rpartition(":")
-    user, _, account_and_type = head.partition("-pixverse:")
-    email, _, job_type = account_and_type.rpartition("-")
-    is_whole = user.startswith("user:") and number and job_type and ":" not in job_type
-    return email or None if is_whole else None
 
 
 def email_key(email: str | None) -> str:

@@ -37,6 +37,9 @@ class Trouble(NamedTuple):
 
 _Kinds = type[BaseException] | tuple[type[BaseException], ...]
 
+# urllib3 says it of a proxy that broke off after it had got the request too.
+_NO_PROXY = Trouble("got no answer: the proxy cannot be reached, or does not connect to the host")
+
 # The first row decides of which any cause is an instance, so the more specific ones come first.
 _TROUBLES: tuple[tuple[_Kinds, Trouble], ...] = (
     (BodyTooLargeError, Trouble(f"answered a body larger than {MAX_BODY} bytes")),
@@ -49,10 +52,7 @@ _TROUBLES: tuple[tuple[_Kinds, Trouble], ...] = (
         (requests_errors.InvalidURL, urllib3_errors.LocationValueError),
         Trouble("cannot be sent: the address of the host, or of its proxy, cannot be used", fatal=True),
     ),
-    (
-        (requests_errors.ProxyError, urllib3_errors.ProxyError),
-        Trouble("got no answer: the proxy cannot be reached, or does not connect to the host"),
-    ),
+    ((requests_errors.ProxyError, urllib3_errors.ProxyError), _NO_PROXY),
     (
         ssl.SSLCertVerificationError,
         Trouble("got no answer: the certificate of the host is not trusted", wrong_host=True),
@@ -84,11 +84,12 @@ _UNKNOWN = Trouble("got no answer that can be used")
 _CANNOT_READ_CERTIFICATES = Trouble("cannot be sent: the certificates to trust cannot be read", fatal=True)
 
 
-def explain(error: BaseException, timeout: tuple[float, float]) -> Trouble:
+def explain(error: BaseException, timeout: tuple[float, float], *, sent: bool = False) -> Trouble:
     """
     Return what the error of an HTTP library stands for.
 
     :param timeout: the seconds that were allowed for connecting, and for each part of the answer.
+    :param sent: the request, or a part of it, was sent.
     """
     causes = list(_causes(error))
     for cause in causes:
@@ -96,13 +97,15 @@ def explain(error: BaseException, timeout: tuple[float, float]) -> Trouble:
         if isinstance(cause, OSError) and cause.errno in _NO_FREE_FILE:
             return Trouble(f"got no answer: no file descriptor is free ({cause.strerror})")
     for kinds, trouble in _TROUBLES:
+        if sent and (trouble.fatal or trouble is _NO_PROXY):
+            continue
         for cause in causes:
             if isinstance(cause, kinds):
                 words = trouble.words.format(connect=timeout[0], read=timeout[1])
                 reason = _reason(cause, causes)
                 return trouble._replace(words=f"{words} ({reason})" if reason else words)
     # requests itself raises a bare OSError for this, and for nothing else.
-    return _CANNOT_READ_CERTIFICATES if type(error) is OSError else _UNKNOWN
+    return _CANNOT_READ_CERTIFICATES if type(error) is OSError and not sent else _UNKNOWN
 
 
 def _reason(cause: BaseException, causes: list[BaseException]) -> str:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_pixverse.api.errors import PixverseError, PixverseFatalError, PixverseTransientError
+from airflow_pixverse.api.errors import (
+    PixverseError,
+    PixverseFatalError,
+    PixverseNoConnectionError,
+    PixverseTransientError,
+)
 
 if TYPE_CHECKING:
     from airflow_pixverse.api.network_errors import Trouble
@@ -25,9 +30,16 @@ class Service:
         self.name = f"{label} ({host})" if label else host
         self.doubt = "" if is_known else f"is {host} the host of {_DOMAIN}?"
 
-    def error(self, method: str, path: str, trouble: Trouble, *, status: int | None = None) -> PixverseError:
-        """Return the error of a call that got no answer, or none that can be used."""
+    def error(
+        self, method: str, path: str, trouble: Trouble, *, status: int | None = None, sent: bool = True
+    ) -> PixverseError:
+        """
+        Return the error of a call that got no answer, or none that can be used.
+
+        :param sent: the request, or a part of it, may have been sent.
+        """
         doubt = f" ({self.doubt})" if trouble.wrong_host and self.doubt else ""
-        kind = PixverseFatalError if trouble.fatal else PixverseTransientError
+        transient = PixverseTransientError if sent else PixverseNoConnectionError
+        kind = PixverseFatalError if trouble.fatal else transient
         message = f"{self.name}: {method} {path} {trouble.words}{doubt}"
         return kind(message, status=status, method=method, path=path)

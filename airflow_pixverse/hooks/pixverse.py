@@ -12,8 +12,10 @@ from airflow_pixverse.hooks.connection import CONN_TYPE, UI_FIELD_BEHAVIOUR, cli
 from airflow_pixverse.hooks.lookup import read_connection
 
 if TYPE_CHECKING:
+    from airflow_pixverse.api.accounts import Account, Features
     from airflow_pixverse.api.client import PixverseClient
     from airflow_pixverse.api.models import Capacity, ExecutingJob
+    from airflow_pixverse.api.results import JobResult
 
 
 class PixverseHook(BaseHook):
@@ -75,9 +77,51 @@ class PixverseHook(BaseHook):
         """
         return self.get_conn().get_capacity()
 
+    def get_result(self, job_id: str, kind: str | None = None) -> JobResult:
+        """
+        Return what has become of a job; it is no error where it is not finished, or has failed.
+
+        :param job_id: id of the job.
+        :param kind: ``video``, ``image``, ``music`` or ``speech``; None to take it from the id.
+        :raises PixverseFatalError: asking again will not help.
+        :raises PixverseTransientError: no usable answer, even after the retries.
+        """
+        return self.get_conn().get_result(job_id, kind)
+
+    def cancel(self, job_id: str) -> bool:
+        """
+        Stop the API's tracking of a job, which frees its slot. PixVerse may go on with it.
+
+        :param job_id: id of the job.
+        :return: False if no job with this id is executing.
+        :raises PixverseFatalError: asking again will not help.
+        :raises PixverseTransientError: no usable answer; it is safe to cancel the job again.
+        """
+        return self.get_conn().cancel(job_id)
+
+    def get_accounts(self) -> list[Account]:
+        """
+        Return the PixVerse accounts that are configured at useapi.net.
+
+        :raises PixverseFatalError: asking again will not help.
+        :raises PixverseTransientError: no usable answer, even after the retries.
+        """
+        return self.get_conn().get_accounts()
+
+    def get_features(self, email: str | None = None) -> Features:
+        """
+        Return plan and credits of an account.
+
+        :param email: the account; needed where more than one is configured.
+        :raises PixverseFatalError: asking again will not help.
+        :raises PixverseTransientError: no usable answer, even after the retries.
+        """
+        return self.get_conn().get_features(email)
+
     def test_connection(self) -> tuple[bool, str]:
         """Return whether the connection works and a sentence on it, for Airflow's Test button."""
         from airflow_pixverse.api.address import host_of
+        from airflow_pixverse.api.preflight import account_troubles
 
         try:
             client = self.get_conn()
@@ -87,7 +131,8 @@ class PixverseHook(BaseHook):
         host = host_of(client.base_url)
         if not (accounts := len(capacity.accounts)):
             return True, f"Connected to {host}, but no PixVerse account is configured there"
-        return True, f"Connected to {host}: {capacity.free_slots()} free slots in {accounts} accounts"
+        connected = f"Connected to {host}: {capacity.free_slots()} free slots in {accounts} accounts"
+        return True, ". ".join([connected, *account_troubles(client)])
 
 
 def _trouble(error: PixverseError) -> str:

@@ -121,34 +121,6 @@ def test_redirects_share_one_limit():
         assert server.connections <= 3
 
 
-@pytest.fixture
-def full_port():
-    """A port that takes no connection: connecting to it hangs."""
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
-        waiting = [socket.socket() for _ in range(4)]  # they fill the queue of connections
-        for one in waiting:
-            one.settimeout(0)
-            one.connect_ex(listener.getsockname())
-        yield listener.getsockname()[1]
-        for one in waiting:
-            one.close()
-
-
-@pytest.fixture
-def addresses(monkeypatch):
-    """The ports of this machine that the addresses of ``service.invalid`` stand for."""
-    ports = []
-    real = socket.getaddrinfo
-
-    def look_up(host, *args, **kwargs):
-        if host != "service.invalid":
-            return real(host, *args, **kwargs)
-        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port)) for port in ports]
-
-    monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    return ports
-
-
 def test_a_host_that_takes_no_connection_is_given_up(full_port):
     with pytest.raises(PixverseTransientError, match=r"cannot connect within 0\.1 s"):
         PixverseClient("t", f"http://127.0.0.1:{full_port}", LIMITS, 0).get_capacity()

@@ -9,9 +9,13 @@ from airflow_pixverse.api.errors import (
     STATUS_MEANINGS,
     PixverseAuthError,
     PixverseFatalError,
+    PixverseJobFailedError,
+    PixverseJobModeratedError,
+    PixverseNoConnectionError,
     PixverseRateLimitError,
     PixverseTransientError,
     error_for_status,
+    unknown_outcome,
 )
 
 MEANINGS = {
@@ -23,6 +27,7 @@ MEANINGS = {
         PixverseFatalError,
         "404 Not Found (check the host, and that a PixVerse account is configured at useapi.net)",
     ),
+    405: (PixverseFatalError, "405 Method Not Allowed (check the path)"),
     408: (PixverseTransientError, "408 Request Timeout"),
     412: (PixverseFatalError, "412 Precondition Failed (the account has no credits left)"),
     422: (PixverseFatalError, " (the input is refused, by moderation perhaps)"),
@@ -55,7 +60,7 @@ def test_a_row_of_the_table_decides(status, kind, words, monkeypatch):
     assert (type(changed), str(changed)) != (kind, str(error)), "without it, something else would be raised"
 
 
-@pytest.mark.parametrize("status", [405, 410, 418, 451, 499])
+@pytest.mark.parametrize("status", [406, 410, 418, 451, 499])
 def test_any_other_status_that_blames_the_client_is_fatal(status):
     assert type(error_of(status)) is PixverseFatalError
 
@@ -114,6 +119,23 @@ def test_an_error_names_the_service():
 @pytest.mark.parametrize("status", [401, 429, 500])
 def test_an_error_can_be_sent_to_another_process(status):
     error = error_of(status, detail="no", retry_after=3)
+    assert_copied(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        PixverseJobFailedError("x", job_id="1", detail="y"),
+        PixverseJobModeratedError("x", job_id="1", detail="y"),
+        PixverseNoConnectionError("x", method="POST", path="y"),
+        unknown_outcome(error_of(500, detail="no"), {"a": 1}),
+    ],
+)
+def test_so_can_any_other(error):
+    assert_copied(error)
+
+
+def assert_copied(error):
     copy = pickle.loads(pickle.dumps(error))
     assert type(copy) is type(error)
     assert (str(copy), vars(copy)) == (str(error), vars(error))

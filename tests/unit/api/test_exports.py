@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from airflow_pixverse import api
-from airflow_pixverse.api import client, errors, models
+from airflow_pixverse.api import accounts, client, errors, job_id, models, results, submission
 
-MODULES = (client, errors, models)
+MODULES = (accounts, client, errors, job_id, models, results, submission)
 
 
 @pytest.mark.parametrize("name", api.__all__)
@@ -18,7 +18,7 @@ def test_a_public_name_is_that_of_its_module(name):
 
 
 def test_every_error_is_exported():
-    assert {name for name in vars(errors) if name.endswith("Error")} <= set(api.__all__)
+    assert {name for name in vars(errors) if name.startswith("Pixverse")} <= set(api.__all__)
 
 
 def test_no_other_name_is_known():

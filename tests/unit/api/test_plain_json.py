@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from airflow_pixverse.api.client import PixverseClient
 from airflow_pixverse.api.errors import PixverseError
+from airflow_pixverse.api.preflight import account_troubles
 from airflow_pixverse.simulator import Simulator
 
 try:
@@ -57,6 +58,34 @@ snapshots = st.builds(
     others,
 )
 errors = objects("error", "code", "message")
+JOB = "user:1-pixverse:a@example.com-video:1"
+results = objects(
+    "video_id",
+    "image_id",
+    "audio_id",
+    "id",
+    "kind",
+    "email",
+    "state",
+    "video_status",
+    "image_status",
+    "audio_status_name",
+    "video_status_name",
+    "url",
+    "image_url",
+    "seed",
+    "created_at",
+    "replyRef",
+    "prompt",
+    "fail_reason",
+    "error",
+    "success_ids",
+    "next_offset",
+    "has_more",
+)
+configured = objects("email", "maxJobs", "error", "code", "jwt", "password")
+plans = objects("plan_name", "expired_date", "credit_daily", "credit_monthly", "gen_simultaneously")
+lists = st.builds(lambda rows, page: page | {"data": rows}, st.lists(results, max_size=3), results)
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +124,49 @@ def test_what_leaves_the_client_is_plain_json(server, body, status):
             lambda: [job.to_xcom() for job in client.list_executing()],
             lambda: client.get_capacity().to_xcom(),
             lambda: client.request("GET", "scheduler/"),
+        )
+        for call in calls:
+            try:
+                payload = call()
+            except PixverseError as error:
+                payload = payload_of(error)
+            check(payload)
+
+
+@given(
+    body=results | lists | st.dictionaries(texts, configured, max_size=3) | plans | errors | values,
+    status=st.sampled_from([200, 200, 404, 429, 503]),
+)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@example(body={"video_id": 2**64, "video_status": 8, "fail_reason": "\ud800", "__type": 1}, status=200)
+@example(body={"success_ids": ["user:1-s3cr3t-token", 2**70]}, status=200)
+@example(
+    body={"data": [{"seed": "9" * 30, "video_status_name": "FAILED", "error": {"message": "\x00"}}]},
+    status=200,
+)
+@example(body={"a": {"error": {"__type": 2**70}, "jwt": {"ExpireTimeUTC": 2**70}}}, status=200)
+def test_what_is_told_of_jobs_and_accounts_is_plain_json_too(server, body, status):
+    for path in ("videos/create", f"videos/{JOB}", "videos/", "accounts", "features/", f"scheduler/{JOB}"):
+        server.respond_with(path, json.dumps(body).encode(), status)
+
+    def said_of(result):
+        try:
+            result.raise_for_failure()
+        except PixverseError as error:
+            return payload_of(error)
+        return [result.to_xcom(), result.is_finished, result.reason, str(result.created)]
+
+    with PixverseClient(server.token, server.url, max_retries=0, label="connection 'px'") as client:
+        calls = (
+            lambda: client.submit("videos/create", {})._asdict(),
+            lambda: said_of(client.get_result(JOB)),
+            lambda: client.list_results("video").to_xcom(),
+            lambda: [said_of(result) for result in client.list_results("video").results],
+            lambda: [account.to_xcom() for account in client.get_accounts()],
+            lambda: client.get_features("a@example.com").to_xcom(),
+            lambda: str(client.get_features().expires_at),
+            lambda: client.cancel(JOB),
+            lambda: account_troubles(client),
         )
         for call in calls:
             try:

@@ -16,6 +16,21 @@ def test_the_hook_calls_the_two_endpoints(sim):
     assert hook.get_capacity().free_slots() == 5
 
 
+def test_the_hook_reads_results_accounts_and_plans_and_cancels(sim):
+    job_id = sim.start_job()
+    sim.respond_with(f"videos/{job_id}", {"video_status": 1, "url": "https://media.example.com/1.mp4"})
+    sim.respond_with("images/7", {"image_status": 5})
+    sim.respond_with("accounts", {"a@example.com": {"maxJobs": 3}})
+    sim.respond_with("features/", {"plan_name": "Pro Plan"})
+    hook = PixverseHook()
+    assert hook.get_result(job_id).is_completed
+    assert hook.get_result("7", "image").state == "QUEUED"
+    assert [account.max_jobs for account in hook.get_accounts()] == [3]
+    assert hook.get_features("a@example.com").plan_name == hook.get_features().plan_name == "Pro Plan"
+    assert hook.cancel(job_id)
+    assert not hook.cancel(job_id)
+
+
 def test_one_connection_is_kept_alive(sim, monkeypatch):
     opened = []
     connect = requests.packages.urllib3.connection.HTTPConnection.connect
@@ -73,6 +88,26 @@ def test_a_refused_token_is_an_auth_error(sim, connection):
 def test_the_test_button_tells_success(sim):
     sim.start_job()
     expected = f"Connected to 127.0.0.1:{sim.port}: 5 free slots in 2 accounts"
+    assert PixverseHook().test_connection() == (True, expected)
+
+
+def test_the_test_button_names_accounts_that_take_no_jobs(sim):
+    sim.respond_with("accounts", {"a@example.com": {"error": "wrong password"}, "b@example.com": {}})
+    sim.respond_with("features/", {"expired_date": "2026-05-31T00:00:00Z"})
+    ok, message = PixverseHook().test_connection()
+    assert ok
+    assert message == (
+        f"Connected to 127.0.0.1:{sim.port}: 6 free slots in 2 accounts. "
+        "Account a@example.com takes no jobs until it is added again at useapi.net: wrong password. "
+        "The plan of account b@example.com expired on 2026-05-31"
+    )
+
+
+@pytest.mark.parametrize("status", [401, 404, 503])
+def test_the_test_button_works_where_accounts_are_not_told(sim, connection, status):
+    connection(host=sim.url, password=sim.token, extra={"max_retries": 0})
+    sim.respond_with("accounts", {}, status)
+    expected = f"Connected to 127.0.0.1:{sim.port}: 6 free slots in 2 accounts"
     assert PixverseHook().test_connection() == (True, expected)
 
 

@@ -1,0 +1,110 @@
+"""What the models of the API's JSON share: every field is optional, and nothing in them harms anybody."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
+
+from airflow_pixverse.api.sanitizer import MAX_TEXT, one_line, shortened
+
+MAX_NAME = 512
+
+
+def first(limit: int) -> BeforeValidator:
+    """Read the first items of a list, however many there are."""
+    return BeforeValidator(lambda items: items[:limit] if isinstance(items, list) else items)
+
+
+def objects(limit: int) -> BeforeValidator:
+    """Read the first objects of a list, however many there are, and skip what is no object."""
+
+    def read(items: Any) -> Any:
+        if not isinstance(items, list):
+            return items
+        return [item for item in items if isinstance(item, (dict, BaseModel))][:limit]
+
+    return BeforeValidator(read)
+
+
+def clean_name(name: str) -> str:
+    """Return an id or an e-mail as one line that is not too long: it is logged, and sent back in requests."""
+    return shortened(one_line(name), MAX_NAME)
+
+
+def _as_text(value: Any) -> Any:
+    """Return a value that should be a text, and is none, as its JSON."""
+    return value if isinstance(value, str) or value is None else shortened(json.dumps(value), MAX_TEXT)
+
+
+def _if_unreadable(unknown: int | None) -> WrapValidator:
+    """Read what is no such value as unknown, so that one field does not hide all others."""
+
+    def read(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return validate(value)
+        except ValidationError:
+            return unknown
+
+    return WrapValidator(read)
+
+
+Text = Annotated[str, BeforeValidator(_as_text)]
+Name = Annotated[Text, AfterValidator(clean_name)]
+# A number that JSON can carry.
+Number = Annotated[Annotated[int, Field(ge=-(2**63), lt=2**63)] | None, _if_unreadable(None)]
+Flag = Annotated[bool | None, _if_unreadable(None)]
+# A number of jobs that is out of bounds is no number of jobs.
+_MAX_COUNT = 1_000_000
+UNKNOWN = -1  # no number of free slots that was read is negative
+Count = Annotated[Annotated[int, Field(ge=0, le=_MAX_COUNT)] | None, _if_unreadable(None)]
+FreeSlots = Annotated[
+    int,
+    Field(ge=-_MAX_COUNT, le=_MAX_COUNT),
+    AfterValidator(lambda slots: max(0, slots)),
+    _if_unreadable(UNKNOWN),
+]
+
+
+class ApiModel(BaseModel):
+    """
+    Every field is optional, and fields this version does not know pass through untouched.
+
+    A field of an entry that cannot be read never refuses the entry, let alone the others beside it: what
+    should be a text is kept as JSON, and what should be a number is unknown.
+    """
+
+    model_config = ConfigDict(extra="allow", populate_by_name=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        documented = {field.alias or name for name, field in cls.model_fields.items()}
+        return {key: item for key, item in value.items() if item is not None or key not in documented}
+
+    def to_xcom(self) -> dict[str, Any]:
+        """Return the JSON form: the API's own field names, every documented key present."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+def moment(text: str | None) -> datetime | None:
+    """Return the time that ISO 8601 stands for; None where there is none. Without a zone it is UTC."""
+    try:
+        time = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
