@@ -48,7 +48,7 @@ class Fates:
             return
         if fate not in FATES:
             raise FieldError("fate", f"must be one of {', '.join(FATES)}")
-        if len(self._by_prompt) >= MAX_FATES:
+        if prompt not in self._by_prompt and len(self._by_prompt) >= MAX_FATES:
             raise FieldError("fate", f"{MAX_FATES} are set already; clear them first")
         # Replaced as a whole, as another thread may be reading it.
         self._by_prompt = {**self._by_prompt, text("prompt", prompt): fate}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 from aiohttp import web
-from pydantic import ConfigDict, Field
+from pydantic import Field
+from pydantic_core import from_json
 
 from airflow_pixverse.simulator.bodies import Body, Text, read_body
 from airflow_pixverse.simulator.endpoints import SUBMIT, answer, made_by
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 class SubmitBody(Body):
     """What the simulator looks at when a job is submitted; all other fields are accepted as they are."""
-
-    model_config = ConfigDict(extra="allow")
 
     email: Text | None = None
     max_jobs: Annotated[int, Field(ge=1, le=8)] | None = None
@@ -57,7 +56,7 @@ class Submits:
                 count=body.create_count if endpoint == "images/create" else 1,
                 max_jobs=body.max_jobs,
                 endpoint=endpoint,
-                payload=body.model_dump(by_alias=True, exclude_unset=True),
+                payload=from_json(await request.read() or b"{}"),
                 reply_url=body.reply_url,
                 reply_ref=body.reply_ref,
             )
