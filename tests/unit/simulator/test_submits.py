@@ -91,7 +91,8 @@ def test_a_bad_field_is_refused_by_name_and_starts_nothing(sim, api, body, field
 
 def test_an_off_peak_job_takes_no_slot_and_is_not_tracked(sim, api):
     sim.fill()
-    answer = api.post("/videos/create", json={"off_peak_mode": True})
+    sim.set_max_jobs(A, 1)
+    answer = api.post("/videos/create", json={"email": A, "off_peak_mode": True})
     assert answer.status_code == 200
     video_id = answer.json()["video_id"]
     assert video_id not in {job["id"] for job in api.get("/scheduler/").json()}
@@ -100,8 +101,8 @@ def test_an_off_peak_job_takes_no_slot_and_is_not_tracked(sim, api):
 
 
 def test_a_job_from_the_website_takes_a_slot_that_looks_free(sim, api):
-    for _ in range(3):
-        sim.start_job(A, website=True)
+    jobs = [sim.start_job(A, website=True) for _ in range(3)]
+    assert api.delete(f"/scheduler/{jobs[0]}").status_code == 404
     assert api.get("/scheduler/").json() == []
     assert sim.free(A) == 3
     assert api.post("/videos/create", json={"email": A}).status_code == 429
