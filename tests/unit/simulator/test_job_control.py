@@ -93,11 +93,11 @@ def test_waiting_for_submitted_jobs_ends_when_they_are_accepted_whoever_learns_o
 
 def test_who_waits_already_learns_of_a_submitted_job_at_once(sim, api):
     with ThreadPoolExecutor() as pool:
-        waiting = pool.submit(sim.wait_for_submitted, 1, timeout=3600)
+        waiting = pool.submit(sim.wait_for_submitted, 1, timeout=60)
         while not sim.service._grew._waiters:
             time.sleep(0)
         api.post("/videos/create")
-        waiting.result(timeout=60)
+        waiting.result(timeout=30)
 
 
 def test_waiting_for_jobs_that_are_not_submitted_times_out(sim, api):
