@@ -8,8 +8,16 @@ It is not for production: anybody on this machine may control it.
     with Simulator(accounts={"a-1@example.com": 3}) as sim:
         sim.fill()
         sim.inject(faults.rate_limit(retry_after=5))
+        sim.inject(faults.lost_answer(), times=None, method="POST", share=0.2)
+        ...
+        assert len(sim.submitted(prompt="a cat")) == 1  # nothing was paid for twice
 
 or the fixture ``pixverse_simulator`` of the pytest plugin, :mod:`airflow_pixverse.testing.plugin`.
+
+A job is submitted with any create endpoint, is listed by the scheduler endpoints while it runs, and has a
+result when it has ended. With ``"off_peak_mode": true`` in its payload it takes no slot and is never listed.
+What becomes of it depends on its prompt (``sim.set_fate``), on shares (``failed``, ``moderated``) or on
+``sim.end_job``.
 """
 
 try:

@@ -15,6 +15,7 @@ from airflow_pixverse import __version__
 from airflow_pixverse.simulator.fields import FieldError, integer
 from airflow_pixverse.simulator.schema import NEWEST, SCHEMAS
 from airflow_pixverse.simulator.server import Simulator
+from airflow_pixverse.simulator.service import JOB_CREDITS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +54,33 @@ def _parser() -> argparse.ArgumentParser:
         metavar=("MIN", "MAX"),
         help="how long a submitted job runs",
     )
-    add("--seed", type=int, default=0, help="the same seed gives the same jobs")
+    add("--failed", type=float, default=0, metavar="SHARE", help="the share of submitted jobs that fail")
+    add(
+        "--moderated",
+        type=float,
+        default=0,
+        metavar="SHARE",
+        help="the share of submitted jobs that are moderated once they have run",
+    )
+    add(
+        "--credits",
+        type=int,
+        metavar="N",
+        help=f"how many credits each account has; a job costs {JOB_CREDITS}; without it, any number",
+    )
+    add(
+        "--result-delay",
+        type=float,
+        default=0,
+        metavar="SECONDS",
+        help="how long after a job has left the list its result can be seen",
+    )
+    add(
+        "--results-with-reply-ref",
+        action="store_true",
+        help="results have the replyRef that was submitted; whether those of the service do is not known",
+    )
+    add("--seed", type=int, default=0, help="the same seed gives the same jobs and fates")
     add("--version", action="version", version=__version__)
     return parser
 
@@ -68,6 +95,11 @@ def _simulator(options: argparse.Namespace) -> Simulator:
         busy=options.busy,
         arrivals=options.arrivals,
         job_seconds=tuple(options.job_seconds),
+        failed=options.failed,
+        moderated=options.moderated,
+        credits=options.credits,
+        result_delay=options.result_delay,
+        results_with_reply_ref=options.results_with_reply_ref,
         seed=options.seed,
         host=options.host,
         port=options.port,

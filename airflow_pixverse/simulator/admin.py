@@ -3,50 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
-from pydantic import AwareDatetime, ConfigDict
 
-from airflow_pixverse.simulator.bodies import Body, Text, read_body
+from airflow_pixverse.simulator.admin_bodies import (
+    AccountBody,
+    EndBody,
+    FateBody,
+    FaultBody,
+    FillBody,
+    JobBody,
+)
+from airflow_pixverse.simulator.bodies import read_body
 from airflow_pixverse.simulator.faults import from_fields
 
 if TYPE_CHECKING:
+    from airflow_pixverse.simulator.accounts import Changes
     from airflow_pixverse.simulator.control import Control
+    from airflow_pixverse.simulator.state import Job
 
 PREFIX = "/simulator/"
-SHOWN_REQUESTS = 100
-
-
-class FillBody(Body):
-    """For how many seconds to fill every slot; null means until the jobs are ended."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    seconds: float | None = None
-
-
-class JobBody(Body):
-    """A job, in the API's own words; ``seconds`` is how long it runs, null means until it is ended."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    email: Text | None = None
-    type: Text = "video"
-    seconds: float | None = None
-    started: AwareDatetime | None = None
-    reply_url: Text | None = None
-    reply_ref: Text | None = None
-
-
-class FaultBody(Body):
-    """A fault by name, with its parameters; how many requests meet it (null means all), and to which path."""
-
-    model_config = ConfigDict(extra="allow")
-
-    fault: str = ""
-    times: int | None = 1
-    path: Text | None = None
+SHOWN = 100
 
 
 class Admin:
@@ -65,16 +43,21 @@ class Admin:
             web.post(PREFIX + "faults", self.inject),
             web.delete(PREFIX + "faults", self.clear_faults),
             web.post(PREFIX + "fill", self.fill),
+            web.get(PREFIX + "jobs", self.show_submitted),
             web.post(PREFIX + "jobs", self.start_job),
             web.delete(PREFIX + "jobs", self.end_all_jobs),
             web.delete(PREFIX + "jobs/{id}", self.end_job),
+            web.post(PREFIX + "accounts", self.change_account),
+            web.post(PREFIX + "fates", self.set_fate),
+            web.delete(PREFIX + "fates", self.clear_fates),
             web.get(PREFIX + "requests", self.show_requests),
         ]
 
     async def inject(self, request: web.Request) -> web.Response:
         """Inject the fault that the body describes."""
         body = await read_body(request, FaultBody)
-        self._control.inject(from_fields(body.fault, body.model_extra or {}), body.times, body.path)
+        fault = from_fields(body.fault, body.model_extra or {})
+        self._control.inject(fault, body.times, body.path, method=body.method, share=body.share)
         return web.Response(status=204)
 
     async def clear_faults(self, _request: web.Request) -> web.Response:
@@ -93,15 +76,58 @@ class Admin:
         return web.json_response({"id": self._control.start_job(**dict(body))})
 
     async def end_job(self, request: web.Request) -> web.Response:
-        """End the job."""
-        self._control.end_job(request.match_info["id"])
+        """End the job, as the body says."""
+        self._control.end_job(request.match_info["id"], **dict(await read_body(request, EndBody)))
         return web.Response(status=204)
 
     async def end_all_jobs(self, _request: web.Request) -> web.Response:
         """End every job."""
         return web.json_response({"ended": self._control.end_all_jobs()})
 
+    async def show_submitted(self, request: web.Request) -> web.Response:
+        """Show how many jobs were submitted, with these fields in their payload, and the last of them."""
+        jobs = self._control.submitted(**request.query)
+        shown = [self._describe(job) for job in jobs[-SHOWN:]]
+        return web.json_response({"count": len(jobs), "jobs": shown})
+
+    async def change_account(self, request: web.Request) -> web.Response:
+        """Change the account as the body says."""
+        body = await read_body(request, AccountBody)
+        changes: Changes = {}
+        if "max_jobs" in body.model_fields_set:
+            changes["max_jobs"] = body.max_jobs
+        if "pending_error" in body.model_fields_set:
+            changes["pending_error"] = body.pending_error
+        if "credits" in body.model_fields_set:
+            changes["credits"] = body.credits
+        if body.expires is not None:
+            changes["expires"] = body.expires.timestamp()
+        self._control.service.configure(body.email, **changes)
+        return web.Response(status=204)
+
+    async def set_fate(self, request: web.Request) -> web.Response:
+        """Decide what becomes of the jobs that the body describes."""
+        body = await read_body(request, FateBody)
+        self._control.set_fate(body.prompt, body.fate)
+        return web.Response(status=204)
+
+    async def clear_fates(self, _request: web.Request) -> web.Response:
+        """Decide for no prompt any more."""
+        self._control.clear_fates()
+        return web.Response(status=204)
+
     async def show_requests(self, _request: web.Request) -> web.Response:
         """Show how many requests there were, and the last of them."""
-        shown = [dataclasses.asdict(logged) for logged in self._control.requests[-SHOWN_REQUESTS:]]
+        shown = [dataclasses.asdict(logged) for logged in self._control.requests[-SHOWN:]]
         return web.json_response({"count": self._control.request_count, "requests": shown})
+
+    def _describe(self, job: Job) -> dict[str, Any]:
+        return {
+            "id": job.id,
+            "type": job.type,
+            "email": job.email,
+            "endpoint": job.endpoint,
+            "payload": job.payload,
+            "status": self._control.service.status(job),
+            "tracked": job.tracked,
+        }

@@ -12,7 +12,14 @@ from airflow_pixverse.simulator.bodies import problem
 from airflow_pixverse.simulator.fields import FieldError
 from airflow_pixverse.simulator.protection import check_request
 from airflow_pixverse.simulator.requestlog import MAX_TEXT, LoggedRequest, loggable
-from airflow_pixverse.simulator.state import AtCapacityError, UnknownAccountError, UnknownJobError
+from airflow_pixverse.simulator.state import (
+    AccountError,
+    AtCapacityError,
+    CreditsUsedUpError,
+    ModeratedPromptError,
+    UnknownAccountError,
+    UnknownJobError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +37,10 @@ STATUSES: Mapping[type[Exception], int] = {
     FieldError: 400,
     UnknownAccountError: 404,
     UnknownJobError: 404,
+    CreditsUsedUpError: 412,
+    ModeratedPromptError: 422,
     AtCapacityError: 429,
+    AccountError: 596,
 }
 
 
@@ -76,7 +86,7 @@ class Middlewares:
             return cast("web.Response", await handler(request))
 
         path = request.rel_url.raw_path
-        fault = self._control.script.next_fault(path)
+        fault = self._control.script.next_fault(path, request.method)
         headers = loggable(request.headers) | {"Authorization": self._authorization(request)}
         logged = LoggedRequest(request.method, path[:MAX_TEXT], headers, fault=fault.name if fault else None)
         self._control.log.add(logged)

@@ -30,10 +30,26 @@ async def read_body(request: web.Request, model: type[B]) -> B:
     try:
         return model.model_validate_json(await request.read() or b"{}")
     except ValidationError as exc:
-        first = exc.errors(include_url=False, include_input=False)[0]
+        raise _explained(exc) from None
+
+
+def read_query(request: web.Request, model: type[B]) -> B:
+    """
+    Return the query of the request.
+
+    :raises FieldError: when the query does not fit the model, with the first parameter that is wrong
+    """
+    try:
+        return model.model_validate(dict(request.query))
+    except ValidationError as exc:
+        raise _explained(exc) from None
+
+
+def _explained(error: ValidationError) -> FieldError:
+    first = error.errors(include_url=False, include_input=False)[0]
     if not first["loc"]:
-        raise FieldError("body", "must be a JSON object")
-    raise FieldError(".".join(map(str, first["loc"])), first["msg"])
+        return FieldError("body", "must be a JSON object")
+    return FieldError(".".join(map(str, first["loc"])), first["msg"])
 
 
 def problem(status: int, error: object) -> web.Response:

@@ -6,36 +6,49 @@ import json
 import math
 from typing import TYPE_CHECKING
 
+from airflow_pixverse.simulator.account_control import AccountControl
 from airflow_pixverse.simulator.faults import Fault
-from airflow_pixverse.simulator.fields import FieldError, header, integer, number, text
+from airflow_pixverse.simulator.fields import FieldError, fraction, header, integer
+from airflow_pixverse.simulator.job_control import JobControl
 from airflow_pixverse.simulator.requestlog import LoggedRequest, RequestLog
 from airflow_pixverse.simulator.schema import find_schema
-from airflow_pixverse.simulator.script import Script
+from airflow_pixverse.simulator.script import Injected, Script
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from airflow_pixverse.simulator.service import Service
 
 KEPT_REQUESTS = 10_000
 
 
-class Control:
+class Control(JobControl, AccountControl):
     """
-    Starts and ends jobs, injects faults, and shows the requests; every method may be called from any thread.
+    Controls jobs and accounts, injects faults, and shows the requests; safe to use from any thread.
 
-    ``token`` and ``schema`` may be assigned to at any time, as when a token is rotated or the API is revised.
+    ``token``, ``schema`` and ``results_with_reply_ref`` may be assigned to at any time, as when a token is
+    rotated or the API is revised.
 
     :param service: the accounts and jobs
     :param token: the API token that requests must carry
     :param schema: the revision of the API, one of :data:`~airflow_pixverse.simulator.schema.SCHEMAS`
+    :param results_with_reply_ref: whether results have the ``replyRef`` that the job was submitted with; it
+        is not known whether those of the real service do
+    :param seed: of the random numbers that choose the requests that meet a fault
     """
 
-    def __init__(self, service: Service, token: str, schema: str) -> None:
-        self.service = service
+    def __init__(
+        self,
+        service: Service,
+        token: str,
+        schema: str,
+        *,
+        results_with_reply_ref: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(service)
         self.token = token
         self.schema = schema
-        self.script = Script()
+        self.results_with_reply_ref = results_with_reply_ref
+        self.script = Script(seed)
         self.log = RequestLog(KEPT_REQUESTS)
 
     @property
@@ -57,75 +70,35 @@ class Control:
         find_schema(schema)
         self._schema = schema
 
-    def start_job(
+    def inject(
         self,
-        email: str | None = None,
+        fault: Fault,
+        times: int | None = 1,
+        path: str | None = None,
         *,
-        type: str = "video",  # noqa: A002 - the API's word
-        seconds: float | None = None,
-        started: datetime | None = None,
-        reply_url: str | None = None,
-        reply_ref: str | None = None,
-    ) -> str:
-        """
-        Start a job, and return its id.
-
-        :param email: the account; without it, a random one with a free slot
-        :param type: ``video``, ``image``, ``music``, or any other
-        :param seconds: how long it runs from now on; without it, until :meth:`end_job`
-        :param started: the start that the API shows (with a time zone); without it, now
-        :param reply_url: its ``replyUrl``
-        :param reply_ref: its ``replyRef``
-        :raises AtCapacityError: when no slot is free
-        :raises UnknownAccountError: when there is no such account
-        """
-        if started is not None and started.tzinfo is None:
-            raise FieldError("started", "must have a time zone")
-        return self.service.start(
-            text("type", type),
-            email,
-            seconds=math.inf if seconds is None else number("seconds", seconds),
-            started=None if started is None else started.timestamp(),
-            reply_url=reply_url,
-            reply_ref=reply_ref,
-        )
-
-    def end_job(self, job_id: str) -> None:
-        """End a job, or raise ``UnknownJobError`` when no job with this id is executing."""
-        self.service.end(job_id)
-
-    def end_all_jobs(self) -> int:
-        """End every job, and return how many there were."""
-        return self.service.end_all()
-
-    def fill(self, seconds: float | None = None) -> list[str]:
-        """
-        Start jobs until no slot is free, and return their ids.
-
-        :param seconds: after which the first of them ends; the last ends at most 20 % later. Without it, they
-            run until :meth:`end_job` or :meth:`end_all_jobs`
-        """
-        return self.service.fill(math.inf if seconds is None else number("seconds", seconds))
-
-    def free(self, email: str | None = None) -> int:
-        """Return how many slots are free, at one account or at all."""
-        return self.service.free(email)
-
-    def set_max_jobs(self, email: str, max_jobs: int) -> None:
-        """Change how many jobs an account may execute at once; jobs that are executing continue."""
-        self.service.set_max_jobs(email, integer("max_jobs", max_jobs, 0))
-
-    def inject(self, fault: Fault, times: int | None = 1, path: str | None = None) -> None:
+        method: str | None = None,
+        share: float = 1,
+    ) -> None:
         """
         Answer requests with a fault, once those injected before are used up.
 
         :param fault: one of :mod:`~airflow_pixverse.simulator.faults`
         :param times: how many requests; ``None`` for all until :meth:`clear_faults`
         :param path: only requests to paths that end with this, such as ``scheduler/available``
+        :param method: only requests with this method, such as ``POST``
+        :param share: only this share of them, chosen at random: 0.2 for one in five
         """
         if not isinstance(fault, Fault):
             raise FieldError("fault", "must be made by a function of airflow_pixverse.simulator.faults")
-        self.script.inject(fault, None if times is None else integer("times", times, 1), path or "")
+        self.script.inject(
+            Injected(
+                fault,
+                math.inf if times is None else integer("times", times, 1),
+                path or "",
+                method,
+                fraction("share", share),
+            )
+        )
 
     def clear_faults(self) -> None:
         """Answer no more requests with faults."""

@@ -6,6 +6,10 @@ Each function returns one kind of fault, to be injected::
     sim.inject(faults.rate_limit(retry_after=5), times=3)
 
 or, over HTTP, ``POST /simulator/faults`` with ``{"fault": "rate_limit", "retry_after": 5, "times": 3}``.
+
+A request that a fault answers is not carried out, except with ``slow``, ``drip`` and ``truncated``, and with
+``late_answer`` and ``lost_answer``, which are about answers that do not arrive in time or at all although the
+job was accepted. Their counterpart is ``lost_request``.
 """
 
 from __future__ import annotations
@@ -167,6 +171,54 @@ def reset() -> Answer:
             request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             request.transport.abort()
         raise ConnectionAbortedError
+
+    return answer
+
+
+@_fault
+def late_answer(seconds: float) -> Answer:
+    """Carry out the request at once, but answer only after ``seconds``."""
+    number("seconds", seconds)
+
+    async def answer(_request: web.Request, proceed: Proceed) -> web.Response:
+        response = await proceed()
+        await asyncio.sleep(seconds)
+        return response
+
+    return answer
+
+
+@_fault
+def lost_answer(seconds: float = 0, code: int | None = None) -> Answer:
+    """
+    Carry out the request, but lose the answer: a job is accepted, and the client does not learn its id.
+
+    :param seconds: after which the connection is reset; a client may give up before
+    :param code: answer with this status instead, as a gateway does that has lost the service
+    """
+    return _lost(seconds, code, carried_out=True)
+
+
+@_fault
+def lost_request(seconds: float = 0, code: int | None = None) -> Answer:
+    """
+    Do not carry out the request, although it looks to the client like :func:`lost_answer`.
+
+    :param seconds: after which the connection is reset; a client may give up before
+    :param code: answer with this status instead, as a gateway does that cannot reach the service
+    """
+    return _lost(seconds, code, carried_out=False)
+
+
+def _lost(seconds: float, code: int | None, *, carried_out: bool) -> Answer:
+    number("seconds", seconds)
+    answer_instead = reset().answer if code is None else status(code).answer
+
+    async def answer(request: web.Request, proceed: Proceed) -> web.StreamResponse:
+        if carried_out:
+            await proceed()
+        await asyncio.sleep(seconds)
+        return await answer_instead(request, proceed)
 
     return answer
 

@@ -34,6 +34,13 @@ def number(field: str, value: object) -> float:
     return value
 
 
+def fraction(field: str, value: object) -> float:
+    """Return ``value`` if it is a number from 0 to 1."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise FieldError(field, "must be a number from 0 to 1")
+    return value
+
+
 def text(field: str, value: object, limit: int = 1024) -> str:
     """Return ``value`` if it is a string of 1 to ``limit`` characters."""
     if not isinstance(value, str) or not 0 < len(value) <= limit:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import random
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_pixverse.simulator.fields import FieldError
@@ -19,33 +21,62 @@ def ends_with(path: str, suffix: str) -> bool:
     return path.rstrip("/").endswith(suffix.rstrip("/"))
 
 
-class Script:
-    """Faults and canned answers, by the end of the path; safe to use from several threads."""
+@dataclass(slots=True)
+class Injected:
+    """
+    A fault, and the requests that meet it.
 
-    def __init__(self) -> None:
-        self._faults: list[tuple[Fault, float, str]] = []
+    :param times: how many requests more
+    :param path: only those to paths that end with this
+    :param method: only those with this method; ``None`` for all
+    :param share: which share of them, chosen at random
+    """
+
+    fault: Fault
+    times: float = math.inf
+    path: str = ""
+    method: str | None = None
+    share: float = 1
+
+    def concerns(self, method: str, path: str) -> bool:
+        """Return whether a request may meet it."""
+        return self.method in {None, method} and ends_with(path, self.path)
+
+
+class Script:
+    """
+    Faults by method and path, and canned answers by path; safe to use from several threads.
+
+    :param seed: of the random numbers that decide which requests meet a fault that is for a share of them
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self._faults: list[Injected] = []
         self._canned: dict[str, tuple[int, bytes]] = {}
+        self._random = random.Random(f"{seed} faults")  # noqa: S311
         self._lock = threading.Lock()
 
-    def inject(self, fault: Fault, times: int | None, path: str) -> None:
-        """Add a fault behind those injected before; ``times=None`` means until faults are cleared."""
+    def inject(self, injected: Injected) -> None:
+        """Add a fault behind those injected before."""
         with self._lock:
             if len(self._faults) >= MAX_FAULTS:
                 raise FieldError("fault", f"{MAX_FAULTS} faults are injected already; clear them first")
-            self._faults.append((fault, math.inf if times is None else times, path))
+            self._faults.append(injected)
 
     def clear_faults(self) -> None:
         """Forget all faults."""
         with self._lock:
             self._faults.clear()
 
-    def next_fault(self, path: str) -> Fault | None:
-        """Return the fault that a request to ``path`` meets, the one injected first, and count it as met."""
+    def next_fault(self, path: str, method: str = "GET") -> Fault | None:
+        """Return the fault that a request meets, the one injected first, and count it as met."""
         with self._lock:
-            for place, (fault, times, suffix) in enumerate(self._faults):
-                if ends_with(path, suffix):
-                    self._faults[place : place + 1] = [(fault, times - 1, suffix)] if times > 1 else []
-                    return fault
+            for place, injected in enumerate(self._faults):
+                if injected.concerns(method, path) and self._random.random() < injected.share:
+                    injected.times -= 1
+                    if injected.times < 1:
+                        del self._faults[place]
+                    return injected.fault
             return None
 
     def respond_with(self, path: str, answer: tuple[int, bytes] | None) -> None:

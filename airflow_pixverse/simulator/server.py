@@ -36,7 +36,14 @@ class Simulator(Control):
     :param arrivals: how many jobs a minute other people submit, on average
     :param job_seconds: how long submitted jobs run, shortest and longest, in seconds; without it, until they
         are ended
-    :param seed: the same seed gives the same jobs
+    :param failed: the share of submitted jobs that fail, 0 to 1
+    :param moderated: the share of submitted jobs that are moderated once they have run, 0 to 1
+    :param fates: what becomes of submitted jobs by their prompt, as in
+        :meth:`~airflow_pixverse.simulator.control.Control.set_fate`
+    :param credits: how many each account has, where a job costs 20; without it, they are never used up
+    :param result_delay: how many seconds after a job has left the list its result can be seen
+    :param results_with_reply_ref: whether results have the ``replyRef`` that the job was submitted with
+    :param seed: the same seed gives the same jobs, fates and faults
     :param host: a loopback address
     :param port: 0 picks a free one
     :param clock: returns the time, in seconds since the epoch
@@ -52,6 +59,12 @@ class Simulator(Control):
         busy: float = 0,
         arrivals: float = 0,
         job_seconds: tuple[float, float] | None = None,
+        failed: float = 0,
+        moderated: float = 0,
+        fates: Mapping[str, str] | None = None,
+        credits: int | None = None,  # noqa: A002 - the API's word
+        result_delay: float = 0,
+        results_with_reply_ref: bool = False,
         seed: int = 0,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -69,8 +82,14 @@ class Simulator(Control):
             job_seconds=job_seconds,
             types=find_schema(schema).types,
             seed=seed,
+            failed=failed,
+            moderated=moderated,
+            credits=None if credits is None else integer("credits", credits, 0),
+            result_delay=number("result_delay", result_delay),
         )
-        super().__init__(service, token, schema)
+        for prompt, fate in (fates or {}).items():
+            service.fates.choose(prompt, fate)
+        super().__init__(service, token, schema, results_with_reply_ref=results_with_reply_ref, seed=seed)
         self.host = _loopback(host)
         self.port = integer("port", port, 0, 65535)
         self._thread: threading.Thread | None = None

@@ -33,6 +33,9 @@ def test_a_fault_can_be_injected_and_cleared(admin, api):
         {"fault": "oversized", "size": 100},
         {"fault": "truncated", "times": None},
         {"fault": "reset"},
+        {"fault": "late_answer", "seconds": 0},
+        {"fault": "lost_answer"},
+        {"fault": "lost_request", "seconds": 0, "code": 502},
     ],
 )
 def test_every_fault_can_be_injected(admin, sim, body):

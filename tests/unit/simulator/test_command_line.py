@@ -79,6 +79,18 @@ def test_its_options_reach_the_service():
         assert get(fields, "videos/create", "POST").status_code == 429
 
 
+def test_its_options_decide_what_becomes_of_jobs():
+    options = ("--accounts", "1", "--arrivals", "0", "--job-seconds", "0", "0", "--credits", "30")
+    fates = ("--failed", "1", "--moderated", "0", "--result-delay", "0", "--results-with-reply-ref")
+    with running(*options, *fates) as process:
+        fields = connection(process)
+        job = get(fields, "videos/create", "POST", json={"replyRef": "r"}).json()
+        assert job["cost_credits"] == 20
+        result = get(fields, f"videos/{job['video_id']}").json()
+        assert (result["video_status_name"], result["replyRef"]) == ("FAILED", "r")
+        assert get(fields, "videos/create", "POST").status_code == 412
+
+
 def test_help_says_that_it_is_not_for_production(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
@@ -104,6 +116,10 @@ def test_a_taken_port_is_one_line_and_exit_code_1(sim):
         ("--schema", ["2020-01-01"]),
         ("--busy", ["-1"]),
         ("--arrivals", ["nan"]),
+        ("--failed", ["1.5"]),
+        ("--moderated", ["-1"]),
+        ("--credits", ["-1"]),
+        ("--result-delay", ["-1"]),
         ("--job-seconds", ["60", "20"]),
         ("--job-seconds", ["20"]),
     ],

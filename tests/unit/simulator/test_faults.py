@@ -11,7 +11,7 @@ import time
 import pytest
 import requests
 
-from airflow_pixverse.simulator import faults
+from airflow_pixverse.simulator import Simulator, faults
 
 HTTP_DATE = "Wed, 21 Oct 2026 07:28:00 GMT"
 
@@ -218,6 +218,74 @@ def test_a_fault_meets_a_submit_before_it_takes_a_slot(sim, api):
     assert sim.free() == 6
 
 
+def test_a_lost_answer_leaves_a_job_that_nobody_was_told_of(sim, api):
+    sim.inject(faults.lost_answer())
+    with pytest.raises(requests.ConnectionError):
+        api.post("/videos/create", json={"prompt": "a cat", "replyRef": "r"})
+    assert [job.payload["prompt"] for job in sim.submitted()] == ["a cat"]
+    assert [job["replyRef"] for job in api.get("/scheduler/").json()] == ["r"]
+    assert [logged.status for logged in sim.requests] == [None, 200]
+
+
+def test_a_lost_request_leaves_no_job(sim, api):
+    sim.inject(faults.lost_request())
+    with pytest.raises(requests.ConnectionError):
+        api.post("/videos/create")
+    assert sim.jobs == []
+
+
+@pytest.mark.parametrize(("fault", "jobs"), [(faults.lost_answer, 1), (faults.lost_request, 0)])
+def test_a_gateway_can_answer_in_place_of_the_service(sim, api, fault, jobs):
+    sim.inject(fault(code=504))
+    answer = api.post("/videos/create")
+    assert (answer.status_code, answer.json()) == (504, {"error": "Gateway Timeout", "code": 504})
+    assert len(sim.jobs) == jobs
+
+
+@pytest.mark.parametrize(("fault", "jobs"), [(faults.lost_answer, 1), (faults.lost_request, 0)])
+def test_a_client_can_give_up_on_what_was_lost(sim, api, fault, jobs):
+    sim.inject(fault(seconds=3600))
+    with pytest.raises(requests.ReadTimeout):
+        api.post("/videos/create", timeout=0.2)
+    assert api.get("/scheduler/").status_code == 200
+    assert len(sim.jobs) == jobs
+
+
+def test_a_late_answer_is_the_usual_one(sim, api):
+    sim.inject(faults.late_answer(0.05))
+    begin = time.monotonic()
+    assert api.post("/videos/create").json() == {"video_id": sim.jobs[0].id}
+    assert time.monotonic() - begin >= 0.05
+
+
+def test_a_fault_for_one_method_waits_for_it(sim, api):
+    sim.inject(faults.status(502), path="videos/create", method="POST")
+    assert api.get("/videos/create").status_code == 404
+    assert [api.post("/videos/create").status_code for _ in range(2)] == [502, 200]
+
+
+def test_a_fault_for_a_share_meets_about_as_many_and_the_same_with_the_same_seed(connect):
+    def met(seed):
+        with Simulator(seed=seed) as sim:
+            sim.inject(faults.status(500), times=None, share=0.2)
+            return [sim.script.next_fault("/") is not None for _ in range(500)]
+
+    first = met(1)
+    assert 70 <= sum(first) <= 130
+    assert met(1) == first != met(2)
+
+
+def test_a_fault_for_a_share_is_used_up_only_by_those_that_meet_it(sim):
+    sim.inject(faults.status(500), times=3, share=0.5)
+    assert sum(sim.script.next_fault("/") is not None for _ in range(200)) == 3
+
+
+def test_who_is_spared_by_a_share_meets_the_next_fault(sim):
+    sim.inject(faults.status(500), times=None, share=0)
+    sim.inject(faults.html())
+    assert sim.script.next_fault("/").name == "html"
+
+
 @pytest.mark.parametrize(
     ("make", "field"),
     [
@@ -233,6 +301,9 @@ def test_a_fault_meets_a_submit_before_it_takes_a_slot(sim, api):
         (lambda: faults.oversized(1), "size"),
         (lambda: faults.html(code=True), "code"),
         (lambda: faults.echo_token(0), "code"),
+        (lambda: faults.late_answer(-1), "seconds"),
+        (lambda: faults.lost_answer(seconds=-1), "seconds"),
+        (lambda: faults.lost_request(code=600), "code"),
     ],
 )
 def test_what_no_fault_can_be_made_of_is_refused_under_its_name(make, field):

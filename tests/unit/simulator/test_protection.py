@@ -14,6 +14,10 @@ CONTROLS = [
     ("POST", "/jobs"),
     ("DELETE", "/jobs"),
     ("DELETE", "/jobs/1"),
+    ("GET", "/jobs"),
+    ("POST", "/accounts"),
+    ("POST", "/fates"),
+    ("DELETE", "/fates"),
     ("GET", "/requests"),
 ]
 
