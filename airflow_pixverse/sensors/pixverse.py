@@ -296,4 +296,5 @@ class PixverseCapacitySensor(BaseSensorOperator):
                 self.log.warning("Skipping: %s", outcome.__cause__ or outcome)
             if outcome is error:
                 raise
-            raise outcome from error
+            # The error's own cause must not get the error for its cause: loggers would go round in circles.
+            raise outcome from (None if outcome is error.__cause__ else error)
