@@ -99,6 +99,18 @@ def test_pixverse_map_over_executing(sim, example):
     assert report.startswith(f"{stuck} of a-1@example.com has been executing since")
 
 
+def test_pixverse_cancel_stuck(sim, example):
+    stuck = [sim.start_job(started=datetime.now(UTC) - timedelta(hours=hours)) for hours in (3, 2)]
+    busy = sim.start_job()
+    outcome = run(example("pixverse_cancel_stuck"))
+    assert [job["id"] for job in outcome.xcom("list_stuck")] == stuck
+    assert outcome.xcoms["cancel"] == [True, True]
+    assert sim.free() == 5
+    sim.end_job(busy)
+    outcome = run(example("pixverse_cancel_stuck"))  # nothing is left to cancel
+    assert (outcome.xcom("list_stuck"), outcome.states["cancel"]) == ([], ["skipped"])
+
+
 @pytest.mark.pixverse_simulator(job_seconds=(600, 600))  # longer than any machine takes for the test
 def test_the_readme_submits_to_an_account_that_has_room(sim, readme):
     *_, job = sim.fill()

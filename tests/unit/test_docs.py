@@ -21,7 +21,7 @@ from airflow_pixverse.api.service import Service
 from airflow_pixverse.gate import pacing
 from airflow_pixverse.hooks import lookup
 from airflow_pixverse.hooks.connection import client_from_connection
-from airflow_pixverse.operators.pixverse import PixverseListExecutingOperator
+from airflow_pixverse.operators.pixverse import PixverseCancelOperator, PixverseListExecutingOperator
 from airflow_pixverse.sensors.pixverse import PixverseCapacitySensor
 from airflow_pixverse.triggers.pixverse import PixverseCapacityEventTrigger
 from tests.documents import (
@@ -138,6 +138,7 @@ def test_every_file_that_is_named_exists(page):
     [
         ("PixverseCapacitySensor", PixverseCapacitySensor),
         ("PixverseListExecutingOperator", PixverseListExecutingOperator),
+        ("PixverseCancelOperator", PixverseCancelOperator),
         ("PixverseCapacityEventTrigger (Airflow 3)", PixverseCapacityEventTrigger),
     ],
 )
