@@ -74,8 +74,8 @@ lint: install  ## ruff and mypy --strict
 	$(PY) -m mypy
 
 .PHONY: test-one
-test-one: install  ## one file, folder or test: make test-one TESTS=tests/unit/test_hook.py
-	@test -n "$(TESTS)" || { echo "Say which: make test-one TESTS=tests/unit/test_hook.py"; exit 2; }
+test-one: install  ## one file, folder or test: make test-one TESTS=tests/unit/gate/test_leases.py
+	@test -n "$(TESTS)" || { echo "Say which: make test-one TESTS=tests/unit/gate/test_leases.py"; exit 2; }
 	$(PYTEST) $(TESTS)
 
 .PHONY: test-unit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 
 from airflow import __version__ as airflow_version
@@ -11,6 +12,8 @@ from benchmarks import client, gate, imports, waiting
 
 def main() -> None:
     """Print all figures."""
+    # Airflow's set-up of logging would print each request to the simulator between them.
+    logging.disable(logging.INFO)
     print(f"Airflow {airflow_version}, Python {platform.python_version()}, {platform.machine()}\n")
     for benchmark in (imports, client, gate, waiting):
         benchmark.main()

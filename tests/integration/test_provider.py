@@ -25,7 +25,7 @@ def airflow_cli(*arguments):
     return result.stdout
 
 
-@pytest.mark.skipif(not EXPECTED, reason="make test and make test-all say which Airflow they expect")
+@pytest.mark.skipif(not EXPECTED, reason="make test says which Airflow it expects")
 def test_the_airflow_at_hand_is_the_one_this_run_is_for():
     assert str(AIRFLOW) == EXPECTED
 

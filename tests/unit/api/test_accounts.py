@@ -9,6 +9,7 @@ from airflow_pixverse.api.accounts import ACCOUNTS, FEATURES, Account
 from airflow_pixverse.api.client import PixverseClient
 from airflow_pixverse.api.errors import PixverseFatalError, PixverseTransientError
 from airflow_pixverse.api.preflight import account_troubles
+from airflow_pixverse.simulator import faults
 
 from .raw_server import RawServer, answer
 
@@ -111,7 +112,8 @@ def test_the_number_of_accounts_is_bounded():
     assert len(ACCOUNTS.validate_python({f"{number}@example.com": {} for number in range(1_001)})) == 1_000
 
 
-def test_a_service_without_accounts_is_an_error(client):
+def test_a_service_without_accounts_is_an_error(sim, client):
+    sim.inject(faults.status(404), path="accounts")
     with pytest.raises(PixverseFatalError, match="404"):
         client.get_accounts()
 
