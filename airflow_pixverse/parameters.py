@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 import reprlib
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
+
+# What a path of the API carries as it is: the service refuses ids that are percent-encoded.
+_JOB_ID = re.compile(r"[A-Za-z0-9!$&'()*+,;=:@._~-]+")
 
 
 def as_json_list(value: Any) -> Any:
@@ -21,6 +25,9 @@ def as_json_list(value: Any) -> Any:
 
 def check_at_parse(task: Any, parse: Callable[[Any], object], value: Any) -> None:
     """Run ``parse`` for its errors, unless the value will only be known once the task is rendered."""
+    # A mapped task is made on the worker, where an error of __init__ would be retried; execute checks again.
+    if getattr(task, "_BaseOperator__from_mapped", False):
+        return
     own_delimiters = task.has_dag() and bool(task.dag.jinja_environment_kwargs) and isinstance(value, str)
     if not holds_reference(value) and not templates(value) and not own_delimiters:
         parse(value)
@@ -30,6 +37,8 @@ def holds_reference(value: Any) -> bool:
     """Return whether a value is, or holds, an XComArg, a mapped argument or the like."""
     if isinstance(value, (list, tuple, set)):
         return any(map(holds_reference, value))
+    if isinstance(value, dict):
+        return any(map(holds_reference, value.values()))
     return hasattr(value, "resolve")
 
 
@@ -39,6 +48,8 @@ def templates(value: Any) -> list[str]:
         return [value] if any(start in value for start in ("{{", "{%", "{#")) else []
     if isinstance(value, (list, tuple, set)):
         return [template for item in value for template in templates(item)]
+    if isinstance(value, dict):
+        return [template for item in value.values() for template in templates(item)]
     return []
 
 
@@ -68,6 +79,19 @@ def parse_emails(value: Any, name: str = "emails") -> list[str] | None:
 def parse_job_types(value: Any, name: str = "job_types") -> list[str] | None:
     """Return job types as a list; None stays None and means all types."""
     return _parse_names(value, name)
+
+
+def parse_job_id(value: Any, name: str = "job_id") -> str:
+    """Return the id of a job, or the ``id`` of an object that describes one, also if rendered to a string."""
+    job = _unrendered(value) if isinstance(value, str) else value
+    job_id = job.get("id") if isinstance(job, dict) else job
+    stripped = job_id.strip() if isinstance(job_id, str) else ""
+    if not _JOB_ID.fullmatch(stripped) or stripped in {".", ".."}:
+        raise ValueError(
+            f"{name} must be the id of a job as the API gives it, or an object with such an id, "
+            f"not {_shown(value)}"
+        )
+    return stripped
 
 
 def parse_older_than(value: Any, name: str = "older_than") -> timedelta | None:

@@ -1,4 +1,4 @@
-"""PixverseListExecutingOperator: what the PixVerse accounts execute right now, as XCom."""
+"""The operators: list the jobs that PixVerse executes right now, and cancel a job."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from airflow_pixverse.parameters import (
     check_at_parse,
     parse_conn_id,
     parse_emails,
+    parse_job_id,
     parse_job_types,
     parse_older_than,
 )
@@ -98,6 +99,69 @@ class PixverseListExecutingOperator(BaseOperator):
     def _warn_of(self, name: str, wanted: Iterable[str] | None, found: set[str]) -> None:
         if unmatched := [item for item in wanted or () if item.casefold() not in found]:
             self.log.warning("No job being executed matches %s=%s", name, unmatched)
+
+
+class PixverseCancelOperator(BaseOperator):
+    """
+    Cancel a job: the API stops tracking it, which frees its slot.
+
+    PixVerse itself may go on with the job, and charge for it; its result can then still be asked for. A job
+    that is not executing, such as one that has just ended, is no error: there is nothing to cancel.
+
+    Use it to clean up what hangs: ``PixverseCancelOperator.partial(task_id="cancel")
+    .expand(job_id=list_executing.output)``.
+
+    XCom: whether the job was executing, True or False. A retry after an answer that got lost may find that
+    the try before has cancelled the job, and returns False.
+
+    ``DELETE scheduler/{id}``, sent once a try. Cancelling twice is harmless, so give the task ``retries``.
+
+    :param pixverse_conn_id: id of the connection that holds the API token (templated).
+    :param job_id: id of the job as the API gives it, such as an XCom of the task that submitted it; or an
+        object with such an ``id``, such as an item of the XCom of ``PixverseListExecutingOperator``
+        (templated).
+    :raises ValueError: a parameter cannot be used; the message names it.
+    """
+
+    template_fields: Sequence[str] = ("pixverse_conn_id", "job_id")
+    ui_color = "#f5ddd9"
+
+    def __init__(
+        self,
+        *,
+        job_id: str | dict[str, Any],
+        pixverse_conn_id: str = PixverseHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.pixverse_conn_id = pixverse_conn_id
+        self.job_id = job_id
+        check_at_parse(self, parse_conn_id, pixverse_conn_id)
+        check_at_parse(self, parse_job_id, job_id)
+
+    @cached_property
+    def hook(self) -> PixverseHook:
+        """The hook of this task."""
+        return PixverseHook(self.pixverse_conn_id)
+
+    def execute(self, context: Context) -> bool:  # noqa: ARG002
+        """
+        Cancel the job, and return whether it was executing.
+
+        :raises AirflowFailException: asking again will not help, so there is no retry.
+        :raises PixverseTransientError: no usable answer this time; Airflow's ``retries`` apply.
+        """
+        try:
+            job_id = parse_job_id(self.job_id)
+            parse_conn_id(self.pixverse_conn_id)
+            was_executing = self.hook.cancel(job_id)
+        except (PixverseFatalError, ValueError) as error:
+            raise AirflowFailException(str(error)) from error
+        if was_executing:
+            self.log.info("Job %s is cancelled: its slot is free, and PixVerse may go on with it", job_id)
+        else:
+            self.log.info("Job %s is not executing: there is nothing to cancel (404)", job_id)
+        return was_executing
 
 
 def _chosen(

@@ -55,3 +55,15 @@ def test_map_over_executing_reports_each_stuck_video(airflow, sim):
     assert [report.ended for report in outcome.mapped("report")] == [("success", 1)] * 2
     for job_id, report in zip(stuck, outcome.mapped("report"), strict=True):
         assert report.xcom.startswith(f"{job_id} of a-1@example.com has been executing since")
+
+
+def test_cancel_stuck_frees_the_slots_of_old_jobs(airflow, sim):
+    hours_ago = datetime.now(UTC) - timedelta(hours=3)
+    stuck = [sim.start_job("a-1@example.com", started=hours_ago + timedelta(hours=n)) for n in range(2)]
+    sim.start_job("a-2@example.com")
+    run = airflow.trigger("pixverse_cancel_stuck")
+
+    outcome = airflow.wait_for(run)
+    assert [job["id"] for job in outcome.task("list_stuck").xcom] == stuck
+    assert [(task.ended, task.xcom) for task in outcome.mapped("cancel")] == [(("success", 1), True)] * 2
+    assert sim.free() == 5

@@ -99,6 +99,18 @@ def test_pixverse_map_over_executing(sim, example):
     assert report.startswith(f"{stuck} of a-1@example.com has been executing since")
 
 
+def test_pixverse_cancel_stuck(sim, example):
+    stuck = [sim.start_job(started=datetime.now(UTC) - timedelta(hours=hours)) for hours in (3, 2)]
+    busy = sim.start_job()
+    outcome = run(example("pixverse_cancel_stuck"))
+    assert [job["id"] for job in outcome.xcom("list_stuck")] == stuck
+    assert outcome.xcoms["cancel"] == [True, True]
+    assert sim.free() == 5
+    sim.end_job(busy)
+    outcome = run(example("pixverse_cancel_stuck"))  # nothing is left to cancel
+    assert (outcome.xcom("list_stuck"), outcome.states["cancel"]) == ([], ["skipped"])
+
+
 @pytest.mark.pixverse_simulator(job_seconds=(600, 600))  # longer than any machine takes for the test
 def test_the_readme_submits_to_an_account_that_has_room(sim, readme):
     *_, job = sim.fill()
@@ -114,6 +126,28 @@ def test_the_readme_submits_nothing_twice_when_the_answer_gets_lost(sim, readme)
     outcome = run(readme("pixverse_submit"))
     assert (outcome.state("submit"), outcome.tries["submit"]) == ("failed", [1])
     assert len([one for one in sim.requests if one.method == "POST"]) == 1
+
+
+def test_the_readme_submits_again_what_was_refused_for_now(sim, readme):
+    sim.inject(faults.rate_limit(), path="videos/create")
+    dag = readme("pixverse_submit")
+    dag.get_task("submit").retry_delay = timedelta(0)
+    outcome = run(dag)
+    assert (outcome.state("submit"), outcome.tries["submit"]) == ("success", [2])
+    assert sim.submitted_count == 1
+
+
+def test_the_readme_does_not_submit_again_what_moderation_refuses(sim, readme):
+    sim.set_fate("a fox", "refused")
+    outcome = run(readme("pixverse_submit"))
+    assert (outcome.state("submit"), outcome.tries["submit"]) == ("failed", [1])
+
+
+def test_the_readme_cancels_old_jobs(sim, readme):
+    sim.start_job(started=datetime.now(UTC) - timedelta(hours=2))
+    sim.start_job()
+    assert run(readme("pixverse_cancel_old_jobs")).xcoms["cancel"] == [True]
+    assert sim.free() == 5
 
 
 @pytest.mark.pixverse_simulator(job_seconds=(600, 600))  # longer than any machine takes for the test
@@ -136,3 +170,15 @@ def test_the_readme_keeps_a_prompt_that_is_refused(sim, readme, backlog):
     outcome = run(readme("pixverse_drain_backlog"))
     assert outcome.xcom("drain") == []
     assert backlog() == ["a fox", "an owl"]
+
+
+@pytest.mark.skipif(AIRFLOW.major < 3, reason="Airflow 2 has no asset watchers")
+@pytest.mark.parametrize("fault", [faults.lost_answer(), faults.status(422)], ids=["lost", "moderated"])
+def test_the_readme_does_not_submit_again_what_is_refused_or_perhaps_accepted(
+    sim, readme, backlog, logged, fault
+):
+    sim.inject(fault, path="videos/create")
+    backlog(["a fox", "an owl"])
+    assert run(readme("pixverse_drain_backlog")).state("drain") == "failed"
+    assert backlog() == ["an owl"]
+    assert "Given up: a fox" in logged()

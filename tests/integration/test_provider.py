@@ -125,6 +125,7 @@ def test_importing_it_makes_airflow_warn_of_nothing():
             airflow_pixverse.hooks.pixverse.PixverseHook.get_ui_field_behaviour()
             airflow_pixverse.sensors.pixverse.PixverseCapacitySensor(task_id="wait", deferrable=True)
             airflow_pixverse.operators.pixverse.PixverseListExecutingOperator(task_id="list")
+            airflow_pixverse.operators.pixverse.PixverseCancelOperator(task_id="cancel", job_id="job")
         for warning in caught:
             print(warning.category.__name__, warning.filename, warning.message)
     """

@@ -28,6 +28,15 @@ def test_it_works_mapped(sim, mode):
     ]
 
 
+@pytest.mark.parametrize("bad", [{"emails": [""]}, {"slots": [0]}], ids=str)
+def test_a_bad_mapped_value_fails_it_without_retry(sim, mode, bad):
+    with new_dag("mapped_badly") as dag:
+        PixverseCapacitySensor.partial(task_id="wait", **mode, retries=2, retry_delay=0).expand(**bad)
+    outcome = run(dag)
+    assert (outcome.states["wait"], outcome.tries["wait"]) == (["failed"], [1])
+    assert sim.request_count == 0
+
+
 def test_it_works_in_a_task_group(sim, mode):
     with new_dag("grouped") as dag, TaskGroup("pixverse"):
         PixverseCapacitySensor(task_id="wait", **mode)

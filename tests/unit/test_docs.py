@@ -12,17 +12,27 @@ from airflow import __version__ as airflow_version
 from airflow.providers.common.compat.sdk import Connection
 from packaging.version import Version
 
-from airflow_pixverse import capabilities
-from airflow_pixverse.api.errors import PixverseFatalError, error_for_status
+from airflow_pixverse import api, capabilities
+from airflow_pixverse.api.client import PixverseClient
+from airflow_pixverse.api.errors import (
+    PixverseFatalError,
+    PixverseJobModeratedError,
+    error_for_status,
+    is_not_accepted,
+    unknown_outcome,
+)
 from airflow_pixverse.api.models import AccountCapacity, Capacity
 from airflow_pixverse.api.network_errors import Trouble
+from airflow_pixverse.api.preflight import account_troubles
 from airflow_pixverse.api.room import obstacles
 from airflow_pixverse.api.service import Service
 from airflow_pixverse.gate import pacing
 from airflow_pixverse.hooks import lookup
 from airflow_pixverse.hooks.connection import client_from_connection
-from airflow_pixverse.operators.pixverse import PixverseListExecutingOperator
+from airflow_pixverse.hooks.pixverse import PixverseHook
+from airflow_pixverse.operators.pixverse import PixverseCancelOperator, PixverseListExecutingOperator
 from airflow_pixverse.sensors.pixverse import PixverseCapacitySensor
+from airflow_pixverse.simulator import Simulator
 from airflow_pixverse.triggers.pixverse import PixverseCapacityEventTrigger
 from tests.documents import (
     PAGES,
@@ -39,6 +49,7 @@ from tests.documents import (
 
 AIRFLOW = Version(airflow_version)
 ARCHITECTURE = ROOT / "docs/architecture.md"
+API = ROOT / "docs/api.md"
 SNIPPETS = python_snippets(README)
 
 
@@ -90,8 +101,13 @@ def test_the_functions_of_the_readme_do_what_they_say(sim, tmp_path, capsys, mon
             functions |= runpy.run_path(str(path))
     job = sim.start_job()
     assert functions["free_slots"]() == 0  # of an account that is not there
-    functions["cancel"](job)
-    assert sim.free() == 6
+    assert functions["url_of"](job) is None
+    sim.end_job(job)
+    assert functions["url_of"](job).startswith("http")
+    moderated = sim.start_job()
+    sim.end_job(moderated, "moderated", "a dragon")
+    with pytest.raises(PixverseJobModeratedError, match="a dragon"):
+        functions["url_of"](moderated)
 
     client = functions["PixverseClient"]
     monkeypatch.setitem(
@@ -138,6 +154,7 @@ def test_every_file_that_is_named_exists(page):
     [
         ("PixverseCapacitySensor", PixverseCapacitySensor),
         ("PixverseListExecutingOperator", PixverseListExecutingOperator),
+        ("PixverseCancelOperator", PixverseCancelOperator),
         ("PixverseCapacityEventTrigger (Airflow 3)", PixverseCapacityEventTrigger),
     ],
 )
@@ -152,6 +169,45 @@ def test_the_readme_names_every_parameter(title, described):
     assert known <= own
     templated = {inline_code(row[0])[0] for row in table if row[0].endswith("*")}
     assert templated == set(getattr(described, "template_fields", ()))
+
+
+def test_the_readme_names_the_calls_of_hook_and_client_and_what_they_return():
+    calls, _ = tables(section(README, "PixverseHook, and the client"))
+    named = {call.partition("(")[0]: row for row, *_ in calls for call in inline_code(row)}
+    client = {
+        name for name, _ in inspect.getmembers(PixverseClient, inspect.isfunction) if not name.startswith("_")
+    }
+    assert named.keys() == client - {"close"}
+    hook = [
+        all(hasattr(PixverseHook, code.partition("(")[0]) for code in inline_code(row[0])) for row in calls
+    ]
+    assert hook == [True] * 5 + [False] * 3  # as the text above the table says
+    for call in (code for row, *_ in calls for code in inline_code(row)):
+        name, _, parameters = call.strip(")").partition("(")
+        described = inspect.signature(getattr(PixverseClient, name)).parameters
+        assert {parameter.strip(" =.") for parameter in parameters.split(",")} - {""} <= described.keys(), (
+            call
+        )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_every_error_that_is_named_exists(page):
+    named = {code for code in inline_code(prose(page)) if re.fullmatch(r"Pixverse\w+Error", code)}
+    assert named <= set(api.__all__)
+
+
+def test_the_table_of_answers_to_a_submit_is_the_codes():
+    [table] = tables(section(API, "What an answer to a submit means"))
+    statuses = set()
+    for answer, accepted, raised in table:
+        for status in map(int, re.findall(r"\b[4-9]\d\d\b", answer)):
+            error = error_for_status(status, method="POST", path="videos/create")
+            refused = is_not_accepted(error)
+            statuses.add(status)
+            assert accepted.partition(" (")[0] == ("no" if refused else "nobody knows"), status
+            expected = getattr(api, inline_code(raised)[0])
+            assert isinstance(error if refused else unknown_outcome(error), expected), status
+    assert statuses >= {400, 401, 402, 403, 404, 412, 422, 429, 500, 596}
 
 
 def test_both_tables_of_outcomes_are_the_same():
@@ -195,6 +251,19 @@ def message_of(**fields):
     return str(caught.value)
 
 
+def troubles_of_an_account():
+    with Simulator({"a@example.com": 1}) as simulator:
+        simulator.set_pending_error("a@example.com", "log in again")
+        [trouble] = account_troubles(PixverseClient(simulator.token, simulator.url))
+    return trouble
+
+
+def message_of_job_id(job_id):
+    with pytest.raises(ValueError, match="job_id") as caught:
+        PixverseCancelOperator(task_id="cancel", job_id=job_id)
+    return str(caught.value)
+
+
 def printed_messages(monkeypatch):
     """Messages that the code prints now, one of each kind that the README explains."""
     monkeypatch.setattr(lookup, "SECOND_LOOK_AFTER", 0)
@@ -215,6 +284,9 @@ def printed_messages(monkeypatch):
         str(other.error("GET", "scheduler/", Trouble("answered a web page", wrong_host=True))),
         *obstacles(capacity, 1, ["b@example.com"]),
         *obstacles(capacity, 3),
+        troubles_of_an_account(),
+        str(unknown_outcome(service.error("POST", "videos/create", Trouble("got no answer")))),
+        message_of_job_id("a/b"),
         *(["The wait begins on a worker: why"] if '"The wait begins on a worker: %s"' in source else []),
     ]
 

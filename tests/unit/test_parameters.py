@@ -6,7 +6,7 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG
 
 from airflow_pixverse import parameters
-from airflow_pixverse.operators.pixverse import PixverseListExecutingOperator
+from airflow_pixverse.operators.pixverse import PixverseCancelOperator, PixverseListExecutingOperator
 from airflow_pixverse.sensors.pixverse import PixverseCapacitySensor
 
 
@@ -90,3 +90,50 @@ def test_a_connection_id_that_is_none_is_refused_at_parse_time(operator, conn_id
 @pytest.mark.parametrize("age", [90, 90.0, "90", timedelta(seconds=90)])
 def test_older_than_may_be_a_timedelta_or_seconds(age):
     assert parameters.parse_older_than(age) == timedelta(seconds=90)
+
+
+JOB = "user:12-pixverse:mary-jane+1@example.com-video:34"
+
+
+@pytest.mark.parametrize(
+    "given", [JOB, f" {JOB}\n", {"id": JOB, "type": "video"}, str({"id": JOB, "elapsed": None}), {"id": "7"}]
+)
+def test_a_job_id_may_be_an_object_that_has_one_and_may_be_rendered_to_a_string(given):
+    assert parameters.parse_job_id(given) in {JOB, "7"}
+
+
+@pytest.mark.parametrize(
+    "job_id",
+    [
+        *["", " ", "a/b", "..", "a?b", "a#b", "a%3Ab", "a b", "a\nb", "a\x00b", "jöb", "x" * 9 + "{"],
+        *[
+            "None",
+            None,
+            7,
+            True,
+            b"a",
+            [JOB],
+            {},
+            {"id": None},
+            {"id": 7},
+            {"id": "a/b"},
+            "{'id': None}",
+            "{",
+        ],
+    ],
+)
+def test_a_job_id_that_cannot_be_used_is_refused_at_parse_time(job_id):
+    with pytest.raises(ValueError, match=r"^job_id must be the id of a job"):
+        PixverseCancelOperator(task_id="cancel", job_id=job_id)
+
+
+@pytest.mark.parametrize("job_id", ["{{ params.job }}", {"id": "{{ params.job }}"}])
+def test_a_job_id_that_holds_a_template_is_left_for_when_it_is_rendered(job_id):
+    assert PixverseCancelOperator(task_id="cancel", job_id=job_id).job_id == job_id
+
+
+def test_a_job_id_that_is_the_output_of_another_task_is_left_for_when_it_is_known():
+    with DAG("example", schedule=None):
+        earlier = PixverseListExecutingOperator(task_id="list")
+        PixverseCancelOperator(task_id="cancel", job_id=earlier.output)
+        PixverseCancelOperator(task_id="cancel_too", job_id={"id": earlier.output})
