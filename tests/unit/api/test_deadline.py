@@ -133,6 +133,12 @@ def test_the_other_addresses_of_a_host_are_tried(addresses):
         assert client.get_capacity().free_slots() == 0
 
 
+def test_a_host_without_addresses_is_one_that_takes_no_connection(addresses):
+    assert not addresses
+    with pytest.raises(PixverseTransientError, match=r"got no answer: cannot connect$"):
+        PixverseClient("t", "http://service.invalid", LIMITS, 0).get_capacity()
+
+
 def test_the_limit_ends_connecting_however_many_addresses_a_host_has(addresses, full_port):
     with RawServer(always(answer())) as server:
         addresses += [full_port] * 20 + [server.port]
