@@ -167,6 +167,15 @@ def test_a_socket_that_comes_too_late_is_shut_down_at_once():
         other.close()
 
 
+def test_a_socket_that_is_not_connected_keeps_no_other_from_being_shut_down():
+    ours, theirs = socket.socketpair()
+    theirs.settimeout(10)
+    with ours, theirs, socket.socket() as unconnected, Deadline(0.01) as deadline:
+        deadline.watch(unconnected.fileno())
+        deadline.watch(ours.fileno())
+        assert theirs.recv(1) == b""
+
+
 def test_a_call_that_ends_in_time_leaves_nothing_behind():
     def serve(server, connection):
         always(answer())(server, connection)
