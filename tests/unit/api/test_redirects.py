@@ -123,7 +123,7 @@ def test_a_redirect_that_would_write_the_token_to_the_log_is_not_followed(locati
 
     with RawServer(serve) as server:
         client = PixverseClient(TOKEN, server.url, max_retries=3)
-        with pytest.raises(PixverseFatalError, match="to an address that holds the API token") as caught:
+        with pytest.raises(PixverseFatalError, match=r"holds the API token.* \(is 127") as caught:
             client.get_capacity()
         assert len(server.requests) == 1
     assert "GET /v2/pixverse/scheduler/available" in caplog.text, "urllib3 does log addresses"
@@ -146,6 +146,13 @@ def test_what_was_created_is_not_a_redirect():
     created = answer(b'{"video_id": 1}', "201 Created", "Location: http://example.com/1\r\n")
     with RawServer(always(created)) as server:
         assert client_of(server).request("POST", "videos/create", json={}) == {"video_id": 1}
+
+
+def test_a_choice_of_addresses_is_no_answer():
+    with RawServer(always(answer(status="300 Multiple Choices", headers="Location: /x\r\n"))) as server:
+        with pytest.raises(PixverseTransientError, match="answered 300 Multiple Choices"):
+            client_of(server).get_capacity()
+        assert len(server.requests) == 1
 
 
 def test_the_body_of_a_redirect_is_not_read():
