@@ -105,7 +105,6 @@ class _Response(HTTPResponse):
         if self.headers.defects or self.headers.get_payload():
             raise HTTPException("malformed headers")
         del self.headers["Set-Cookie"]
-        del self.headers["Set-Cookie2"]
 
 
 class _Watched(HTTPConnection):

@@ -219,15 +219,14 @@ def error_for_status(
     :param service: the service that answered, as errors name it.
     """
     meaning = _meaning_of(status)
-    hints = [hint or meaning.hint]
+    hint = hint or meaning.hint
     said = "" if _says_the_same(detail, status) else f": {detail}"
     transient = issubclass(meaning.error, PixverseTransientError)
     if transient and retry_after is not None:
-        hints.append(f"it may be asked again in {retry_after:.0f} s")
+        hint = f"it may be asked again in {retry_after:.0f} s"
     elif meaning.error is PixverseRateLimitError:
-        hints.append("it does not say when it may be asked again")
-    message = f"{method} {path} answered {_name(status)}{said}"
-    message += f" ({'; '.join(hints)})" if (hints := list(filter(None, hints))) else ""
+        hint = "it does not say when it may be asked again"
+    message = f"{method} {path} answered {_name(status)}{said}" + (f" ({hint})" if hint else "")
     return meaning.error(
         f"{service}: {message}" if service else message,
         status=status,

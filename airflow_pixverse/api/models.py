@@ -173,7 +173,7 @@ EXECUTING = TypeAdapter(Annotated[list[ExecutingJob], objects(MAX_JOBS_READ)])
 
 
 def accounts_with_room(
-    capacity: Capacity, slots: int = 1, emails: Iterable[str] | str | None = None
+    capacity: Capacity, slots: int, emails: Iterable[str] | str | None = None
 ) -> list[AccountCapacity]:
     """
     Decide whether a snapshot satisfies a wait: the one place where that is decided.

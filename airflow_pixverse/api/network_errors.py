@@ -127,5 +127,5 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             continue
         seen.add(id(current))
         yield current
-        wrapped = (*current.args, getattr(current, "reason", None), current.__cause__, current.__context__)
+        wrapped = (*current.args, current.__cause__, current.__context__)
         pending += [cause for cause in wrapped if isinstance(cause, BaseException)]

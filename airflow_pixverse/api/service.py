@@ -25,7 +25,7 @@ class Service:
     :param label: what to call the client, such as ``connection 'pixverse_default'``; empty for nothing.
     """
 
-    def __init__(self, host: str, label: str = "") -> None:
+    def __init__(self, host: str, label: str) -> None:
         is_known = host == _DOMAIN or host.endswith(f".{_DOMAIN}")
         self.name = f"{label} ({host})" if label else host
         self.doubt = "" if is_known else f"is {host} the host of {_DOMAIN}?"

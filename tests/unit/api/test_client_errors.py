@@ -40,6 +40,7 @@ def test_a_transient_status_is_retried_until_the_retries_are_used_up(sim, status
     with pytest.raises(PixverseTransientError) as caught:
         client_of(sim, max_retries=2, max_retry_wait=0).get_capacity()
     assert caught.value.status == status
+    assert (caught.value.method, caught.value.path) == ("GET", "scheduler/available")
     assert isinstance(caught.value, PixverseRateLimitError) == (status == 429)
     assert sim.request_count == 3
 
@@ -66,7 +67,7 @@ def test_transient_trouble_passes_with_a_retry(sim, fault):
 @pytest.mark.parametrize("location", ["http://[bad", "http://127.0.0.1:99999/x"])
 def test_a_redirect_to_no_address_is_an_error_of_the_api(sim, location):
     sim.inject(faults.redirect(location))
-    with pytest.raises(PixverseTransientError, match="GET scheduler/available"):
+    with pytest.raises(PixverseTransientError, match="GET scheduler/available was redirected to no address"):
         client_of(sim).get_capacity()
 
 
@@ -100,6 +101,11 @@ def test_a_body_over_5_mib_is_cut_off_while_reading(sim):
         client_of(sim).get_capacity()
 
 
+def test_a_body_of_5_mib_is_read(sim):
+    sim.respond_with("scheduler/available", b"{}".ljust(5 * 1024 * 1024))
+    assert client_of(sim).get_capacity().free_slots() == 0
+
+
 def test_an_error_in_a_200_body_is_an_error_by_its_code(sim):
     sim.inject(faults.error_in_200("Unauthorized", code=401))
     with pytest.raises(PixverseAuthError, match="Unauthorized"):
@@ -114,6 +120,21 @@ def test_the_servers_own_words_are_kept(sim):
     with pytest.raises(PixverseFatalError, match="Subscription expired") as caught:
         client_of(sim).get_capacity()
     assert caught.value.detail == "Subscription expired"
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"message": "Down for an hour"}, "Down for an hour"),
+        ({"error": {"reason": "Down"}}, '{"reason": "Down"}'),
+        ("Down for\nan hour", "Down for an hour"),
+    ],
+)
+def test_they_are_found_wherever_they_are(sim, body, words):
+    sim.inject(faults.status(503, body))
+    with pytest.raises(PixverseTransientError) as caught:
+        client_of(sim).get_capacity()
+    assert caught.value.detail == words
 
 
 @pytest.mark.parametrize(
@@ -163,7 +184,8 @@ def test_backoff_grows_and_is_jittered(sim, monkeypatch):
 def test_a_redirect_to_another_origin_is_refused(sim):
     with Simulator(token=sim.token) as other:
         sim.inject(faults.redirect(other.url + "/v2/pixverse/scheduler/available"))
-        with pytest.raises(PixverseFatalError, match=r"another origin .* refused"):
+        words = rf"another origin \({other.url}\), which is refused: check the host \(is 127"
+        with pytest.raises(PixverseFatalError, match=words):
             client_of(sim, max_retries=3).get_capacity()
         assert other.request_count == 0
     assert sim.request_count == 1
@@ -233,9 +255,13 @@ def test_a_parameter_that_cannot_be_used_is_named_and_no_secret_shown(arguments,
     assert "pw" not in str(caught.value)
 
 
+def test_a_timeout_may_be_a_day():
+    assert PixverseClient("t", timeout=(86_400, 86_400)).call_timeout == 2 * 86_400
+
+
 def test_the_default_address_and_a_whole_base_are_understood():
     assert PixverseClient("t").base_url == "https://api.useapi.net/v2/pixverse/"
-    assert PixverseClient("t", "https://gate.example.com/px/").base_url == "https://gate.example.com/px/"
+    assert PixverseClient("t", "https://gate.example.com/pX/").base_url == "https://gate.example.com/pX/"
 
 
 def test_identity_is_that_of_service_and_token():
@@ -259,8 +285,8 @@ def test_identity_is_that_of_service_and_token():
 
 
 def test_backoff_stays_a_number_however_many_retries_there_are():
-    client = PixverseClient("t", max_retry_wait=30)
-    assert client._retry_wait(10_000, None) == 30
+    assert PixverseClient("t")._retry_wait(10_000, None) == 30
+    assert PixverseClient("t", max_retry_wait=7)._retry_wait(10_000, None) == 7
 
 
 def test_an_error_of_the_network_layer_that_nobody_foresaw_is_one_of_the_api(sim, monkeypatch):

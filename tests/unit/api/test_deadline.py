@@ -133,6 +133,12 @@ def test_the_other_addresses_of_a_host_are_tried(addresses):
         assert client.get_capacity().free_slots() == 0
 
 
+def test_a_host_without_addresses_is_one_that_takes_no_connection(addresses):
+    assert not addresses
+    with pytest.raises(PixverseTransientError, match=r"got no answer: cannot connect$"):
+        PixverseClient("t", "http://service.invalid", LIMITS, 0).get_capacity()
+
+
 def test_the_limit_ends_connecting_however_many_addresses_a_host_has(addresses, full_port):
     with RawServer(always(answer())) as server:
         addresses += [full_port] * 20 + [server.port]
@@ -159,6 +165,15 @@ def test_a_socket_that_comes_too_late_is_shut_down_at_once():
         assert theirs.recv(1) == b""
         early.close()
         other.close()
+
+
+def test_a_socket_that_is_not_connected_keeps_no_other_from_being_shut_down():
+    ours, theirs = socket.socketpair()
+    theirs.settimeout(10)
+    with ours, theirs, socket.socket() as unconnected, Deadline(0.01) as deadline:
+        deadline.watch(unconnected.fileno())
+        deadline.watch(ours.fileno())
+        assert theirs.recv(1) == b""
 
 
 def test_a_call_that_ends_in_time_leaves_nothing_behind():

@@ -73,6 +73,7 @@ def test_every_error_names_connection_host_and_call(sim, fault):
         PixverseClient(sim.token, sim.url, max_retries=0, label=LABEL).get_capacity()
     host = sim.url.removeprefix("http://")
     assert str(caught.value).startswith(f"{LABEL} ({host}): GET scheduler/available ")
+    assert (caught.value.method, caught.value.path) == ("GET", "scheduler/available")
     with pytest.raises(PixverseError) as caught:
         PixverseClient(sim.token, sim.url, max_retries=0).get_capacity()
     assert str(caught.value).startswith(f"{host}: GET scheduler/available ")
@@ -83,7 +84,8 @@ def test_a_body_of_another_shape_names_them_too(sim):
     with pytest.raises(PixverseTransientError) as caught:
         PixverseClient(sim.token, sim.url, max_retries=0, label=LABEL).get_capacity()
     assert str(caught.value).startswith(f"{LABEL} (127.0.0.1:")
-    assert "another shape (available: " in str(caught.value)
+    assert "GET scheduler/available answered a body of another shape (available: " in str(caught.value)
+    assert (caught.value.method, caught.value.path) == ("GET", "scheduler/available")
 
 
 def test_a_rate_limit_says_when_it_is_asked_again_and_says_nothing_twice(sim):
@@ -102,9 +104,21 @@ def test_a_rate_limit_says_when_it_is_asked_again_and_says_nothing_twice(sim):
         (answer(b"[]"), PixverseTransientError, "answered a body of another shape (the body: "),
         (b"SSH-2.0-OpenSSH_9.6\r\n", PixverseTransientError, "got an answer that is not HTTP (is HOST"),
         (b"HTTP/1.1 200 OK\r\nno colon here\r\n\r\n", PixverseTransientError, "that is not HTTP (is HOST"),
+        (b"HTTP/1.1 200 OK\r\n X: folded\r\n\r\n{}", PixverseTransientError, "that is not HTTP (is HOST"),
+        (b"HTTP/1.1 200 OK\r\nX: \r\rx\r\n\r\n{}", PixverseTransientError, "that is not HTTP (is HOST"),
         (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000, PixverseTransientError, "that is not HTTP (is HOST"),
     ],
-    ids=["HTML 404", "HTML 200", "text", "list", "SSH", "malformed headers", "endless header"],
+    ids=[
+        "HTML 404",
+        "HTML 200",
+        "text",
+        "list",
+        "SSH",
+        "malformed headers",
+        "folded header",
+        "broken header",
+        "endless header",
+    ],
 )
 def test_what_is_not_the_service_is_asked_about(served, kind, words):
     with RawServer(always(served)) as server:
@@ -262,6 +276,20 @@ def test_an_encoded_body_is_refused_unread(encoding):
         assert server.hung_up.wait(10)
 
 
+def test_an_encoded_body_of_an_error_says_nothing():
+    served = answer(b"\x1f\x8b", "503 Down", "Content-Encoding: gzip\r\n").replace(
+        b"application/json", b"text/plain"
+    )
+    with RawServer(always(served)) as server:
+        assert str(error_of(server.url)).endswith("answered 503 Service Unavailable")
+
+
+def test_a_plain_text_that_is_no_utf_8_is_shown_as_far_as_it_is():
+    served = answer(b"D\xf6wn", "503 Down").replace(b"application/json", b"text/plain")
+    with RawServer(always(served)) as server:
+        assert str(error_of(server.url)).endswith("503 Service Unavailable: D\N{REPLACEMENT CHARACTER}wn")
+
+
 def test_a_body_that_is_said_to_be_as_it_is_is_read():
     with RawServer(always(answer(headers="Content-Encoding: Identity\r\n"))) as server:
         assert client_of(server.url).get_capacity().accounts == []
@@ -283,6 +311,9 @@ def test_a_forged_log_line_and_the_token_stay_out_of_messages_and_logs(caplog):
     ("code", "status"),
     [
         (2**64, None),
+        (100, 100),
+        (99, None),
+        (999, 999),
         ("404", 404),
         (404.0, 404),
         (True, None),
@@ -319,6 +350,12 @@ def test_cookies_are_not_even_parsed(recwarn):
 def test_an_error_that_nobody_foresaw_is_said_without_its_text():
     trouble = explain(RuntimeError("user:1-token"), (1, 2))
     assert trouble == network_errors.Trouble("got no answer that can be used")
+
+
+def test_each_of_several_causes_is_looked_at():
+    error = RuntimeError("a", RuntimeError("b"))
+    error.__context__ = ssl.SSLError("c")
+    assert "TLS" in explain(error, (1, 2)).words
 
 
 def test_causes_in_a_circle_are_looked_at_once():

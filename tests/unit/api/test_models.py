@@ -253,6 +253,7 @@ def test_the_slots_of_the_chosen_accounts_count_together_and_come_most_free_firs
         "a@Example.com"
     ]
     assert accounts_with_room(snapshot, 1, ["b@example.com"]) == []
+    assert accounts_with_room(snapshot, 2, ["a@example.com"]) == [], "what others have free does not count"
 
 
 def test_a_capacity_goes_to_json_in_the_words_of_the_api():

@@ -17,13 +17,20 @@ def client_of(server, **kwargs):
     return PixverseClient("user:1-token", server.url, **{"max_retries": 0, "max_retry_wait": 0, **kwargs})
 
 
-def test_a_get_returns_plain_json_and_sends_its_parameters(sim):
+def test_a_get_returns_plain_json(sim):
     client = PixverseClient(sim.token, sim.url)
     sim.respond_with("videos/", {"videos": [1, None, {"x": "y"}]})
-    assert client.request("get", "videos/", params={"email": "a+b@example.com", "limit": 5}) == {
-        "videos": [1, None, {"x": "y"}]
-    }
+    assert client.request("get", "videos/") == {"videos": [1, None, {"x": "y"}]}
     assert sim.requests[0].method == "GET"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_parameters_and_a_body_go_with_any_method(method):
+    with RawServer(always(answer())) as server:
+        client_of(server).request(method, "videos/", params={"email": "a+b@x.com", "limit": 5}, json={"a": 1})
+    head, _, sent = server.requests[0][1].partition(b"\r\n\r\n")
+    assert head.startswith(f"{method} /v2/pixverse/videos/?email=a%2Bb%40x.com&limit=5 HTTP/1.1\r\n".encode())
+    assert json.loads(sent) == {"a": 1}
 
 
 def test_a_get_is_repeated_after_transient_trouble(sim):
@@ -70,8 +77,11 @@ def test_an_id_goes_into_the_path_as_it_is(method):
 )
 def test_an_id_that_would_arrive_as_another_one_is_not_sent(job_id):
     with RawServer(always(answer())) as server:
-        with pytest.raises(PixverseFatalError, match="cannot be sent: the path"):
+        with pytest.raises(
+            PixverseFatalError, match=r": DELETE scheduler/.* cannot be sent: the path"
+        ) as caught:
             client_of(server).request("DELETE", f"scheduler/{job_id}")
+        assert caught.value.method == "DELETE"
         assert server.connections == 0
 
 
@@ -132,4 +142,4 @@ def test_what_is_sent_asks_for_a_plain_body_and_nothing_else():
         "User-Agent",
         "Authorization",
     }
-    assert "Accept-Encoding: identity" in head
+    assert {"Accept: application/json", "Accept-Encoding: identity"} <= set(head)

@@ -21,7 +21,11 @@ def test_seconds_are_read_up_to_an_hour(header, seconds):
     assert seconds_to_wait(header) == seconds
 
 
-@pytest.mark.parametrize(("minutes", "seconds"), [(50, 3000), (2000, 3600), (-10, 0)])
+def test_a_date_in_the_past_asks_for_no_wait():
+    assert seconds_to_wait("Wed, 25 Sep 2024 02:00:00 GMT") == 0
+
+
+@pytest.mark.parametrize(("minutes", "seconds"), [(50, 3000), (2000, 3600)])
 def test_a_date_is_read_up_to_an_hour(minutes, seconds):
     moment = datetime.now(UTC) + timedelta(minutes=minutes)
     assert seconds_to_wait(format_datetime(moment, usegmt=True)) == pytest.approx(seconds, abs=10)
