@@ -67,6 +67,11 @@ def asset_state_stores(trigger: BaseTrigger) -> Mapping[str, StateStore]:
     return dict(by_name)
 
 
+def is_made_by_mapping(task: Any) -> bool:
+    """Return whether Airflow made this task of a mapped one, which it does on the worker."""
+    return bool(getattr(task, "_BaseOperator__from_mapped", False))
+
+
 def deferral_timeout_of(trigger: BaseTrigger) -> datetime | None:
     """Return when Airflow itself ends the deferral; None where it does not tell (before Airflow 3.3)."""
     timeout_after: datetime | None = getattr(trigger, "timeout_after", None)

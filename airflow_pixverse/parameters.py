@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
 
+from airflow_pixverse.capabilities import is_made_by_mapping
+
 # What a path of the API carries as it is: the service refuses ids that are percent-encoded.
 _JOB_ID = re.compile(r"[A-Za-z0-9!$&'()*+,;=:@._~-]+")
 
@@ -26,7 +28,7 @@ def as_json_list(value: Any) -> Any:
 def check_at_parse(task: Any, parse: Callable[[Any], object], value: Any) -> None:
     """Run ``parse`` for its errors, unless the value will only be known once the task is rendered."""
     # A mapped task is made on the worker, where an error of __init__ would be retried; execute checks again.
-    if getattr(task, "_BaseOperator__from_mapped", False):
+    if is_made_by_mapping(task):
         return
     own_delimiters = task.has_dag() and bool(task.dag.jinja_environment_kwargs) and isinstance(value, str)
     if not holds_reference(value) and not templates(value) and not own_delimiters:
