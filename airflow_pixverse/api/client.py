@@ -365,6 +365,8 @@ def checked_token(token: str) -> str:
     token = token.strip()
     if not token:
         raise ValueError("token is empty: give the API token of useapi.net")
+    if token.lower().startswith("bearer "):
+        raise ValueError("token begins with the word Bearer: give the API token alone")
     # requests would print the whole header in its error.
     if not (token.isascii() and token.isprintable()):
         raise ValueError("token holds control or non-ASCII characters: copy the API token again")

@@ -234,6 +234,7 @@ def test_a_netrc_entry_does_not_replace_the_token(sim, tmp_path, monkeypatch):
     ("arguments", "name"),
     [
         ({"token": " "}, "token is empty"),
+        ({"token": "Bearer user:1-abc"}, "token begins with the word Bearer"),
         ({"token": "user:1-a\nX-Evil: 1"}, "token holds control"),
         ({"token": "user:1-ü"}, "token holds control"),
         ({"token": "t", "base_url": "api.useapi.net"}, "base_url"),
