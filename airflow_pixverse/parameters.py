@@ -49,6 +49,14 @@ def parse_conn_id(value: Any, name: str = "pixverse_conn_id") -> str:
     return value
 
 
+def parse_job_id(value: Any, name: str = "job_id") -> str:
+    """Return the id of a job, which may be given as an item of the list operator's XCom."""
+    job_id = value.get("id") if isinstance(value, dict) else value
+    if not isinstance(job_id, str) or not job_id.strip() or not job_id.strip().isprintable():
+        raise ValueError(f"{name} must be the id of a job, or an object with an id, not {_shown(value)}")
+    return job_id.strip()
+
+
 def parse_slots(value: Any, name: str = "slots") -> int:
     """Return a whole number of at least 1, which a template renders to a string."""
     try:

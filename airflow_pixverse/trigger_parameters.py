@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Self, get_type_hints
+from typing import Annotated, Any, Self, cast, get_type_hints
 
 from airflow_pixverse.parameters import (
     parse_conn_id,
@@ -44,13 +44,13 @@ class TriggerParameters:
 
         :raises ValueError: one of them cannot be used; the message names it.
         """
-        parsers = {name: parser for name, parser in _parsers(cls).items() if name in kwargs}
+        parsers = {name: parser for name, parser in _parsers(cast("Hashable", cls)).items() if name in kwargs}
         return cls(**{name: parse(kwargs[name], name) for name, parse in parsers.items()})
 
     @classmethod
     def unknown(cls, kwargs: Mapping[str, Any]) -> list[str]:
         """Return the names of keyword arguments that only another version of this package knows."""
-        return sorted(kwargs.keys() - _parsers(cls).keys())
+        return sorted(kwargs.keys() - _parsers(cast("Hashable", cls)).keys())
 
     def to_kwargs(self) -> dict[str, Any]:
         """Return the keyword arguments of the trigger."""
@@ -58,6 +58,6 @@ class TriggerParameters:
 
 
 @functools.cache
-def _parsers(parameters: type[TriggerParameters]) -> dict[str, Callable[[Any, str], Any]]:
+def _parsers(parameters: Hashable) -> dict[str, Callable[[Any, str], Any]]:
     hints = get_type_hints(parameters, include_extras=True)
     return {name: hint.__metadata__[0] for name, hint in hints.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from airflow_pixverse.gate.request import is_finite
@@ -113,9 +113,9 @@ class Trackers:
     def show(self, snapshot: Capacity) -> None:
         """Tell what a snapshot says: only those for whom it is news, so that all others cost nothing."""
         listed = self._of_job.keys() & {job.id for job in snapshot.executing if job.id is not None}
-        for job_id in listed ^ self._listed:
-            self._tell(self._of_job[job_id], listed)
-        self._tell(self.newcomers, listed)
+        concerned = self.newcomers.union(*(self._of_job[job_id] for job_id in listed ^ self._listed))
+        for tracker in concerned:
+            tracker.show(is_listed=tracker.job_id in listed)
         self.newcomers.clear()
         self._listed = listed
 
@@ -123,7 +123,3 @@ class Trackers:
         """Let newcomers know that there has been a poll."""
         for tracker in self.newcomers:
             tracker.mark_polled()
-
-    def _tell(self, trackers: Iterable[Tracker], listed: set[str]) -> None:
-        for tracker in trackers:
-            tracker.show(is_listed=tracker.job_id in listed)

@@ -205,7 +205,7 @@ def printed_messages(monkeypatch):
     capacity = Capacity(
         accounts=[AccountCapacity(email="a@example.com", maxJobs=2, executing=0, available=2)]
     )
-    source = inspect.getsource(PixverseCapacitySensor.execute)
+    source = inspect.getsource(PixverseCapacitySensor._wait_in_triggerer)
     return [
         str(not_found.value),
         message_of(conn_type="http"),
