@@ -20,8 +20,8 @@ def get_provider_info() -> dict[str, Any]:
         "package-name": "airflow-pixverse",
         "name": "PixVerse",
         # The link comes last: Airflow 3 makes one of all that follows the address up to a blank.
-        "description": "Wait for free slots and for results of the PixVerse video service, and see what executes "
-        "there, through `useapi.net <https://useapi.net/docs/api-pixverse-v2>`__",
+        "description": "Wait for free slots and for results of the PixVerse video service, and see what "
+        "executes there, through `useapi.net <https://useapi.net/docs/api-pixverse-v2>`__",
         "versions": [__version__],
         "integrations": [
             {

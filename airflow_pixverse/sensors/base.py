@@ -54,7 +54,7 @@ class PixverseSensor(BaseSensorOperator):
     @abstractmethod
     def _look(self) -> PokeReturnValue | bool:
         """
-        Look once.
+        Look once, and forget the last error after an answer that takes its place.
 
         :raises PixverseFatalError: asking again will not help.
         :raises PixverseTransientError: no usable answer this time.
@@ -105,7 +105,7 @@ class PixverseSensor(BaseSensorOperator):
 
         :raises PixverseFatalError: asking again will not help.
         """
-        self._last_error, self._retry_after = None, 0.0
+        self._retry_after = 0.0
         try:
             return self._look()
         except PixverseTransientError as error:

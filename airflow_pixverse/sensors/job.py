@@ -68,6 +68,7 @@ class PixverseJobSensor(PixverseSensor):
     def _look(self) -> PokeReturnValue | bool:
         job_id = parse_job_id(self.job_id)
         if any(job.id == job_id for job in self.hook.list_executing()):
+            self._last_error = None
             self._pacing.record_listed()
             self.log.info("Job %s: executing", job_id)
             return False
@@ -75,6 +76,7 @@ class PixverseJobSensor(PixverseSensor):
             return False
         self._pacing.record_asked(time.monotonic())
         result = self.hook.get_result(job_id)
+        self._last_error = None
         self.log.info("Job %s: %s", job_id, result.state or "not executing, and without a result")
         if not result.is_finished:
             return False

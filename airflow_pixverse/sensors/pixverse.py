@@ -118,6 +118,7 @@ class PixverseCapacitySensor(PixverseSensor):
         from airflow_pixverse.api.room import describe_room, obstacles
 
         capacity = self.hook.get_capacity()
+        self._last_error = None
         slots, emails = parse_slots(self.slots), parse_emails(self.emails)
         accounts = accounts_with_room(capacity, slots, emails)
         self.log.info("%s", describe_room(capacity, slots, emails))

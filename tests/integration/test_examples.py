@@ -99,6 +99,15 @@ def test_pixverse_map_over_executing(sim, example):
     assert report.startswith(f"{stuck} of a-1@example.com has been executing since")
 
 
+def test_pixverse_wait_for_results(sim, example):
+    jobs = [sim.start_job("a-1@example.com", seconds=3) for _ in range(2)]
+    sim.start_job("a-2@example.com", seconds=3, outcome="failed")
+    outcome = run(example("pixverse_wait_for_results"))
+    assert sorted(outcome.states["wait_for_result"]) == ["failed", "success", "success"]
+    shown = outcome.xcom("show")
+    assert sorted(line.split(": ")[0] for line in shown) == sorted(jobs)
+
+
 @pytest.mark.pixverse_simulator(job_seconds=(600, 600))  # longer than any machine takes for the test
 def test_the_readme_submits_to_an_account_that_has_room(sim, readme):
     *_, job = sim.fill()

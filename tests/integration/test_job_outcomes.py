@@ -50,6 +50,29 @@ def job(sim):
     return sim.start_job("a-1@example.com")
 
 
+@pytest.fixture
+def ended_job(sim):
+    """A function that returns a job which has ended in some way."""
+
+    def end(*how):
+        job = sim.start_job("a-1@example.com")
+        sim.end_job(job, *how)
+        return job
+
+    return end
+
+
+@pytest.fixture
+def broken(monkeypatch):
+    """A bug on a worker and in the trigger."""
+
+    def fail(*args):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(PixverseJobSensor, "poke", fail)
+    monkeypatch.setattr(PixverseJobTrigger, "_deadlines", fail)
+
+
 @pytest.fixture(autouse=True)
 def _minutes_are_short(monkeypatch):
     """A job that is not listed is asked for more often than once a minute."""
@@ -103,11 +126,14 @@ def test_while_a_job_executes_only_the_list_is_looked_at(sim, mode, job):
 
 @pytest.mark.parametrize("how", ["failed", "moderated"])
 @ends_at_once
-def test_a_job_without_a_result_fails_with_the_reason_and_is_not_retried(
-    sim, mode, job, how, flags, end, logged
-):
-    sim.end_job(job, how, "the fox has no tail")
-    assert ended(wait(mode, job, **flags)) == (end, ONCE)
+def test_a_job_without_a_result_is_final(ended_job, mode, flags, end, how):
+    assert ended(wait(mode, ended_job(how), **flags)) == (end, ONCE)
+
+
+@pytest.mark.parametrize("how", ["failed", "moderated"])
+def test_the_reason_of_a_job_without_a_result_is_named(ended_job, mode, how, logged):
+    job = ended_job(how, "the fox has no tail")
+    wait(mode, job)
     assert re.search(rf"{re.escape(job)} .*{how[:6]}.*: the fox has no tail", logged())
 
 
@@ -140,19 +166,21 @@ def test_a_state_that_is_no_end_ends_no_wait(sim, mode, job, state):
     [({}, "failed"), ({"soft_fail": True}, "skipped"), ({"never_fail": True}, "skipped")],
     ids=str,
 )
-def test_timeout_is_final_and_names_the_job(sim, mode, job, flags, end, logged):
+def test_timeout_is_final(mode, job, flags, end):
     assert ended(wait(mode, job, timeout=0.5, **flags)) == (end, ONCE)
-    if mode.get("deferrable"):
-        assert f"job {job} is not finished within 0.5 s: executing" in logged()
 
 
-@pytest.mark.parametrize("path", ["scheduler/available", "scheduler/", "video:1"])
-def test_the_timeout_names_the_last_api_error(sim, mode, job, logged, path):
+def test_a_timeout_in_the_triggerer_says_what_was_seen_last(job, logged):
+    wait(MODES["deferrable"], job, timeout=0.5)
+    assert f"job {job} is not finished within 0.5 s: executing" in logged()
+
+
+@pytest.mark.parametrize("call", ["the list", "the result"])
+def test_the_timeout_names_the_last_api_error(sim, mode, job, logged, call):
     sim.end_job(job)
+    looks_at = "scheduler/available" if mode.get("deferrable") else "scheduler/"
+    path = looks_at if call == "the list" else job
     sim.inject(faults.status(503, {"error": "down for lunch"}), times=None, path=path)
-    if (path == "scheduler/available") != bool(mode.get("deferrable")) and path != "video:1":
-        pytest.skip("it looks elsewhere")
-    assert job.endswith("video:1")
     assert ended(wait(mode, job, timeout=1)) == ("failed", ONCE)
     assert re.search(r"(is not finished within|last API error).* 503 .*down for lunch", logged())
 
@@ -212,11 +240,7 @@ def test_execution_timeout_fails_and_may_be_retried(sim, mode, job, flags, end):
     assert ended(wait(mode, job, execution_timeout=timedelta(seconds=2), **flags)) == end
 
 
+@pytest.mark.usefixtures("broken")
 @fails_and_may_be_retried
-def test_a_bug_fails_and_may_be_retried(sim, mode, job, flags, end, monkeypatch):
-    def broken(*args):
-        raise RuntimeError("a bug")
-
-    monkeypatch.setattr(PixverseJobSensor, "poke", broken)
-    monkeypatch.setattr(PixverseJobTrigger, "_deadlines", broken)
+def test_a_bug_fails_and_may_be_retried(mode, job, flags, end):
     assert ended(wait(mode, job, **flags)) == end

@@ -22,6 +22,7 @@ from airflow_pixverse.gate import pacing
 from airflow_pixverse.hooks import lookup
 from airflow_pixverse.hooks.connection import client_from_connection
 from airflow_pixverse.operators.pixverse import PixverseListExecutingOperator
+from airflow_pixverse.sensors.job import PixverseJobSensor
 from airflow_pixverse.sensors.pixverse import PixverseCapacitySensor
 from airflow_pixverse.triggers.pixverse import PixverseCapacityEventTrigger
 from tests.documents import (
@@ -137,6 +138,7 @@ def test_every_file_that_is_named_exists(page):
     ("title", "described"),
     [
         ("PixverseCapacitySensor", PixverseCapacitySensor),
+        ("PixverseJobSensor", PixverseJobSensor),
         ("PixverseListExecutingOperator", PixverseListExecutingOperator),
         ("PixverseCapacityEventTrigger (Airflow 3)", PixverseCapacityEventTrigger),
     ],
