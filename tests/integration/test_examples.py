@@ -10,7 +10,7 @@ import pytest
 
 from airflow_pixverse.simulator import faults
 from tests.documents import dag_snippet
-from tests.integration.dag_runs import AIRFLOW, run
+from tests.integration.dag_runs import AIRFLOW, ending_jobs_after_two_looks, run
 
 FOLDER = Path(__file__).parents[2] / "example_dags"
 
@@ -100,9 +100,10 @@ def test_pixverse_map_over_executing(sim, example):
 
 
 def test_pixverse_wait_for_results(sim, example):
-    jobs = [sim.start_job("a-1@example.com", seconds=3) for _ in range(2)]
-    sim.start_job("a-2@example.com", seconds=3, outcome="failed")
-    outcome = run(example("pixverse_wait_for_results"))
+    jobs = [sim.start_job("a-1@example.com") for _ in range(2)]
+    sim.start_job("a-2@example.com", outcome="failed")
+    with ending_jobs_after_two_looks(sim):
+        outcome = run(example("pixverse_wait_for_results"))
     assert sorted(outcome.states["wait_for_result"]) == ["failed", "success", "success"]
     shown = outcome.xcom("show")
     assert sorted(line.split(": ")[0] for line in shown) == sorted(jobs)

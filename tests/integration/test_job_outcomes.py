@@ -14,9 +14,9 @@ from airflow_pixverse.sensors.job import PixverseJobSensor
 from airflow_pixverse.simulator import faults
 from airflow_pixverse.triggers.job import PixverseJobTrigger
 from tests.integration.dag_runs import new_dag, run
+from tests.integration.test_sensor_outcomes import ONCE, ended, fails_and_may_be_retried
 
 MODES = {"poke": {"mode": "poke"}, "reschedule": {"mode": "reschedule"}, "deferrable": {"deferrable": True}}
-ONCE, TWICE = [1], [2]
 
 ends_at_once = pytest.mark.parametrize(
     ("flags", "end"),
@@ -25,15 +25,6 @@ ends_at_once = pytest.mark.parametrize(
         ({"soft_fail": True}, "failed"),
         ({"silent_fail": True}, "failed"),
         ({"never_fail": True}, "skipped"),
-    ],
-    ids=str,
-)
-fails_and_may_be_retried = pytest.mark.parametrize(
-    ("flags", "end"),
-    [
-        ({}, ("failed", TWICE)),
-        ({"soft_fail": True}, ("failed", TWICE)),
-        ({"never_fail": True}, ("skipped", ONCE)),
     ],
     ids=str,
 )
@@ -87,10 +78,6 @@ def wait(mode, job_id, **kwargs):
             **{"poke_interval": 0.2, "timeout": 60, "retries": 1, "retry_delay": 0, **mode, **kwargs},
         )
     return run(dag)
-
-
-def ended(outcome):
-    return outcome.state("wait"), outcome.tries["wait"]
 
 
 def result_calls(sim):

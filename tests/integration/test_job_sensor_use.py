@@ -5,7 +5,7 @@ import pytest
 from airflow_pixverse.operators.pixverse import PixverseListExecutingOperator
 from airflow_pixverse.sensors.job import PixverseJobSensor
 from airflow_pixverse.simulator import Simulator
-from tests.integration.dag_runs import new_dag, run
+from tests.integration.dag_runs import ending_jobs_after_two_looks, new_dag, run
 from tests.integration.test_sensor_use import MODES
 
 KINDS = ("video", "image", "music", "speech")
@@ -24,11 +24,12 @@ def ended_job(sim):
 
 
 def test_it_maps_over_the_xcom_of_the_list_operator(sim, mode):
-    jobs = [sim.start_job(seconds=3) for _ in range(3)]
+    jobs = [sim.start_job() for _ in range(3)]
     with new_dag("mapped") as dag:
         executing = PixverseListExecutingOperator(task_id="executing")
         PixverseJobSensor.partial(task_id="wait", **mode).expand(job_id=executing.output)
-    outcome = run(dag)
+    with ending_jobs_after_two_looks(sim):
+        outcome = run(dag)
     assert outcome.states["wait"] == ["success"] * 3
     assert sorted(result["id"] for result in outcome.xcoms["wait"]) == sorted(jobs)
 
