@@ -12,15 +12,16 @@ def get_provider_info() -> dict[str, Any]:
     """Return the provider's metadata, as Airflow's provider-info schema has it."""
     from airflow_pixverse.hooks.extra import CONN_FIELDS
 
-    def modules(kind: str) -> list[dict[str, Any]]:
-        return [{"integration-name": "PixVerse", "python-modules": [f"airflow_pixverse.{kind}.pixverse"]}]
+    def modules(kind: str, *names: str) -> list[dict[str, Any]]:
+        paths = [f"airflow_pixverse.{kind}.{name}" for name in ("pixverse", *names)]
+        return [{"integration-name": "PixVerse", "python-modules": paths}]
 
     return {
         "package-name": "airflow-pixverse",
         "name": "PixVerse",
         # The link comes last: Airflow 3 makes one of all that follows the address up to a blank.
-        "description": "Wait for a free slot of the PixVerse video service, see what executes there, and "
-        "cancel it, through `useapi.net <https://useapi.net/docs/api-pixverse-v2>`__",
+        "description": "Wait for free slots and for results of the PixVerse video service, see what executes "
+        "there, and cancel it, through `useapi.net <https://useapi.net/docs/api-pixverse-v2>`__",
         "versions": [__version__],
         "integrations": [
             {
@@ -31,8 +32,8 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "hooks": modules("hooks"),
         "operators": modules("operators"),
-        "sensors": modules("sensors"),
-        "triggers": modules("triggers"),
+        "sensors": modules("sensors", "job"),
+        "triggers": modules("triggers", "job"),
         "connection-types": [
             {
                 "connection-type": CONN_TYPE,

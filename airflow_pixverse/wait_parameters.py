@@ -2,81 +2,39 @@
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Self, get_type_hints
+from typing import Annotated
 
 from airflow_pixverse.parameters import (
-    parse_conn_id,
     parse_emails,
     parse_flag,
     parse_optional_moment,
     parse_optional_seconds,
-    parse_seconds,
     parse_slots,
 )
+from airflow_pixverse.trigger_parameters import TriggerParameters
 
 
 @dataclass(frozen=True, kw_only=True)
-class WaitParameters:
+class WaitParameters(TriggerParameters):
     """
-    The parameters of a wait. As keyword arguments of the trigger they are plain JSON.
+    The parameters of a wait for slots, beside those of every wait.
 
-    Each has a default, and :meth:`parse` passes over those that it does not know: Airflow's database may hold
-    what another version of this package has written.
-
-    :param pixverse_conn_id: id of the connection that holds the API token.
     :param slots: free slots to wait for.
     :param emails: the accounts to look at; None for all.
-    :param poke_interval: seconds between two looks.
     :param exponential_backoff: let the interval grow with the time waited.
     :param max_wait: longest interval in seconds; None for no limit.
-    :param timeout: seconds after ``waiting_since`` when the wait times out; None for never.
-    :param execution_timeout: seconds after ``waiting_since`` when that is reached; None for never.
-    :param waiting_since: when the wait began, in seconds since the epoch; None if it begins in the trigger.
     :param first_poll_at: when to queue, in seconds since the epoch; None for at once.
     :param lease: seconds for which a slot given to this wait is kept from others; None for the default.
     :param end_from_trigger: end the task in the triggerer if slots are free, without a worker.
     :param do_xcom_push: whether a task that ends in the triggerer pushes the accounts to XCom.
     """
 
-    pixverse_conn_id: Annotated[str, parse_conn_id] = "pixverse_default"
     slots: Annotated[int, parse_slots] = 1
     emails: Annotated[list[str] | None, parse_emails] = None
-    poke_interval: Annotated[float, parse_seconds] = 60.0
     exponential_backoff: Annotated[bool, parse_flag] = False
     max_wait: Annotated[float | None, parse_optional_seconds] = None
-    timeout: Annotated[float | None, parse_optional_seconds] = None
-    execution_timeout: Annotated[float | None, parse_optional_seconds] = None
-    waiting_since: Annotated[float | None, parse_optional_moment] = None
     first_poll_at: Annotated[float | None, parse_optional_moment] = None
     lease: Annotated[float | None, parse_optional_seconds] = None
     end_from_trigger: Annotated[bool, parse_flag] = False
     do_xcom_push: Annotated[bool, parse_flag] = True
-
-    @classmethod
-    def parse(cls, kwargs: Mapping[str, Any]) -> Self:
-        """
-        Return the parameters that a trigger's keyword arguments stand for.
-
-        :raises ValueError: one of them cannot be used; the message names it.
-        """
-        parsers = {name: parser for name, parser in _parsers().items() if name in kwargs}
-        return cls(**{name: parse(kwargs[name], name) for name, parse in parsers.items()})
-
-    @classmethod
-    def unknown(cls, kwargs: Mapping[str, Any]) -> list[str]:
-        """Return the names of keyword arguments that only another version of this package knows."""
-        return sorted(kwargs.keys() - _parsers().keys())
-
-    def to_kwargs(self) -> dict[str, Any]:
-        """Return the keyword arguments of the trigger."""
-        return dataclasses.asdict(self)
-
-
-@functools.cache
-def _parsers() -> dict[str, Callable[[Any, str], Any]]:
-    hints = get_type_hints(WaitParameters, include_extras=True)
-    return {name: hint.__metadata__[0] for name, hint in hints.items()}

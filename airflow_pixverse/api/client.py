@@ -56,7 +56,7 @@ class PixverseClient:
     """
     A client of the useapi.net PixVerse API v2.
 
-    Use it as a context manager, or call :meth:`close`. It is not meant to be shared between threads. What it
+    Use it as a context manager, or call :meth:`close`. Several threads may call it at once. What it
     returns and raises is harmless, whatever the server sent: see :mod:`airflow_pixverse.api.sanitizer`.
 
     :param token: API token, sent whole as ``Authorization: Bearer <token>``; it appears nowhere else.

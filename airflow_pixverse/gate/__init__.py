@@ -9,6 +9,7 @@ from airflow_pixverse.gate.capacity_gate import CapacityGate
 from airflow_pixverse.gate.errors import GateFailedError, GateMovedError
 from airflow_pixverse.gate.observer import GateObserver
 from airflow_pixverse.gate.request import WaitRequest
+from airflow_pixverse.gate.tracker import Tracker
 from airflow_pixverse.gate.waiter import Waiter
 from airflow_pixverse.gate.watcher import Watcher
 
@@ -17,6 +18,7 @@ __all__ = [
     "GateFailedError",
     "GateMovedError",
     "GateObserver",
+    "Tracker",
     "WaitRequest",
     "Waiter",
     "Watcher",

@@ -22,6 +22,7 @@ from airflow_pixverse.gate.leases import Leases
 from airflow_pixverse.gate.pacing import Pacing
 from airflow_pixverse.gate.queues import Queue
 from airflow_pixverse.gate.snapshot import Snapshot
+from airflow_pixverse.gate.tracker import Tracker, Trackers
 from airflow_pixverse.gate.waiter import Waiter
 from airflow_pixverse.gate.watcher import Watcher
 
@@ -77,6 +78,7 @@ class CapacityGate:
         self._queue = Queue()
         self._newcomers: set[Waiter] = set()  # no snapshot has counted for these yet
         self._watchers: set[Watcher] = set()
+        self._trackers = Trackers()
         self._numbers = itertools.count()
         # What the last poll found: one of the two.
         self._snapshot: Snapshot | None = None
@@ -95,14 +97,14 @@ class CapacityGate:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is lost with the gate: nobody waits or watches, and no lease has time left."""
+        """Whether nothing is lost with the gate: nobody uses it, and no lease has time left."""
         return not self._is_in_use and not self._leases.any_lasts(self._clock())
 
     @property
     def connections(self) -> set[str]:
-        """Ids of the connections with which those came who wait or watch."""
+        """Ids of the connections with which those came who wait, watch or track."""
         waits = {waiter.request.connection for waiter in self._queue}
-        return waits | {watcher.connection for watcher in self._watchers}
+        return waits | {follower.connection for follower in self._followers}
 
     @contextmanager
     def queue(self, request: WaitRequest) -> Iterator[Waiter]:
@@ -145,16 +147,35 @@ class CapacityGate:
             self._watchers.discard(watcher)
             self._stop_if_unused()
 
+    @contextmanager
+    def track(self, job_id: str, interval: float, connection: str = "") -> Iterator[Tracker]:
+        """
+        Follow whether a job is executing, on the polls that are made for all.
+
+        :param job_id: id of the job.
+        :param interval: seconds between two polls, if nobody asks for less.
+        :param connection: id of the connection that the tracker comes with.
+        :raises ValueError: the interval cannot be used.
+        """
+        tracker = Tracker(job_id, interval, connection)
+        try:
+            self._trackers.add(tracker)
+            self._poll_by(self._pacing.next_poll(interval, newcomers=True))
+            yield tracker
+        finally:
+            self._trackers.discard(tracker)
+            self._stop_if_unused()
+
     def move_out(self, connection: str) -> None:
         """
-        End the waits and watches that came with a connection, which belongs to another gate now.
+        End what came with a connection, which belongs to another gate now: its waits, watches and trackers.
 
         They end with :class:`GateMovedError`, a watch once its owner has seen the snapshots that came before.
         A waiter that has been admitted stays admitted, whether it has collected its accounts or not.
         """
         waiters = [waiter for waiter in self._queue if waiter.request.connection == connection]
-        watchers = [watcher for watcher in self._watchers if watcher.connection == connection]
-        self._end(waiters, watchers, GateMovedError(f"connection {connection!r} belongs to another gate now"))
+        moved = GateMovedError(f"connection {connection!r} belongs to another gate now")
+        self._end(waiters, [one for one in self._followers if one.connection == connection], moved)
         self._stop_if_unused()
 
     def adopt_leases(self, other: CapacityGate) -> None:
@@ -189,7 +210,12 @@ class CapacityGate:
 
     @property
     def _is_in_use(self) -> bool:
-        return bool(self._queue or self._watchers)
+        return bool(self._queue or self._watchers or self._trackers)
+
+    @property
+    def _followers(self) -> Iterator[Watcher | Tracker]:
+        """Those who need the snapshots, and no slot."""
+        return itertools.chain(self._watchers, self._trackers)
 
     def _leave(self, waiter: Waiter) -> None:
         self._queue.remove(waiter)
@@ -241,11 +267,12 @@ class CapacityGate:
         last = self._pacing.polled_at
         intervals = itertools.chain(
             (waiter.interval(last) for waiter in self._queue),
-            (watcher.interval for watcher in self._watchers),
+            (follower.interval for follower in self._followers),
         )
         return self._pacing.next_poll(
             min(intervals),
-            newcomers=bool(self._newcomers) or any(watcher.is_new for watcher in self._watchers),
+            newcomers=bool(self._newcomers or self._trackers.newcomers)
+            or any(watcher.is_new for watcher in self._watchers),
             leases=bool(self._queue and self._leases.slots),
         )
 
@@ -271,6 +298,7 @@ class CapacityGate:
         else:
             self._record_success(snapshot)
         self._decide()
+        self._trackers.mark_polled()
         self._report(self._clock() - started)
 
     def _record_success(self, snapshot: Snapshot) -> None:
@@ -279,6 +307,7 @@ class CapacityGate:
         self._traceback_logged = False
         for watcher in self._watchers:
             watcher.show(snapshot.capacity)
+        self._trackers.show(snapshot.capacity)
 
     def _record_failure(self, error: PixverseTransientError) -> None:
         self._pacing.record_failure(self._clock(), error.retry_after or 0.0)
@@ -288,8 +317,8 @@ class CapacityGate:
         is_believed = self._pacing.record_fatal(self._clock())
         self._snapshot, self._trouble = None, error
         if is_believed:
-            log.warning("All %d waits end: %s", len(self._queue), error)
-            self._end(self._queue, self._watchers, error)
+            log.warning("All %d waits end: %s", len(self._queue) + len(self._trackers), error)
+            self._end(self._queue, self._followers, error)
         else:
             log.warning("A second look follows, before this is believed: %s", error)
 
@@ -345,15 +374,20 @@ class CapacityGate:
             waiter.mark_looked_at()
         self._newcomers.clear()
 
-    def _end(self, waiters: Iterable[Waiter], watchers: Iterable[Watcher], error: PixverseError) -> None:
-        """End waits and watches, each with its own copy: an error that many raise grows with each of them."""
+    def _end(
+        self, waiters: Iterable[Waiter], followers: Iterable[Watcher | Tracker], error: PixverseError
+    ) -> None:
+        """End them all, each with its own copy: an error that many raise grows with each of them."""
         for waiter in list(waiters):
             self._queue.remove(waiter)
             self._newcomers.discard(waiter)
             waiter.end(copy.copy(error))
-        for watcher in list(watchers):
-            self._watchers.discard(watcher)
-            watcher.end(copy.copy(error))
+        for follower in list(followers):
+            if isinstance(follower, Tracker):
+                self._trackers.discard(follower)
+            else:
+                self._watchers.discard(follower)
+            follower.end(copy.copy(error))
 
     def _report(self, seconds: float) -> None:
         if self._observer is None:

@@ -30,7 +30,7 @@ _FIELDS = ("conn_type", "host", "schema", "port", "login", "password", "extra")
 
 class ConnectionClient:
     """
-    The client that a connection makes. It is for one event loop, and for one caller at a time.
+    The client that a connection makes. It is for one event loop.
 
     :param pixverse_conn_id: id of the connection.
     """
@@ -89,11 +89,13 @@ class ConnectionClient:
         limit = _FIRST_READ_WITHIN if self._client is None else _READ_AGAIN_WITHIN
         if self._reading is None:
             self._reading = asyncio.create_task(self._read_now())
+        reading = self._reading  # which several may wait for
         # Not cancelled: Airflow 3.0 to 3.2 would take its late answer for that to the next question.
-        await asyncio.wait({self._reading}, timeout=limit)
-        if not self._reading.done():
+        await asyncio.wait({reading}, timeout=limit)
+        if not reading.done():
             raise PixverseTransientError(f"{self._label} could not be read within {limit:g} s")
-        reading, self._reading = self._reading, None
+        if self._reading is reading:
+            self._reading = None
         return reading.result()
 
     async def _read_now(self) -> PixverseClient:

@@ -10,10 +10,9 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.triggers import BaseEventTrigger
-from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_pixverse.api.errors import PixverseError, PixverseFatalError
-from airflow_pixverse.capabilities import HAS_ASSET_WATCHERS, deferral_timeout_of
+from airflow_pixverse.api.errors import PixverseError
+from airflow_pixverse.capabilities import HAS_ASSET_WATCHERS
 from airflow_pixverse.deadlines import Deadlines, Limit
 from airflow_pixverse.parameters import (
     as_json_list,
@@ -26,15 +25,15 @@ from airflow_pixverse.triggers.edge_memory import EdgeMemory
 from airflow_pixverse.triggers.shared_gates import gate_of
 from airflow_pixverse.triggers.task_end import task_success
 from airflow_pixverse.triggers.wait_event import WaitStatus, end_event, success_event
+from airflow_pixverse.triggers.wait_trigger import FIRST_LOOK_WITHIN, WaitTrigger, as_event
 from airflow_pixverse.wait_parameters import WaitParameters
 
 if TYPE_CHECKING:
     import jinja2
+    from airflow.triggers.base import TriggerEvent
 
     from airflow_pixverse.gate import CapacityGate, Waiter, WaitRequest
 
-# However short its timeout, a wait is looked at once, unless that takes longer than this many seconds.
-_FIRST_LOOK_WITHIN = 15.0
 # A waiting task logs its state after the first look and then at this interval in seconds, and earlier only if
 # its place in the queue has halved.
 _LOG_EVERY = 300.0
@@ -43,17 +42,17 @@ _CHECK_PLACE_EVERY = 30.0
 _AFTER_FATAL_ERROR = 60.0
 
 
-class PixverseCapacityTrigger(BaseTrigger):
+class PixverseCapacityTrigger(WaitTrigger[WaitParameters]):
     """
     Wait until the chosen PixVerse accounts together have free slots.
 
     It does not poll, but queues at the gate of its connection. It sends one event, a dict with ``status``
-    (see :class:`WaitStatus`) and ``accounts`` or ``message``. Nothing but cancellation escapes :meth:`run`,
-    since Airflow takes a trigger that raised for a reason to skip; nor does ``__init__`` raise, since that
-    would end the triggerer, so the parameters are only parsed in :meth:`run`.
+    (see :class:`WaitStatus`) and ``accounts`` or ``message``.
 
     :param kwargs: see :class:`~airflow_pixverse.wait_parameters.WaitParameters`.
     """
+
+    parameters = WaitParameters
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -80,27 +79,11 @@ class PixverseCapacityTrigger(BaseTrigger):
         environment.undefined = jinja2.StrictUndefined
         return environment
 
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, and send the one event that says how the wait ended."""
-        _, kwargs = self.serialize()
-        if unknown := WaitParameters.unknown(kwargs):
-            self.log.warning("Another version of airflow-pixverse wrote %s, which is ignored here", unknown)
-        try:
-            parameters = WaitParameters.parse(kwargs)
-        except Exception as error:  # noqa: BLE001 - whatever another version, or somebody else, has written
-            yield _event(end_event(WaitStatus.FATAL, str(error)))
-            return
-        try:
-            payload = await self._wait(parameters)
-        except PixverseFatalError as error:
-            payload = end_event(WaitStatus.FATAL, str(error))
-        except Exception as error:
-            self.log.exception("The trigger failed")
-            payload = end_event(WaitStatus.ERROR, f"the trigger failed: {error!r}")
+    async def _end(self, parameters: WaitParameters, payload: dict[str, Any]) -> TriggerEvent:
+        """Return the event that a wait ends with, or ends the task with."""
         if parameters.end_from_trigger and payload["status"] == WaitStatus.SUCCESS:
-            yield await task_success(self, payload, do_xcom_push=parameters.do_xcom_push)
-        else:
-            yield _event(payload)
+            return await task_success(self, payload, do_xcom_push=parameters.do_xcom_push)
+        return as_event(payload)
 
     async def _wait(self, parameters: WaitParameters) -> dict[str, Any]:
         from airflow_pixverse.gate import GateMovedError
@@ -120,7 +103,7 @@ class PixverseCapacityTrigger(BaseTrigger):
     async def _wait_at(self, gate: CapacityGate, waiter: Waiter, deadlines: Deadlines) -> dict[str, Any]:
         """Wait at a gate until it is this waiter's turn or its time is up; return the event's payload."""
         end, limit = deadlines.first
-        first_look_until = time.time() + _FIRST_LOOK_WITHIN
+        first_look_until = time.time() + FIRST_LOOK_WITHIN
         logged_at, logged_place = -math.inf, math.inf
         while not waiter.admitted.done():
             looked_at = waiter.looked_at.done()
@@ -145,16 +128,6 @@ class PixverseCapacityTrigger(BaseTrigger):
         trouble = f"; last API error: {gate.trouble}" if gate.trouble else ""
         message = f"not enough free slots ({self.slots} wanted) within {deadlines.timeout:g} s{trouble}"
         return end_event(WaitStatus.TIMEOUT, message)
-
-    def _deadlines(self, parameters: WaitParameters) -> Deadlines:
-        """Return the deadlines; when the wait began, Airflow has to tell where it began in the trigger."""
-        limits = {"timeout": parameters.timeout, "execution_timeout": parameters.execution_timeout}
-        if parameters.waiting_since is not None:
-            return Deadlines(parameters.waiting_since, **limits)
-        if ends := deferral_timeout_of(self):
-            return Deadlines.of_deferral(ends, **limits)
-        started = getattr(self.task_instance, "start_date", None)
-        return Deadlines(started.timestamp() if started else time.time(), **limits)
 
 
 class PixverseCapacityEventTrigger(BaseEventTrigger):
@@ -230,7 +203,7 @@ class PixverseCapacityEventTrigger(BaseEventTrigger):
                     continue
                 had_room = has_room
                 if has_room:
-                    yield _event(payload)
+                    yield as_event(payload)
                 await memory.store(had_room=has_room)
 
     async def _looks(self, kwargs: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
@@ -270,7 +243,3 @@ def _request(parameters: WaitParameters, since: float) -> WaitRequest:
         lease=parameters.lease,
         connection=parameters.pixverse_conn_id,
     )
-
-
-def _event(payload: dict[str, Any]) -> TriggerEvent:
-    return TriggerEvent(payload)  # type: ignore[no-untyped-call]

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from contextvars import Context
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_pixverse.api.errors import PixverseError, PixverseFatalError, PixverseTransientError
 from airflow_pixverse.threads import run_in_own_thread
@@ -21,24 +23,34 @@ from airflow_pixverse.triggers.metrics import GateMetrics
 if TYPE_CHECKING:
     from airflow_pixverse.api.client import PixverseClient
     from airflow_pixverse.api.models import Capacity
+    from airflow_pixverse.api.results import JobResult
     from airflow_pixverse.gate import CapacityGate
 
 # A gate that nobody has used for this many seconds is forgotten, with the token in it.
 _FORGOTTEN_AFTER = 3600.0
 # A call is given up this many seconds after its own limit. Only a hanging name look-up takes that long.
 _GRACE = 5.0
+# This many results at a time are asked for, for all jobs of a gate together.
+_RESULT_CALLS = 4
+
+_Answer = TypeVar("_Answer")
 
 _of_loop: dict[asyncio.AbstractEventLoop, SharedGates] = {}
 
 
 def gate_of(pixverse_conn_id: str) -> CapacityGate:
     """Return the gate of a connection in the running event loop."""
+    return shared_gate_of(pixverse_conn_id).gate
+
+
+def shared_gate_of(pixverse_conn_id: str) -> SharedGate:
+    """Return the gate of a connection in the running event loop, with the calls that it makes."""
     loop = asyncio.get_running_loop()
     if loop not in _of_loop:
         for closed in [other for other in _of_loop if other.is_closed()]:  # dag.test() makes many loops
             del _of_loop[closed]
         _of_loop[loop] = SharedGates()
-    return _of_loop[loop].gate_of(pixverse_conn_id)
+    return _of_loop[loop].shared_gate_of(pixverse_conn_id)
 
 
 class SharedGates:
@@ -50,7 +62,7 @@ class SharedGates:
         self._clients: dict[str, ConnectionClient] = {}
         self._forgetting: asyncio.TimerHandle | None = None
 
-    def gate_of(self, pixverse_conn_id: str) -> CapacityGate:
+    def shared_gate_of(self, pixverse_conn_id: str) -> SharedGate:
         """Return the gate at which the waits of a connection queue."""
         if pixverse_conn_id not in self._by_connection:
             self._by_connection[pixverse_conn_id] = SharedGate(self, pixverse_conn_id)
@@ -58,10 +70,10 @@ class SharedGates:
         shared = self._by_connection[pixverse_conn_id]
         shared.used_at = time.monotonic()
         self._forget_later()
-        return shared.gate
+        return shared
 
     def client_of(self, pixverse_conn_id: str) -> ConnectionClient:
-        """Return the client of a connection for which :meth:`gate_of` was asked."""
+        """Return the client of a connection for which :meth:`shared_gate_of` was asked."""
         return self._clients[pixverse_conn_id]
 
     def settle(self, pixverse_conn_id: str, shared: SharedGate, client: PixverseClient) -> bool:
@@ -129,6 +141,7 @@ class SharedGate:
         self._gates = gates
         self._call: asyncio.Task[Capacity] | None = None
         self._answered: PixverseClient | None = None
+        self._result_calls = asyncio.Semaphore(_RESULT_CALLS)
 
     def identify(self, client: PixverseClient) -> None:
         """Let the gate be for the service and token of a client."""
@@ -138,11 +151,26 @@ class SharedGate:
         """Return whether nobody has waited here for long."""
         return self.gate.is_idle and now - self.used_at >= _FORGOTTEN_AFTER
 
-    async def _get_capacity(self) -> Capacity:
+    async def get_result(self, job_id: str) -> JobResult:
         """
-        Return one snapshot for all who wait.
+        Return what has become of a job, for somebody who tracks it at this gate.
 
-        That takes one call, unless it fails and another connection calls the service in another way, through
+        :raises PixverseFatalError: asking again will not help, as far as every connection tells. They are all
+            read again before the next call.
+        :raises PixverseTransientError: no usable answer this time.
+        :raises GateMovedError: the connection belongs to another gate now.
+        """
+        return await self._first_answer(partial(self._bounded_result_call, job_id))
+
+    async def _get_capacity(self) -> Capacity:
+        """Return one snapshot for all who wait."""
+        return await self._first_answer(self._bounded_call)
+
+    async def _first_answer(self, call: Callable[[PixverseClient], Awaitable[_Answer]]) -> _Answer:
+        """
+        Return what one call answers.
+
+        There is another call if it fails and another connection calls the service in another way, through
         another proxy for example: the trouble of one connection is not that of the others.
 
         :raises PixverseFatalError: asking again will not help, as far as every connection tells. They are all
@@ -153,12 +181,12 @@ class SharedGate:
         errors: list[PixverseError] = []
         for client in await self._usable_clients():
             try:
-                capacity = await self._bounded_call(client)
+                answer = await call(client)
             except PixverseError as error:
                 errors.append(error)
             else:
                 self._answered = client
-                return capacity
+                return answer
         connections = [self._gates.client_of(conn_id) for conn_id in self.gate.connections]
         are_confirmed = all(connection.is_confirmed for connection in connections)
         passing = next((error for error in errors if not isinstance(error, PixverseFatalError)), None)
@@ -210,3 +238,20 @@ class SharedGate:
             raise PixverseTransientError(f"{client.base_url} gave no answer within {limit:g} s")
         finished, self._call = self._call, None
         return finished.result()
+
+    async def _bounded_result_call(self, job_id: str, client: PixverseClient) -> JobResult:
+        limit = client.call_timeout + _GRACE
+        await self._result_calls.acquire()
+        get_result = partial(client.get_result, job_id)
+        call = asyncio.create_task(run_in_own_thread(get_result, name="pixverse-result"))
+        # Also where it was given up, so that threads do not pile up.
+        call.add_done_callback(self._end_result_call)
+        await asyncio.wait({call}, timeout=limit)
+        if not call.done():
+            raise PixverseTransientError(f"{client.base_url} gave no answer within {limit:g} s")
+        return call.result()
+
+    def _end_result_call(self, call: asyncio.Task[JobResult]) -> None:
+        self._result_calls.release()
+        if not call.cancelled():
+            call.exception()  # nobody may be left to look at it

@@ -10,6 +10,7 @@ class WaitStatus(StrEnum):
     """How a wait in the triggerer ended: the ``status`` of the trigger's event."""
 
     SUCCESS = "success"
+    FINISHED = "finished"
     TIMEOUT = "timeout"
     EXECUTION_TIMEOUT = "execution_timeout"
     FATAL = "fatal"
@@ -19,6 +20,11 @@ class WaitStatus(StrEnum):
 def success_event(accounts: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the payload for free slots; the accounts are in their JSON form."""
     return {"status": str(WaitStatus.SUCCESS), "accounts": accounts}
+
+
+def finished_event(result: dict[str, Any]) -> dict[str, Any]:
+    """Return the payload for a job that is finished, well or not; its result is in its JSON form."""
+    return {"status": str(WaitStatus.FINISHED), "result": result}
 
 
 def end_event(status: WaitStatus, message: str) -> dict[str, Any]:

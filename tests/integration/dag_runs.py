@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -40,3 +43,16 @@ def new_dag(dag_id: str, **kwargs: Any) -> DAG:
 def run(dag: DAG, **kwargs: Any) -> Outcome:
     """Run a DAG with ``dag.test()``."""
     return Outcome(run_dag(dag, **kwargs))
+
+
+@contextmanager
+def ending_jobs_after_two_looks(sim: Any) -> Iterator[None]:
+    """End all jobs of the simulator once two requests have come, so that they execute until then."""
+
+    def end() -> None:
+        sim.wait_for_requests(2, timeout=60)
+        sim.end_all_jobs()
+
+    with ThreadPoolExecutor() as elsewhere:
+        elsewhere.submit(end)
+        yield

@@ -77,7 +77,7 @@ def test_it_looks_once_however_short_the_timeout(sim):
 
 
 def test_timeout_holds_also_while_the_first_look_hangs(sim, monkeypatch):
-    monkeypatch.setattr(pixverse, "_FIRST_LOOK_WITHIN", 0.5)
+    monkeypatch.setattr(pixverse, "FIRST_LOOK_WITHIN", 0.5)
     sim.inject(faults.slow(20), times=None)
 
     async def main():

@@ -10,7 +10,7 @@ import pytest
 
 from airflow_pixverse.simulator import faults
 from tests.documents import dag_snippet
-from tests.integration.dag_runs import AIRFLOW, run
+from tests.integration.dag_runs import AIRFLOW, ending_jobs_after_two_looks, run
 
 FOLDER = Path(__file__).parents[2] / "example_dags"
 
@@ -109,6 +109,16 @@ def test_pixverse_cancel_stuck(sim, example):
     sim.end_job(busy)
     outcome = run(example("pixverse_cancel_stuck"))  # nothing is left to cancel
     assert (outcome.xcom("list_stuck"), outcome.states["cancel"]) == ([], ["skipped"])
+
+
+def test_pixverse_wait_for_results(sim, example):
+    jobs = [sim.start_job("a-1@example.com") for _ in range(2)]
+    sim.start_job("a-2@example.com", outcome="failed")
+    with ending_jobs_after_two_looks(sim):
+        outcome = run(example("pixverse_wait_for_results"))
+    assert sorted(outcome.states["wait_for_result"]) == ["failed", "success", "success"]
+    shown = outcome.xcom("show")
+    assert sorted(line.split(": ")[0] for line in shown) == sorted(jobs)
 
 
 @pytest.mark.pixverse_simulator(job_seconds=(600, 600))  # longer than any machine takes for the test

@@ -31,6 +31,7 @@ from airflow_pixverse.hooks import lookup
 from airflow_pixverse.hooks.connection import client_from_connection
 from airflow_pixverse.hooks.pixverse import PixverseHook
 from airflow_pixverse.operators.pixverse import PixverseCancelOperator, PixverseListExecutingOperator
+from airflow_pixverse.sensors.job import PixverseJobSensor
 from airflow_pixverse.sensors.pixverse import PixverseCapacitySensor
 from airflow_pixverse.simulator import Simulator
 from airflow_pixverse.triggers.pixverse import PixverseCapacityEventTrigger
@@ -153,6 +154,7 @@ def test_every_file_that_is_named_exists(page):
     ("title", "described"),
     [
         ("PixverseCapacitySensor", PixverseCapacitySensor),
+        ("PixverseJobSensor", PixverseJobSensor),
         ("PixverseListExecutingOperator", PixverseListExecutingOperator),
         ("PixverseCancelOperator", PixverseCancelOperator),
         ("PixverseCapacityEventTrigger (Airflow 3)", PixverseCapacityEventTrigger),
@@ -274,7 +276,7 @@ def printed_messages(monkeypatch):
     capacity = Capacity(
         accounts=[AccountCapacity(email="a@example.com", maxJobs=2, executing=0, available=2)]
     )
-    source = inspect.getsource(PixverseCapacitySensor.execute)
+    source = inspect.getsource(PixverseCapacitySensor._wait_in_triggerer)
     return [
         str(not_found.value),
         message_of(conn_type="http"),

@@ -1,0 +1,201 @@
+"""PixverseSensor: what the sensors have in common, so that all end as the table of outcomes says."""
+
+from __future__ import annotations
+
+import sys
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+    BaseSensorOperator,
+    PokeReturnValue,
+)
+
+from airflow_pixverse.api.errors import PixverseFatalError, PixverseTransientError
+from airflow_pixverse.capabilities import is_deferral_timeout
+from airflow_pixverse.deadlines import Deadlines, Limit
+from airflow_pixverse.hooks.pixverse import PixverseHook
+from airflow_pixverse.parameters import check_at_parse, parse_conn_id
+from airflow_pixverse.sensors.outcome import outcome_of
+from airflow_pixverse.triggers.wait_event import WaitStatus
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+    from airflow.triggers.base import BaseTrigger
+
+
+class PixverseSensor(BaseSensorOperator):
+    """
+    A sensor that looks through the hook in poke and reschedule mode, and defers to a trigger.
+
+    A subclass says how to look, how to defer, and what the trigger's event means.
+
+    :param pixverse_conn_id: id of the connection that holds the API token.
+    :param deferrable: wait in the triggerer instead of a worker.
+    """
+
+    def __init__(self, *, pixverse_conn_id: str, deferrable: bool, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.pixverse_conn_id = pixverse_conn_id
+        self.deferrable = deferrable
+        check_at_parse(self, parse_conn_id, pixverse_conn_id)
+        self._last_error: PixverseTransientError | None = None
+        self._retry_after = 0.0
+
+    @abstractmethod
+    def _look(self) -> PokeReturnValue | bool:
+        """
+        Look once, and forget the last error after an answer that takes its place.
+
+        :raises PixverseFatalError: asking again will not help.
+        :raises PixverseTransientError: no usable answer this time.
+        """
+
+    @abstractmethod
+    def _wait_in_triggerer(self, context: Context) -> Any:
+        """Defer the wait, or return its result if there is one already."""
+
+    @abstractmethod
+    def _unfinished(self) -> str:
+        """Return what there is to say of a wait that takes too long."""
+
+    def _complete(self, event: dict[str, Any] | None) -> Any:
+        """Return what the task returns after an event of its trigger, or raise how else the wait ended."""
+        match event:
+            case {"status": WaitStatus.TIMEOUT, "message": message}:
+                raise AirflowSensorTimeout(message)
+            case {"status": WaitStatus.EXECUTION_TIMEOUT, "message": message}:
+                raise AirflowTaskTimeout(message)
+            case {"status": WaitStatus.FATAL, "message": message}:
+                raise PixverseFatalError(message)
+            case {"status": WaitStatus.ERROR, "message": message}:
+                raise AirflowException(message)
+        raise AirflowException(f"the trigger sent an event that this version does not know: {event!r}")
+
+    def _check_rendered(self) -> None:
+        """Raise a ValueError if a rendered parameter cannot be used."""
+        parse_conn_id(self.pixverse_conn_id)
+
+    @cached_property
+    def hook(self) -> PixverseHook:
+        """The hook of this task. It does not retry: the next poke does."""
+        return PixverseHook(self.pixverse_conn_id, max_retries=0)
+
+    def execute(self, context: Context) -> Any:
+        """Wait, or defer the wait to the triggerer."""
+        with self._outcome():
+            try:
+                self._check_rendered()
+            except ValueError as error:
+                raise PixverseFatalError(str(error)) from None
+            return self._wait_in_triggerer(context) if self.deferrable else super().execute(context)
+
+    def poke(self, context: Context) -> PokeReturnValue | bool:  # noqa: ARG002
+        """
+        Look once.
+
+        :raises PixverseFatalError: asking again will not help.
+        """
+        self._retry_after = 0.0
+        try:
+            return self._look()
+        except PixverseTransientError as error:
+            self._last_error, self._retry_after = error, error.retry_after or 0.0
+            self.log.warning("Still waiting: %s", error)
+            return False
+        except PixverseFatalError:
+            self.silent_fail = False  # which is for trouble that may pass
+            raise
+
+    def _get_next_poke_interval(
+        self, started_at: datetime | float, run_duration: Callable[[], float], poke_count: int
+    ) -> float:
+        """Wait for as long as the server asks (``Retry-After``), but not beyond ``timeout``."""
+        interval: float = super()._get_next_poke_interval(started_at, run_duration, poke_count)
+        return max(interval, min(self._retry_after, self.timeout - run_duration()))
+
+    def _limits(self) -> dict[str, Any]:
+        """Return the parameters that every trigger takes from the sensor."""
+        return {
+            "poke_interval": self.poke_interval,
+            "timeout": self.timeout,
+            "execution_timeout": self.execution_timeout.total_seconds() if self.execution_timeout else None,
+        }
+
+    def _defer(self, trigger: type[BaseTrigger], kwargs: dict[str, Any], context: Context) -> None:
+        """Defer to a trigger that is told since when the task waits, and how long it may wait."""
+        now = time.time()
+        execution_timeout = None
+        if self.execution_timeout:
+            passed = now - context["ti"].start_date.timestamp()
+            execution_timeout = max(0.0, self.execution_timeout.total_seconds() - passed)
+        kwargs = kwargs | {"execution_timeout": execution_timeout, "waiting_since": now}
+        seconds = Deadlines(now, self.timeout, execution_timeout).deferral_seconds
+        self.defer(
+            trigger=trigger(**kwargs),
+            method_name="execute_complete",
+            timeout=timedelta(seconds=seconds),
+        )
+
+    def execute_complete(
+        self,
+        context: Context,  # noqa: ARG002
+        event: dict[str, Any] | None = None,
+    ) -> Any:
+        """Turn what the trigger found into the outcome; an event it does not know is a failure."""
+        return self._complete(event)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """
+        Resume after the deferral.
+
+        This steps over ``BaseSensorOperator``, which skips under ``soft_fail`` whatever went wrong.
+        """
+        with self._outcome():
+            try:
+                return super(BaseSensorOperator, self).resume_execution(next_method, next_kwargs, context)
+            except AirflowException as error:
+                if not is_deferral_timeout(error):
+                    raise
+                # Airflow itself ended the wait: the triggerer was down when the deadline passed.
+                raise self._deadline_error(context["ti"].start_date) from error
+
+    def _deadline_error(self, started: datetime) -> BaseException:
+        execution_timeout = self.execution_timeout.total_seconds() if self.execution_timeout else None
+        _, limit = Deadlines(started.timestamp(), self.timeout, execution_timeout).first
+        if limit is Limit.EXECUTION_TIMEOUT:
+            return AirflowTaskTimeout(f"execution_timeout of {self.execution_timeout} has passed")
+        return AirflowSensorTimeout(f"{self._unfinished()} within timeout={self.timeout:g} s")
+
+    def on_kill(self) -> None:
+        """Skip under ``never_fail`` where Airflow 2.11 ends an expired deferral without resuming it."""
+        if self.never_fail and isinstance(error := sys.exception(), AirflowTaskTimeout):
+            raise AirflowSkipException("execution_timeout has passed, and never_fail is set") from error
+
+    @contextmanager
+    def _outcome(self) -> Iterator[None]:
+        """Make every mode on every Airflow end as the table of outcomes in the README says."""
+        try:
+            yield
+        except (Exception, AirflowTaskTimeout) as error:  # which is no Exception on Airflow 2
+            trouble = f" (last API error: {self._last_error})" if self._last_error else ""
+            if trouble and isinstance(error, AirflowSensorTimeout):
+                error.args = (f"{error}{trouble}",)
+            outcome = outcome_of(
+                error, soft_fail=self.soft_fail, never_fail=self.never_fail, deferrable=self.deferrable
+            )
+            if isinstance(outcome, AirflowSkipException):
+                self.log.warning("Skipping: %s", outcome.__cause__ or outcome)
+            if outcome is error:
+                raise
+            # The error's own cause must not get the error for its cause: loggers would go round in circles.
+            raise outcome from (None if outcome is error.__cause__ else error)

@@ -1,0 +1,70 @@
+"""PixverseJobTrigger: wait in the triggerer for the result of a job."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from typing import Any
+
+from airflow_pixverse.deadlines import Deadlines, Limit
+from airflow_pixverse.job_parameters import JobParameters
+from airflow_pixverse.triggers.job_follower import JobFollower
+from airflow_pixverse.triggers.shared_gates import gate_of
+from airflow_pixverse.triggers.wait_event import WaitStatus, end_event, finished_event
+from airflow_pixverse.triggers.wait_trigger import FIRST_LOOK_WITHIN, WaitTrigger
+
+
+class PixverseJobTrigger(WaitTrigger[JobParameters]):
+    """
+    Wait until a PixVerse job is finished, well or not.
+
+    It only reads. While the job is executing, it shares the poll of the gate of its connection; when the job
+    has left the list, or never was there, it asks for the result. It sends one event, a dict with ``status``
+    (see :class:`WaitStatus`) and ``result`` or ``message``.
+
+    :param kwargs: see :class:`~airflow_pixverse.job_parameters.JobParameters`.
+    """
+
+    parameters = JobParameters
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._kwargs = kwargs
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return class path and parameters; none of them is secret."""
+        return "airflow_pixverse.triggers.job.PixverseJobTrigger", dict(self._kwargs)
+
+    async def _wait(self, parameters: JobParameters) -> dict[str, Any]:
+        deadlines = self._deadlines(parameters)
+        follower = JobFollower(parameters, self.log)
+        following = asyncio.create_task(follower.result())
+        try:
+            end, limit = deadlines.first
+            if limit is Limit.TIMEOUT:
+                first_look_until = max(end, time.time() + FIRST_LOOK_WITHIN)
+                await _wait_for(following, follower.looked, until=first_look_until)
+            await _wait_for(following, until=end)
+            if following.done():
+                return finished_event(following.result().to_xcom())
+            return self._time_is_up(parameters, follower, deadlines)
+        finally:
+            following.cancel()
+
+    def _time_is_up(
+        self, parameters: JobParameters, follower: JobFollower, deadlines: Deadlines
+    ) -> dict[str, Any]:
+        _, limit = deadlines.first
+        if limit is Limit.EXECUTION_TIMEOUT:
+            return end_event(WaitStatus.EXECUTION_TIMEOUT, "execution_timeout has passed")
+        error = gate_of(parameters.pixverse_conn_id).trouble
+        trouble = f"; last API error: {error}" if error else ""
+        limit_text = f"job {parameters.job_id} is not finished within {deadlines.timeout:g} s"
+        return end_event(WaitStatus.TIMEOUT, f"{limit_text}: {follower.last_seen}{trouble}")
+
+
+async def _wait_for(*futures: asyncio.Future[Any], until: float) -> None:
+    """Wait for the first of these, until a moment in seconds since the epoch."""
+    timeout = None if math.isinf(until) else max(0.0, until - time.time())
+    await asyncio.wait(futures, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)

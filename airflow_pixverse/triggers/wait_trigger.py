@@ -1,0 +1,79 @@
+"""WaitTrigger: what all waits in the triggerer have in common."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import AsyncIterator
+from typing import Any, ClassVar, Generic, TypeVar
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_pixverse.api.errors import PixverseFatalError
+from airflow_pixverse.capabilities import deferral_timeout_of
+from airflow_pixverse.deadlines import Deadlines
+from airflow_pixverse.trigger_parameters import TriggerParameters
+from airflow_pixverse.triggers.wait_event import WaitStatus, end_event
+
+_Parameters = TypeVar("_Parameters", bound=TriggerParameters)
+
+# However short its timeout, a wait is looked at once, unless that takes longer than this many seconds.
+FIRST_LOOK_WITHIN = 15.0
+
+
+class WaitTrigger(BaseTrigger, Generic[_Parameters]):
+    """
+    A wait that sends one event, a dict with ``status`` (see :class:`WaitStatus`), and ends.
+
+    Nothing but cancellation escapes :meth:`run`, since Airflow takes a trigger that raised for a reason to
+    skip; nor does ``__init__`` raise, since that would end the triggerer, so the parameters are only parsed
+    in :meth:`run`.
+    """
+
+    parameters: ClassVar[type[TriggerParameters]]
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, and send the one event that says how the wait ended."""
+        _, kwargs = self.serialize()
+        if unknown := self.parameters.unknown(kwargs):
+            self.log.warning("Another version of airflow-pixverse wrote %s, which is ignored here", unknown)
+        try:
+            parameters: Any = self.parameters.parse(kwargs)
+        except Exception as error:  # noqa: BLE001 - whatever another version, or somebody else, has written
+            yield as_event(end_event(WaitStatus.FATAL, str(error)))
+            return
+        try:
+            payload = await self._wait(parameters)
+        except PixverseFatalError as error:
+            payload = end_event(WaitStatus.FATAL, str(error))
+        except Exception as error:
+            self.log.exception("The trigger failed")
+            payload = end_event(WaitStatus.ERROR, f"the trigger failed: {error!r}")
+        yield await self._end(parameters, payload)
+
+    @abstractmethod
+    async def _wait(self, parameters: _Parameters) -> dict[str, Any]:
+        """
+        Wait, and return the payload of the event.
+
+        :raises PixverseFatalError: asking again will not help.
+        """
+
+    async def _end(self, parameters: _Parameters, payload: dict[str, Any]) -> TriggerEvent:  # noqa: ARG002
+        """Return the event that a wait ends with."""
+        return as_event(payload)
+
+    def _deadlines(self, parameters: _Parameters) -> Deadlines:
+        """Return the deadlines; when the wait began, Airflow has to tell where it began in the trigger."""
+        limits = {"timeout": parameters.timeout, "execution_timeout": parameters.execution_timeout}
+        if parameters.waiting_since is not None:
+            return Deadlines(parameters.waiting_since, **limits)
+        if ends := deferral_timeout_of(self):
+            return Deadlines.of_deferral(ends, **limits)
+        started = getattr(self.task_instance, "start_date", None)
+        return Deadlines(started.timestamp() if started else time.time(), **limits)
+
+
+def as_event(payload: dict[str, Any]) -> TriggerEvent:
+    """Return the event with a payload."""
+    return TriggerEvent(payload)  # type: ignore[no-untyped-call]
