@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import ast
+import json
 import math
 import re
 import reprlib
 from collections.abc import Callable, Iterable
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar, cast
 
+from airflow_pixverse.api.endpoints import is_endpoint
 from airflow_pixverse.capabilities import is_made_by_mapping
+
+_Choice = TypeVar("_Choice", bound=str)
 
 # What a path of the API carries as it is: the service refuses ids that are percent-encoded.
 _JOB_ID = re.compile(r"[A-Za-z0-9!$&'()*+,;=:@._~-]+")
+# A replyRef has 1024 characters at most, and 17 are added ("replyRef" of POST videos/create).
+MAX_REPLY_REF = 1007
 
 
 def as_json_list(value: Any) -> Any:
@@ -96,6 +102,54 @@ def parse_job_id(value: Any, name: str = "job_id") -> str:
     return stripped
 
 
+def parse_endpoint(value: Any, name: str = "endpoint") -> str:
+    """Return the path of an endpoint that makes videos, images, music or speech."""
+    if not isinstance(value, str) or not is_endpoint(value.strip()):
+        raise ValueError(
+            f"{name} must be a path below videos/, images/, music/ or speech/, such as videos/create, "
+            f"not {_shown(value)}"
+        )
+    return value.strip()
+
+
+def parse_payload(value: Any, name: str = "payload") -> dict[str, Any]:
+    """Return a payload, an object of plain JSON, also if it was rendered to a string."""
+    if isinstance(value, str):
+        value = _from_json(value)
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} must be an object, such as {{'prompt': 'a cat'}}, not {_shown(value)}")
+    try:
+        copied = json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{name} must be plain JSON: {error}") from None
+    return cast("dict[str, Any]", copied)
+
+
+def parse_reply_ref(value: Any, name: str = "reply_ref") -> str | None:
+    """Return what a ``replyRef`` begins with; None stays None."""
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value.isprintable() or not 1 <= len(value) <= MAX_REPLY_REF:
+        raise ValueError(
+            f"{name} must be a printable string of 1 to {MAX_REPLY_REF} characters, not {_shown(value)}"
+        )
+    return value
+
+
+def parse_count(value: Any, name: str) -> int:
+    """Return a whole number, 0 or more."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{name} must be a whole number, 0 or more, not {_shown(value)}")
+    return value
+
+
+def parse_choice(value: _Choice, name: str, choices: tuple[_Choice, ...]) -> _Choice:
+    """Return one of a few values."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, not {_shown(value)}")
+    return value
+
+
 def parse_older_than(value: Any, name: str = "older_than") -> timedelta | None:
     """Return an age given as a timedelta or in seconds, of which a template makes a string."""
     if value is None:
@@ -167,6 +221,14 @@ def _shown(value: Any) -> str:
         return reprlib.repr(value)
     except ValueError:  # an integer of thousands of digits
         return f"such a {type(value).__name__}"
+
+
+def _from_json(text: str) -> Any:
+    """Return what a string of JSON, or of Python, stands for; another string as it is."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return _unrendered(text)
 
 
 def _unrendered(text: str) -> Any:
