@@ -41,6 +41,12 @@ TRIGGERER_TEMPLATE_FILTERS = frozenset({"ds", "ds_nodash", "ts", "ts_nodash", "t
 TASK_SUCCESS_EVENT_STORES_XCOM = not AIRFLOW_V_3_0_PLUS
 """``TaskSuccessEvent(xcoms=...)`` stores the values as they are. Airflow 3 stores them as a string."""
 
+HAS_TASK_STATE_STORE = AIRFLOW_V_3_3_PLUS
+"""A task instance has a store that outlives its tries; a try that was given up cannot write to it."""
+
+WORKERS_HAVE_DATABASE = not AIRFLOW_V_3_0_PLUS
+"""Tasks can use Airflow's database. On Airflow 3 they ask the API server."""
+
 # How Airflow 2.11 words the end of a deferral that took too long; it has no exception class for it.
 _AIRFLOW_2_DEFERRAL_TIMEOUT = "Trigger/execution timeout"
 
