@@ -83,9 +83,7 @@ def spoil(dag_id):
         else:
             from airflow.models.variable import Variable
 
-            [variable] = session.query(Variable).filter(
-                Variable.description.contains(f"of DAG {dag_id} ")
-            )
+            [variable] = session.query(Variable).filter(Variable.description.contains(f"of DAG {dag_id} "))
             variable.set_val("{}")
 
 
@@ -157,7 +155,9 @@ def test_a_cleared_task_does_not_see_the_marks_of_its_life_before():
     with new_dag("marks_clear") as dag:
         submitting = Step(task_id="submit", do=submit)
         cleared = Step(
-            task_id="clear", do=lambda context: clear(dag, "submit", context["run_id"]), trigger_rule="all_done"
+            task_id="clear",
+            do=lambda context: clear(dag, "submit", context["run_id"]),
+            trigger_rule="all_done",
         )
         submitting >> cleared
 
