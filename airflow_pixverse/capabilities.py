@@ -48,6 +48,12 @@ TASK_SUCCESS_EVENT_STORES_XCOM = not AIRFLOW_V_3_0_PLUS
 RENDERED_FIELDS_MAY_CHANGE = AIRFLOW_V_3_1_PLUS or not AIRFLOW_V_3_0_PLUS
 """An operator may have its rendered fields stored again. On 3.0 that fails after a try that is retried."""
 
+HAS_TASK_STATE_STORE = AIRFLOW_V_3_3_PLUS
+"""A task instance has a store that outlives its tries; a try that was given up cannot write to it."""
+
+WORKERS_HAVE_DATABASE = not AIRFLOW_V_3_0_PLUS
+"""Tasks can use Airflow's database. On Airflow 3 they ask the API server."""
+
 # How Airflow 2.11 words the end of a deferral that took too long; it has no exception class for it.
 _AIRFLOW_2_DEFERRAL_TIMEOUT = "Trigger/execution timeout"
 

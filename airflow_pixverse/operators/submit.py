@@ -154,7 +154,8 @@ class PixverseSubmitOperator(BaseOperator):
             lease=parse_optional_seconds(lease, "lease"),
         )
         self.max_refusals = parse_count(max_refusals, "max_refusals")
-        self.on_unknown: Literal["fail", "resubmit"] = parse_choice(on_unknown, "on_unknown", ("fail", "resubmit"))
+        choices: tuple[Literal["fail", "resubmit"], ...] = ("fail", "resubmit")
+        self.on_unknown = parse_choice(on_unknown, "on_unknown", choices)
         self.durable = durable
         self.cancel_on_kill = cancel_on_kill
         check_at_parse(self, parse_conn_id, pixverse_conn_id)
