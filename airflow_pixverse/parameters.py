@@ -12,14 +12,13 @@ from datetime import timedelta
 from typing import Any, TypeVar, cast
 
 from airflow_pixverse.api.endpoints import is_endpoint
+from airflow_pixverse.api.reply_ref import MAX_PREFIX
 from airflow_pixverse.capabilities import is_made_by_mapping
 
 _Choice = TypeVar("_Choice", bound=str)
 
 # What a path of the API carries as it is: the service refuses ids that are percent-encoded.
 _JOB_ID = re.compile(r"[A-Za-z0-9!$&'()*+,;=:@._~-]+")
-# A replyRef has 1024 characters at most, and 17 are added ("replyRef" of POST videos/create).
-MAX_REPLY_REF = 1007
 
 
 def as_json_list(value: Any) -> Any:
@@ -129,9 +128,9 @@ def parse_reply_ref(value: Any, name: str = "reply_ref") -> str | None:
     """Return what a ``replyRef`` begins with; None stays None."""
     if value is None:
         return None
-    if not isinstance(value, str) or not value.isprintable() or not 1 <= len(value) <= MAX_REPLY_REF:
+    if not isinstance(value, str) or not value.isprintable() or not 1 <= len(value) <= MAX_PREFIX:
         raise ValueError(
-            f"{name} must be a printable string of 1 to {MAX_REPLY_REF} characters, not {_shown(value)}"
+            f"{name} must be a printable string of 1 to {MAX_PREFIX} characters, not {_shown(value)}"
         )
     return value
 
@@ -194,6 +193,30 @@ def parse_flag(value: Any, name: str) -> bool:
     if not isinstance(value, bool):
         raise ValueError(f"{name} must be True or False, not {_shown(value)}")
     return value
+
+
+def parse_news(value: Any, name: str) -> dict[str, str] | None:
+    """Return what a gate is to be told; None stays None."""
+    if value is None:
+        return None
+    match value:
+        case {"reference": str(reference), "news": "accepted" | "refused" | "released" as news}:
+            return {"reference": reference, "news": news}
+    raise ValueError(f"{name} must be an object with reference and news, not {_shown(value)}")
+
+
+def parse_state(value: Any, name: str) -> dict[str, Any] | None:
+    """Return what a task has given to its trigger; None stays None."""
+    if value is None or isinstance(value, dict):
+        return value
+    raise ValueError(f"{name} must be an object, not {_shown(value)}")
+
+
+def parse_job_ids(value: Any, name: str = "job_ids") -> list[str]:
+    """Return the ids of jobs, at least one."""
+    if not isinstance(value, (list, tuple)) or not value:
+        raise ValueError(f"{name} must be a list of ids of jobs, not {_shown(value)}")
+    return [parse_job_id(item, name) for item in value]
 
 
 def _parse_names(value: Any, name: str) -> list[str] | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowException
 
+from airflow_pixverse.api import reply_ref
 from airflow_pixverse.api.errors import (
     PixverseError,
     PixverseFatalError,
@@ -19,8 +20,8 @@ from airflow_pixverse.submits.admission import Admission
 from airflow_pixverse.submits.errors import TicketExpiredError, UnsettledError
 from airflow_pixverse.submits.history import accepted_before, unsettled_before
 from airflow_pixverse.submits.once import SubmitOnce
-from airflow_pixverse.submits.reply_ref import new_random_part, reply_ref, task_prefix
 from airflow_pixverse.submits.settle import find_submitted
+from airflow_pixverse.submits.task_prefix import task_prefix
 
 if TYPE_CHECKING:
     from airflow_pixverse.api.client import PixverseClient
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from airflow_pixverse.marks.task_try import TaskTry
     from airflow_pixverse.submits.request import SubmitRequest
     from airflow_pixverse.submits.state import SubmitState
-    from airflow_pixverse.submits.waits import News, Waits
+    from airflow_pixverse.submits.waits import SlotNews, Waits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ class Accepted(NamedTuple):
     """
 
     mark: Mark
-    news: News
+    news: SlotNews
 
 
 class SubmitFlow:
@@ -128,7 +129,7 @@ class SubmitFlow:
         prefix = self._request.reply_ref or task_prefix(self._task_try)
         mark = self._once.submit(
             self._request,
-            reply_ref(prefix, admission.random_part or new_random_part()),
+            reply_ref.join(prefix, admission.random_part or reply_ref.new_random_part()),
             email=self._request.account(admission.accounts),
             valid_until=admission.valid_until,
             judged=judged,
@@ -137,7 +138,7 @@ class SubmitFlow:
 
     def _not_accepted(
         self, state: SubmitState, admission: Admission, error: PixverseError
-    ) -> tuple[SubmitState, News]:
+    ) -> tuple[SubmitState, SlotNews]:
         """Return how to go on after a job was not accepted, or raise what the task ends with."""
         match error:
             case PixverseRateLimitError():
@@ -187,7 +188,7 @@ class SubmitFlow:
             )
         self._log.warning("%s: that one is waited for, and is not paid for again", text)
 
-    def _next_admission(self, state: SubmitState, news: News = None, pause: float = 0.0) -> Admission:
+    def _next_admission(self, state: SubmitState, news: SlotNews = None, pause: float = 0.0) -> Admission:
         if self._rules.wait_for_capacity:
             return self._waits.for_capacity(state, news, pause)
         return Admission([])

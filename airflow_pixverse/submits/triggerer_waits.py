@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from airflow_pixverse.submits.state import SubmitState
     from airflow_pixverse.submits.timing import Timing
-    from airflow_pixverse.submits.waits import News
+    from airflow_pixverse.submits.waits import SlotNews
 
 
 class TriggererWaits:
@@ -48,7 +48,7 @@ class TriggererWaits:
         self._emails = emails
         self._timing = timing
 
-    def for_capacity(self, state: SubmitState, news: News = None, pause: float = 0.0) -> NoReturn:
+    def for_capacity(self, state: SubmitState, news: SlotNews = None, pause: float = 0.0) -> NoReturn:
         """Defer until there is a free slot."""
         from airflow_pixverse.triggers.pixverse import PixverseCapacityTrigger
 
@@ -60,14 +60,14 @@ class TriggererWaits:
         }
         self._defer(PixverseCapacityTrigger, kwargs, state, news, timeout=self._timing.capacity_timeout)
 
-    def for_results(self, state: SubmitState, news: News = None) -> NoReturn:
+    def for_results(self, state: SubmitState, news: SlotNews = None) -> NoReturn:
         """Defer until the jobs are finished."""
         from airflow_pixverse.triggers.job import PixverseJobTrigger
 
         kwargs = {"job_ids": list(state.job_ids)}
         self._defer(PixverseJobTrigger, kwargs, state, news, timeout=self._timing.completion_timeout)
 
-    def give_back(self, state: SubmitState, news: News) -> None:
+    def give_back(self, state: SubmitState, news: SlotNews) -> None:
         """Defer until the gate knows, if it keeps a slot."""
         from airflow_pixverse.triggers.news import PixverseNewsTrigger
 
@@ -86,7 +86,7 @@ class TriggererWaits:
         trigger: type[BaseTrigger],
         kwargs: dict[str, Any],
         state: SubmitState,
-        news: News,
+        news: SlotNews,
         *,
         timeout: float | None,
     ) -> NoReturn:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from airflow_pixverse.submits.admission import Admission
     from airflow_pixverse.submits.state import SubmitState
 
-News = dict[str, str] | None
+SlotNews = dict[str, str] | None
 """What to tell the gate of the slot that it keeps; None where there is nothing to tell."""
 
 
@@ -20,7 +20,7 @@ class Waits(Protocol):
     In the triggerer, a wait never returns here: the task is deferred, and goes on with the trigger's event.
     """
 
-    def for_capacity(self, state: SubmitState, news: News = None, pause: float = 0.0) -> Admission:
+    def for_capacity(self, state: SubmitState, news: SlotNews = None, pause: float = 0.0) -> Admission:
         """
         Return once there is a free slot.
 
@@ -30,7 +30,7 @@ class Waits(Protocol):
         :raises AirflowException: it took too long.
         """
 
-    def for_results(self, state: SubmitState, news: News = None) -> list[JobResult]:
+    def for_results(self, state: SubmitState, news: SlotNews = None) -> list[JobResult]:
         """
         Return once the jobs of the state are finished, well or not; the results are in the order of the ids.
 
@@ -38,7 +38,7 @@ class Waits(Protocol):
         :raises AirflowException: it took too long, or there is no point in asking again for the time being.
         """
 
-    def give_back(self, state: SubmitState, news: News) -> None:
+    def give_back(self, state: SubmitState, news: SlotNews) -> None:
         """
         Tell the gate that a slot is not needed, since the task is going to fail.
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow_pixverse.hooks.pixverse import PixverseHook
     from airflow_pixverse.submits.state import SubmitState
     from airflow_pixverse.submits.timing import Timing
-    from airflow_pixverse.submits.waits import News
+    from airflow_pixverse.submits.waits import SlotNews
 
 
 class WorkerWaits:
@@ -39,7 +39,7 @@ class WorkerWaits:
         self._log = log
         self._trouble: PixverseTransientError | None = None
 
-    def for_capacity(self, state: SubmitState, news: News = None, pause: float = 0.0) -> Admission:  # noqa: ARG002
+    def for_capacity(self, state: SubmitState, news: SlotNews = None, pause: float = 0.0) -> Admission:  # noqa: ARG002
         """Return once there is a free slot."""
         from airflow_pixverse.api.models import accounts_with_room
         from airflow_pixverse.api.room import describe_room, obstacles
@@ -60,7 +60,7 @@ class WorkerWaits:
                 return Admission([account.to_xcom() for account in accounts])
         raise AssertionError("the looks end with an error")
 
-    def for_results(self, state: SubmitState, news: News = None) -> list[JobResult]:  # noqa: ARG002
+    def for_results(self, state: SubmitState, news: SlotNews = None) -> list[JobResult]:  # noqa: ARG002
         """Return once the jobs are finished."""
         watches = {
             job_id: JobWatch(job_id, self._timing.poke_interval, self._log) for job_id in state.job_ids
@@ -81,7 +81,7 @@ class WorkerWaits:
                 return [results[job_id] for job_id in state.job_ids]
         raise AssertionError("the looks end with an error")
 
-    def give_back(self, state: SubmitState, news: News) -> None:
+    def give_back(self, state: SubmitState, news: SlotNews) -> None:
         """There is no gate that keeps a slot."""
 
     def _looks(self, ends: float | None, missing: str) -> Iterator[None]:

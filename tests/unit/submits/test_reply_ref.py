@@ -3,7 +3,10 @@
 from types import SimpleNamespace
 from urllib.parse import unquote
 
-from airflow_pixverse.submits.reply_ref import new_random_part, reply_ref, task_prefix
+import pytest
+
+from airflow_pixverse.api.reply_ref import join, new_random_part, random_part_of
+from airflow_pixverse.submits.task_prefix import task_prefix
 
 
 def task(**changes):
@@ -25,10 +28,17 @@ def test_it_tells_dag_run_task_and_index():
 
 
 def test_no_two_submits_have_the_same():
-    assert len({reply_ref("mine", new_random_part()) for _ in range(1000)}) == 1000
+    assert len({join("mine", new_random_part()) for _ in range(1000)}) == 1000
+
+
+@pytest.mark.parametrize(
+    ("reply_ref", "random_part"), [("a#b#c", "c"), ("#c", "c"), ("abc", ""), ("", ""), (None, "")]
+)
+def test_the_random_part_is_what_follows_the_last_sign(reply_ref, random_part):
+    assert random_part_of(reply_ref) == random_part
 
 
 def test_it_is_never_longer_than_the_api_takes():
     long = task(dag_id="d" * 250, run_id="+" * 250, task_id="t" * 250)
-    assert len(reply_ref(task_prefix(long), new_random_part())) <= 1024
+    assert len(join(task_prefix(long), new_random_part())) <= 1024
     assert task_prefix(long) != task_prefix(task(dag_id="e" * 250, run_id="+" * 250, task_id="t" * 250))
