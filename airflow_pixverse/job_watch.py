@@ -24,6 +24,8 @@ class JobWatch:
 
     def __init__(self, job_id: str, interval: float, log: Any) -> None:
         self.job_id = job_id
+        self.has_looked = False
+        """Whether the last look has shown anything, rather than put off the question."""
         self._pacing = ResultPacing(interval)
         self._log = log
 
@@ -37,8 +39,10 @@ class JobWatch:
         if self.job_id in executing:
             self._pacing.record_listed()
             self._log.info("Job %s: executing", self.job_id)
+            self.has_looked = True
             return None
-        if self._pacing.patience(time.monotonic()):
+        self.has_looked = not self._pacing.patience(time.monotonic())
+        if not self.has_looked:
             return None
         self._pacing.record_asked(time.monotonic())
         result = hook.get_result(self.job_id)

@@ -1,4 +1,4 @@
-"""A prompt becomes a video: wait for a slot, submit, wait for the result, and show where it is."""
+"""A prompt becomes a video: wait for a slot, submit, wait for the result, and return where it is."""
 
 from datetime import datetime
 
@@ -22,7 +22,8 @@ with DAG(
     )
 
     @task
-    def show(result):
-        print(result["url"])
+    def url(result: dict[str, str]) -> str:
+        """Return where the video is."""
+        return result["url"]
 
-    show(video.output)
+    url(video.output)

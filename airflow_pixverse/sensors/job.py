@@ -66,7 +66,8 @@ class PixverseJobSensor(PixverseSensor):
 
     def _look(self) -> PokeReturnValue | bool:
         result = self._watch.look(self.hook, {job.id for job in self.hook.list_executing()})
-        self._last_error = None
+        if self._watch.has_looked:
+            self._last_error = None
         if result is None:
             return False
         return PokeReturnValue(is_done=True, xcom_value=_checked(result))

@@ -66,9 +66,9 @@ class PixverseJobTrigger(WaitTrigger[JobParameters]):
         error = gate_of(parameters.pixverse_conn_id).trouble
         trouble = f"; last API error: {error}" if error else ""
         unfinished = [follower for follower in followers if not follower.is_finished]
-        seen = ", ".join(f"job {follower.job_id} ({follower.last_seen})" for follower in unfinished)
-        message = f"not finished within {deadlines.timeout:g} s: {seen}{trouble}"
-        return end_event(WaitStatus.TIMEOUT, message)
+        limit_text = f"is not finished within {deadlines.timeout:g} s"
+        texts = [f"job {follower.job_id} {limit_text}: {follower.last_seen}" for follower in unfinished]
+        return end_event(WaitStatus.TIMEOUT, "; ".join(texts) + trouble)
 
 
 async def _results_of(followers: list[JobFollower]) -> list[JobResult]:
