@@ -20,6 +20,7 @@ class SubmitState:
 
     :param waiting_since: when it began to wait for a slot, in seconds since the epoch: its place in the
         queue.
+    :param try_number: the try that it belongs to; 0 if that is not known.
     :param not_accepted: how often its submit was not accepted so far.
     :param refusals: how often of that the service refused it (429).
     :param payload: what a decorated function has returned, which is not called again; None where there is
@@ -29,6 +30,7 @@ class SubmitState:
     """
 
     waiting_since: float
+    try_number: int = 0
     not_accepted: int = 0
     refusals: int = 0
     payload: dict[str, Any] | None = None
@@ -36,9 +38,9 @@ class SubmitState:
     failure: str = ""
 
     @classmethod
-    def new(cls, payload: dict[str, Any] | None = None) -> Self:
-        """Return the state of a task that begins now."""
-        return cls(waiting_since=time.time(), payload=payload)
+    def new(cls, try_number: int = 0) -> Self:
+        """Return the state of a try that begins now."""
+        return cls(waiting_since=time.time(), try_number=try_number)
 
     @classmethod
     def of_event(cls, event: Mapping[str, Any] | None) -> Self:
