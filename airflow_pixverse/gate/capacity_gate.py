@@ -79,6 +79,7 @@ class CapacityGate:
         self._newcomers: set[Waiter] = set()  # no snapshot has counted for these yet
         self._watchers: set[Watcher] = set()
         self._trackers = Trackers()
+        self._is_slot_given_back = False  # since the last decision on a snapshot
         self._numbers = itertools.count()
         # What the last poll found: one of the two.
         self._snapshot: Snapshot | None = None
@@ -198,7 +199,10 @@ class CapacityGate:
             ended, or another triggerer may have granted it.
         """
         if self._leases.tell(reference, news, self._clock()) and self._queue:
+            self._is_slot_given_back = True
             self._decide_by(self._decided_at + _DECISION_PAUSE)
+            # The last snapshot may be too old to decide on, and there may be no open lease to poll soon for.
+            self._wake.set()
 
     def place(self, waiter: Waiter) -> int:
         """Return a waiter's place in the queue, 1 for the first."""
@@ -281,7 +285,7 @@ class CapacityGate:
         )
         return self._pacing.next_poll(
             min(intervals),
-            newcomers=bool(self._newcomers or self._trackers.newcomers)
+            newcomers=bool(self._newcomers or self._trackers.newcomers or self._is_slot_given_back)
             or any(watcher.is_new for watcher in self._watchers),
             leases=bool(self._queue and self._leases.slots),
         )
@@ -374,7 +378,10 @@ class CapacityGate:
 
     def _admit(self, snapshot: Snapshot, now: float) -> None:
         ended = []
+        self._is_slot_given_back = False
+        admitted_at = self._wall_clock()
         for waiter, outcome in admissions(snapshot, self._queue.lines, self._leases, now):
+            waiter.admitted_at = admitted_at
             if not waiter.end(outcome) and waiter.lease is not None:
                 self._leases.revoke(waiter.lease)
             ended.append(waiter)

@@ -29,9 +29,9 @@ class News(StrEnum):
     """What became of the job that a slot is kept for, as its holder tells."""
 
     ACCEPTED = "accepted"
-    """The service has it: the lease ends with the next poll, which lists it, if it is ever listed."""
+    """The service has it: the lease ends with the first poll that begins later, listed or not."""
     REFUSED = "refused"
-    """The service has refused it for now (429)."""
+    """The service has refused it for now (429): the slot stays leased for a while, to nobody."""
     RELEASED = "released"
     """It will not be submitted: the lease ends at once."""
 
@@ -47,6 +47,8 @@ class Lease:
     :param reference: of the holder's job; empty where it is not known.
     :param number: the lower, the older, whichever gate granted it.
     :param original: the lease of another gate that this is a copy of; None if this is none.
+    :param accepted_at: when the holder said that the service has its job, by the gate's clock.
+    :param is_abandoned: whether it belongs to nobody any more, so that only time ends it.
     """
 
     emails: frozenset[str] | None
@@ -56,6 +58,7 @@ class Lease:
     number: int = field(default_factory=lambda: next(_numbers))
     original: Lease | None = None
     accepted_at: float = math.inf
+    is_abandoned: bool = False
     slots: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -66,8 +69,8 @@ class Lease:
         return replace(self, suggested=dict(self.suggested), original=self.original or self)
 
     def is_over(self, now: float, poll_began: float) -> bool:
-        """Return whether its time is up, or its job was there when a poll began."""
-        return self.expires_at <= now or self.accepted_at <= poll_began
+        """Return whether its time is up, or its job was there before a poll began."""
+        return self.expires_at <= now or self.accepted_at < poll_began
 
     def end_one_slot(self, email: str) -> str:
         """
@@ -147,7 +150,9 @@ class Leases:
         return any(lease.expires_at > now for lease in self)
 
     def grant(self, lease: Lease) -> None:
-        """Add a lease, the newest."""
+        """Add a lease, the newest. It takes the place of one for the same job."""
+        if not lease.is_abandoned and (former := self._by_reference.get(lease.reference)):
+            self.revoke(former)
         self._known.add(lease.original or lease)
         self._leases[lease.number] = lease
         if lease.emails not in self._groups:
@@ -155,7 +160,8 @@ class Leases:
         group = self._groups[lease.emails]
         if lease.reference:
             group.named += 1
-            self._by_reference[lease.reference] = lease
+            if not lease.is_abandoned:
+                self._by_reference[lease.reference] = lease
             self._references.see(lease.reference, lease.expires_at)
         else:
             group.unnamed[lease.number] = lease
@@ -183,6 +189,8 @@ class Leases:
                 lease.accepted_at = now
             case News.REFUSED:
                 lease.expires_at = now + _AFTER_REFUSAL
+                lease.is_abandoned = True
+                del self._by_reference[reference]
             case News.RELEASED:
                 self.revoke(lease)
         return news is News.RELEASED
@@ -272,7 +280,8 @@ class Leases:
         group = self._groups[lease.emails]
         if lease.reference:
             group.named -= 1
-            del self._by_reference[lease.reference]
+            if not lease.is_abandoned:
+                del self._by_reference[lease.reference]
         else:
             del group.unnamed[lease.number]
         if not (group.unnamed or group.named):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ class Waiter:
     :param admitted: the accounts that have room, once it is its turn, or the error that ended the wait.
     :param looked_at: done at the first decision about this waiter, whichever it is.
     :param lease: what is kept for it until it has collected its accounts.
+    :param admitted_at: when it was admitted, in seconds since the epoch.
     """
 
     request: WaitRequest
@@ -32,6 +34,7 @@ class Waiter:
     admitted: asyncio.Future[list[AccountCapacity]]
     looked_at: asyncio.Future[None]
     lease: Lease | None = None
+    admitted_at: float = math.nan
 
     def interval(self, last_look: float) -> float:
         """Return the seconds from the last look, which is given by the gate's clock, to the next."""

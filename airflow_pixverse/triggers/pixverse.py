@@ -130,7 +130,7 @@ class PixverseCapacityTrigger(WaitTrigger[WaitParameters]):
         return ticket_event(
             accounts,
             reference=request.reference,
-            admitted_at=time.time(),
+            admitted_at=waiter.admitted_at,
             lease=request.lease_seconds,
             waiting_since=request.waiting_since,
         )

@@ -87,6 +87,58 @@ def test_a_failed_job_is_a_finished_one_whose_result_says_why(sim):
     assert ended["results"][0]["fail_reason"] == "no tail"
 
 
+def test_the_results_of_several_jobs_come_in_the_order_of_the_ids_once_all_are_finished(sim):
+    first, second, third = (sim.start_job() for _ in range(3))
+
+    async def main():
+        one = asyncio.create_task(payload(trigger(None, job_ids=[third, first, second])))
+        await requests(sim, 2)
+        sim.end_job(second)
+        sim.end_job(third, "failed", "no tail")
+        await asyncio.to_thread(sim.wait_for_requests, sim.request_count + 4)
+        assert not one.done()
+        sim.end_job(first)
+        return await one
+
+    ended = asyncio.run(main())
+    assert ended["status"] == "finished"
+    assert [result["id"] for result in ended["results"]] == [third, first, second]
+    assert [result["state"] for result in ended["results"]] == ["FAILED", "COMPLETED", "COMPLETED"]
+    assert len(result_calls(sim)) == 3
+    lists = [request for request in sim.requests if request.path.endswith("scheduler/available")]
+    assert len(lists) == len(sim.requests) - 3, "all of them share one poll"
+
+
+def test_a_timeout_names_the_jobs_that_are_not_finished_and_no_other(sim, finished):
+    executing = sim.start_job()
+    ended = payload_of(trigger(None, job_ids=[executing, finished, UNKNOWN], timeout=2.0))
+    assert ended["status"] == "timeout"
+    assert f"job {executing} is not finished within 2 s: executing" in ended["message"]
+    assert f"job {UNKNOWN} is not finished within 2 s" in ended["message"]
+    assert finished not in ended["message"]
+
+
+def test_a_job_that_is_named_twice_has_two_results(finished):
+    ended = payload_of(trigger(None, job_ids=[finished, finished]))
+    assert [result["id"] for result in ended["results"]] == [finished] * 2
+
+
+def test_a_fatal_error_of_one_of_several_jobs_ends_the_wait(sim):
+    executing, ending = sim.start_job(), sim.start_job()
+    sim.inject(faults.status(401), times=None, path=ending)
+
+    async def main():
+        one = asyncio.create_task(payload(trigger(None, job_ids=[executing, ending])))
+        await requests(sim, 2)
+        sim.end_job(ending)
+        return await one, gate_of("pixverse_default").is_idle
+
+    ended, is_idle = asyncio.run(main())
+    assert ended["status"] == "fatal"
+    assert "401" in ended["message"]
+    assert is_idle, "the other job is not followed any more"
+
+
 def test_it_looks_once_however_short_the_timeout(sim, finished):
     assert payload_of(trigger(finished, timeout=0))["status"] == "finished"
     assert payload_of(trigger(UNKNOWN, timeout=0))["status"] == "timeout"

@@ -32,13 +32,21 @@ def nested(depth):
 
 
 def test_what_an_earlier_version_wrote_is_understood():
-    assert WaitParameters.parse(WRITTEN_BY_0_1_0).to_kwargs() == WRITTEN_BY_0_1_0
+    understood = WaitParameters.parse(WRITTEN_BY_0_1_0).to_kwargs()
+    assert understood == WRITTEN_BY_0_1_0 | {"ticket": False, "news": None, "state": None}
     assert WaitParameters.unknown(WRITTEN_BY_0_1_0) == []
 
 
 def test_they_survive_json():
     parameters = WaitParameters(slots=3, emails=["a@example.com"], lease=5.0, waiting_since=1.5)
     assert WaitParameters.parse(json.loads(json.dumps(parameters.to_kwargs()))) == parameters
+
+
+def test_state_comes_as_it_is_and_news_without_what_a_newer_version_has_added():
+    state = {"payload": {"prompt": "a cat", "seeds": [1, None]}, "refusals": 2}
+    news = {"reference": "one", "news": "refused"}
+    parameters = WaitParameters.parse({"state": state, "news": {**news, "seconds": 5}})
+    assert parameters == WaitParameters(state=state, news=news)
 
 
 def test_each_has_a_default():
@@ -83,6 +91,14 @@ def test_what_looks_like_a_list_and_is_none_is_taken_as_it_is():
         ("lease", "long"),
         ("end_from_trigger", 1),
         ("do_xcom_push", None),
+        ("ticket", "yes"),
+        ("state", "{}"),
+        ("state", ["a"]),
+        ("news", "released"),
+        ("news", {"reference": "one"}),
+        ("news", {"reference": None, "news": "released"}),
+        ("news", {"reference": "one", "news": "lost"}),
+        ("news", nested(3000)),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )

@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
+from airflow_pixverse.api.errors import PixverseTransientError
 from airflow_pixverse.api.models import Capacity, ExecutingJob
 from airflow_pixverse.gate import News
 from airflow_pixverse.gate.leases import Lease, Leases
-from tests.unit.gate.service import A, B, C, Service, in_background, told, wait
+from tests.unit.gate.service import A, B, C, Service, a_request, in_background, told, wait
 from tests.unit.gate.steps import count_steps
 from tests.unit.gate.virtual_time import now, on_virtual_time
 
@@ -55,6 +56,8 @@ def test_an_accepted_job_ends_its_lease_with_the_next_poll_whether_it_is_listed_
     assert not all_.tell("one", News.ACCEPTED, 10.0)
     see(all_, now=11.0, poll_began=9.0)
     assert all_.slots == 1, "that poll began before, so it may not have seen the job"
+    see(all_, now=12.0, poll_began=10.0)
+    assert all_.slots == 1, "nor may one that began at the same moment"
     see(all_, now=13.0, poll_began=12.0)
     assert all_.slots == 0
 
@@ -65,6 +68,43 @@ def test_a_refused_job_leaves_its_slot_leased_for_three_minutes():
     see(all_, now=189.0)
     assert all_.slots == 1
     see(all_, now=190.0)
+    assert all_.slots == 0
+
+
+def test_the_slot_of_a_refused_job_belongs_to_nobody_so_only_time_ends_its_lease():
+    all_ = leases(lease("one", A))
+    all_.tell("one", News.REFUSED, 10.0)
+    for news in News:
+        assert not all_.tell("one", news, 100.0)
+    see(all_, ("1", A, "x#one"), ("2", A, None), now=189.0, poll_began=188.0)
+    assert all_.slots == 1
+    see(all_, now=190.0)
+    assert all_.slots == 0
+    assert not all_._groups
+
+
+def test_a_copy_of_the_lease_of_a_refused_job_belongs_to_nobody_either():
+    first, second = leases(lease("one", A)), leases()
+    first.tell("one", News.REFUSED, 10.0)
+    second.adopt(first)
+    second.tell("one", News.RELEASED, 11.0)
+    see(second, ("1", A, "x#one"), now=12.0)
+    assert second.slots == 1
+
+
+def test_a_second_lease_for_the_same_job_takes_the_place_of_the_first():
+    first, second = lease("one", A), lease("one", B)
+    all_ = leases(first, second)
+    assert list(all_) == [second]
+    all_.revoke(first)
+    see(all_, ("1", C, "x#one"))
+    assert all_.slots == 0
+    assert not all_._groups
+
+
+def test_a_job_ends_all_slots_of_the_lease_for_it():
+    all_ = leases(Lease(None, {A: 2, B: 1}, 1000.0, "one"))
+    see(all_, ("1", A, "x#one"))
     assert all_.slots == 0
 
 
@@ -133,6 +173,42 @@ async def test_a_released_slot_goes_to_the_next_without_another_poll():
         await asyncio.sleep(1)
         assert waiting.done()
         assert len(service.calls) == calls
+
+
+@on_virtual_time
+async def test_a_slot_released_long_after_the_last_poll_is_not_left_until_the_interval_is_over():
+    service = Service({A: 1})
+    gate = service.gate()
+    await wait(gate, reference="one", poke_interval=60)
+    async with in_background(wait(gate, reference="two", poke_interval=60)) as [waiting]:
+        await asyncio.sleep(8)
+        gate.tell("one", News.RELEASED)
+        await asyncio.sleep(3)
+        assert waiting.done()
+        assert service.gaps == [10]
+
+
+@on_virtual_time
+async def test_a_slot_released_while_the_service_is_down_is_given_on_at_the_pace_of_its_failures():
+    service = Service({A: 1}, errors=[None, *[PixverseTransientError("down")] * 3])
+    gate = service.gate()
+    await wait(gate, reference="one", poke_interval=60)
+    async with in_background(wait(gate, reference="two", poke_interval=60)) as [waiting]:
+        await asyncio.sleep(8)
+        gate.tell("one", News.RELEASED)
+        await asyncio.wait({waiting})
+        assert service.gaps == [10, 10, 20, 40]
+
+
+@on_virtual_time
+async def test_a_waiter_knows_when_its_slot_was_given_to_it_however_late_it_collects():
+    service = Service({A: 1})
+    gate = service.gate()
+    with gate.queue(a_request(reference="one")) as waiter:
+        await asyncio.wait({waiter.admitted})
+        admitted = now()
+        await asyncio.sleep(7)
+        assert waiter.admitted_at == admitted
 
 
 @on_virtual_time
