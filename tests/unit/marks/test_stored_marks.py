@@ -124,7 +124,7 @@ def test_a_mark_that_was_written_and_is_gone_is_not_taken_for_no_mark():
     assert store.read_all() == []
     store.write(MARK)
     store.texts.clear()
-    with pytest.raises(MarkUnreadableError, match="try 2 of task task .* is gone from memory"):
+    with pytest.raises(MarkUnreadableError, match=r"try 2 of task task .* is gone from memory"):
         store.read_all()
 
 
