@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import ast
+import json
 import math
 import re
 import reprlib
 from collections.abc import Callable, Iterable
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar, cast
 
+from airflow_pixverse.api.endpoints import is_endpoint
+from airflow_pixverse.api.reply_ref import MAX_PREFIX
 from airflow_pixverse.capabilities import is_made_by_mapping
+
+_Choice = TypeVar("_Choice", bound=str)
 
 # What a path of the API carries as it is: the service refuses ids that are percent-encoded.
 _JOB_ID = re.compile(r"[A-Za-z0-9!$&'()*+,;=:@._~-]+")
@@ -96,6 +101,54 @@ def parse_job_id(value: Any, name: str = "job_id") -> str:
     return stripped
 
 
+def parse_endpoint(value: Any, name: str = "endpoint") -> str:
+    """Return the path of an endpoint that makes videos, images, music or speech."""
+    if not isinstance(value, str) or not is_endpoint(value.strip()):
+        raise ValueError(
+            f"{name} must be a path below videos/, images/, music/ or speech/, such as videos/create, "
+            f"not {_shown(value)}"
+        )
+    return value.strip()
+
+
+def parse_payload(value: Any, name: str = "payload") -> dict[str, Any]:
+    """Return a payload, an object of plain JSON, also if it was rendered to a string."""
+    if isinstance(value, str):
+        value = _from_json(value)
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} must be an object, such as {{'prompt': 'a cat'}}, not {_shown(value)}")
+    try:
+        copied = json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{name} must be plain JSON: {error}") from None
+    return cast("dict[str, Any]", copied)
+
+
+def parse_reply_ref(value: Any, name: str = "reply_ref") -> str | None:
+    """Return what a ``replyRef`` begins with; None stays None."""
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value.isprintable() or not 1 <= len(value) <= MAX_PREFIX:
+        raise ValueError(
+            f"{name} must be a printable string of 1 to {MAX_PREFIX} characters, not {_shown(value)}"
+        )
+    return value
+
+
+def parse_count(value: Any, name: str) -> int:
+    """Return a whole number, 0 or more."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{name} must be a whole number, 0 or more, not {_shown(value)}")
+    return value
+
+
+def parse_choice(value: _Choice, name: str, choices: tuple[_Choice, ...]) -> _Choice:
+    """Return one of a few values."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, not {_shown(value)}")
+    return value
+
+
 def parse_older_than(value: Any, name: str = "older_than") -> timedelta | None:
     """Return an age given as a timedelta or in seconds, of which a template makes a string."""
     if value is None:
@@ -142,6 +195,30 @@ def parse_flag(value: Any, name: str) -> bool:
     return value
 
 
+def parse_news(value: Any, name: str) -> dict[str, str] | None:
+    """Return what a gate is to be told; None stays None."""
+    if value is None:
+        return None
+    match value:
+        case {"reference": str(reference), "news": "accepted" | "refused" | "released" as news}:
+            return {"reference": reference, "news": news}
+    raise ValueError(f"{name} must be an object with reference and news, not {_shown(value)}")
+
+
+def parse_state(value: Any, name: str) -> dict[str, Any] | None:
+    """Return what a task has given to its trigger; None stays None."""
+    if value is None or isinstance(value, dict):
+        return value
+    raise ValueError(f"{name} must be an object, not {_shown(value)}")
+
+
+def parse_job_ids(value: Any, name: str = "job_ids") -> list[str]:
+    """Return the ids of jobs, at least one."""
+    if not isinstance(value, (list, tuple)) or not value:
+        raise ValueError(f"{name} must be a list of ids of jobs, not {_shown(value)}")
+    return [parse_job_id(item, name) for item in value]
+
+
 def _parse_names(value: Any, name: str) -> list[str] | None:
     if isinstance(value, str):
         value = _unrendered(value)
@@ -167,6 +244,14 @@ def _shown(value: Any) -> str:
         return reprlib.repr(value)
     except ValueError:  # an integer of thousands of digits
         return f"such a {type(value).__name__}"
+
+
+def _from_json(text: str) -> Any:
+    """Return what a string of JSON, or of Python, stands for; another string as it is."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return _unrendered(text)
 
 
 def _unrendered(text: str) -> Any:

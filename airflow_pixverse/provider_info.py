@@ -20,8 +20,8 @@ def get_provider_info() -> dict[str, Any]:
         "package-name": "airflow-pixverse",
         "name": "PixVerse",
         # The link comes last: Airflow 3 makes one of all that follows the address up to a blank.
-        "description": "Wait for free slots and for results of the PixVerse video service, see what executes "
-        "there, and cancel it, through `useapi.net <https://useapi.net/docs/api-pixverse-v2>`__",
+        "description": "Have videos, images and sounds made by PixVerse, each paid for once; wait for free "
+        "slots and results, through `useapi.net <https://useapi.net/docs/api-pixverse-v2>`__",
         "versions": [__version__],
         "integrations": [
             {
@@ -31,9 +31,13 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": modules("hooks"),
-        "operators": modules("operators"),
+        "operators": modules("operators", "submit"),
         "sensors": modules("sensors", "job"),
         "triggers": modules("triggers", "job"),
+        "task-decorators": [
+            {"name": "pixverse", "class-name": "airflow_pixverse.decorators.pixverse.pixverse_task"}
+        ],
+        "extra-links": ["airflow_pixverse.links.pixverse.PixverseResultLink"],
         "connection-types": [
             {
                 "connection-type": CONN_TYPE,

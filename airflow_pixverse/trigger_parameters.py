@@ -10,9 +10,11 @@ from typing import Annotated, Any, Self, cast, get_type_hints
 
 from airflow_pixverse.parameters import (
     parse_conn_id,
+    parse_news,
     parse_optional_moment,
     parse_optional_seconds,
     parse_seconds,
+    parse_state,
 )
 
 
@@ -29,6 +31,9 @@ class TriggerParameters:
     :param timeout: seconds after ``waiting_since`` when the wait times out; None for never.
     :param execution_timeout: seconds after ``waiting_since`` when that is reached; None for never.
     :param waiting_since: when the wait began, in seconds since the epoch; None if it begins in the trigger.
+    :param news: what to tell the gate of a slot that it keeps: ``reference``, and ``news`` as in
+        ``gate.News``; None for nothing.
+    :param state: what the task wants to get back with the event, plain JSON; None for nothing.
     """
 
     pixverse_conn_id: Annotated[str, parse_conn_id] = "pixverse_default"
@@ -36,6 +41,8 @@ class TriggerParameters:
     timeout: Annotated[float | None, parse_optional_seconds] = None
     execution_timeout: Annotated[float | None, parse_optional_seconds] = None
     waiting_since: Annotated[float | None, parse_optional_moment] = None
+    news: Annotated[dict[str, str] | None, parse_news] = None
+    state: Annotated[dict[str, Any] | None, parse_state] = None
 
     @classmethod
     def parse(cls, kwargs: Mapping[str, Any]) -> Self:

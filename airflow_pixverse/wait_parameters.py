@@ -26,6 +26,8 @@ class WaitParameters(TriggerParameters):
     :param max_wait: longest interval in seconds; None for no limit.
     :param first_poll_at: when to queue, in seconds since the epoch; None for at once.
     :param lease: seconds for which a slot given to this wait is kept from others; None for the default.
+    :param ticket: lease the slots for one job, whose reference comes with the event, as does when the lease
+        began, and for how long it lasts.
     :param end_from_trigger: end the task in the triggerer if slots are free, without a worker.
     :param do_xcom_push: whether a task that ends in the triggerer pushes the accounts to XCom.
     """
@@ -36,5 +38,6 @@ class WaitParameters(TriggerParameters):
     max_wait: Annotated[float | None, parse_optional_seconds] = None
     first_poll_at: Annotated[float | None, parse_optional_moment] = None
     lease: Annotated[float | None, parse_optional_seconds] = None
+    ticket: Annotated[bool, parse_flag] = False
     end_from_trigger: Annotated[bool, parse_flag] = False
     do_xcom_push: Annotated[bool, parse_flag] = True

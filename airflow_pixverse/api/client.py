@@ -21,6 +21,7 @@ from airflow_pixverse.api.address import (
     origin,
 )
 from airflow_pixverse.api.answers import WEB_PAGE, AnswerReader
+from airflow_pixverse.api.endpoints import is_endpoint
 from airflow_pixverse.api.errors import (
     PixverseError,
     PixverseFatalError,
@@ -35,7 +36,7 @@ from airflow_pixverse.api.network_errors import Trouble
 from airflow_pixverse.api.results import RESULT, RESULTS, JobResult, ResultPage, state_of
 from airflow_pixverse.api.sanitizer import Sanitizer
 from airflow_pixverse.api.service import Service
-from airflow_pixverse.api.submission import Submission, is_endpoint, job_ids_of
+from airflow_pixverse.api.submission import Submission, job_ids_of
 from airflow_pixverse.api.transport import Transport
 
 if TYPE_CHECKING:

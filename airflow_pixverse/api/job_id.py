@@ -39,9 +39,3 @@ def parse_job_id(job_id: str) -> JobId | None:
     email, _, kind = account_and_kind.rpartition("-")
     is_whole = user.startswith("user:") and number and email and kind and ":" not in kind
     return JobId(user.removeprefix("user:"), email, kind, number) if is_whole else None
-
-
-def kind_of_endpoint(endpoint: str) -> str | None:
-    """Return the kind of job that an endpoint such as ``videos/create`` makes; None where it is not known."""
-    folder = endpoint.partition("/")[0]
-    return next((kind for kind, name in FOLDERS.items() if name == folder), None)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, NamedTuple
 
 from airflow_pixverse.api.api_model import clean_name
-from airflow_pixverse.api.job_id import FOLDERS
 
 _ID_FIELDS = ("video_id", "image_id", "success_ids", "audio_id")
-_ENDPOINT = re.compile(rf"(?:{'|'.join(FOLDERS.values())})(?:/[A-Za-z0-9_-]+)+/?")
 
 
 class Submission(NamedTuple):
@@ -22,11 +19,6 @@ class Submission(NamedTuple):
 
     job_ids: list[str]
     answer: dict[str, Any]
-
-
-def is_endpoint(text: str) -> bool:
-    """Return whether ``text`` is the plain path of an endpoint that makes videos, images, music or speech."""
-    return _ENDPOINT.fullmatch(text) is not None
 
 
 def job_ids_of(answer: Any) -> list[str]:

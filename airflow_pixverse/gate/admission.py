@@ -109,11 +109,17 @@ class _Decision:
 
     def _lease(self, waiter: Waiter, chosen: frozenset[str], accounts: list[AccountCapacity]) -> None:
         request: WaitRequest = waiter.request
-        anywhere = request.emails is None and not self._claimed
+        suggested = _suggestion(accounts, request.slots)
+        emails: frozenset[str] | None = chosen
+        if request.emails is None and not self._claimed:
+            emails = None
+        elif request.emails is not None and request.reference:
+            emails = frozenset(suggested)  # its job will not land elsewhere
         lease = Lease(
-            emails=None if anywhere else chosen,
-            suggested=_suggestion(accounts, request.slots),
+            emails=emails,
+            suggested=suggested,
             expires_at=self._now + request.lease_seconds,
+            reference=request.reference,
         )
         self._leases.grant(lease)
         waiter.lease = lease

@@ -18,7 +18,7 @@ from airflow_pixverse.api.errors import PixverseError, PixverseFatalError, Pixve
 from airflow_pixverse.api.room import describe_room, obstacles
 from airflow_pixverse.gate.admission import admissions
 from airflow_pixverse.gate.errors import GateMovedError
-from airflow_pixverse.gate.leases import Leases
+from airflow_pixverse.gate.leases import Leases, News
 from airflow_pixverse.gate.pacing import Pacing
 from airflow_pixverse.gate.queues import Queue
 from airflow_pixverse.gate.snapshot import Snapshot
@@ -190,6 +190,16 @@ class CapacityGate:
         self._leases.adopt(other._leases)
         self._wake.set()  # open leases bring the next poll forward
 
+    def tell(self, reference: str, news: News) -> None:
+        """
+        Learn from its holder what became of the job that a lease is for.
+
+        :param reference: of the job. One that this gate has not heard of is passed over: the lease may have
+            ended, or another triggerer may have granted it.
+        """
+        if self._leases.tell(reference, news, self._clock()) and self._queue:
+            self._decide_by(self._decided_at + _DECISION_PAUSE)
+
     def place(self, waiter: Waiter) -> int:
         """Return a waiter's place in the queue, 1 for the first."""
         return self._queue.place(waiter)
@@ -281,7 +291,7 @@ class CapacityGate:
         # An interval begins when a poll has ended: its call may have been made late.
         try:
             snapshot = Snapshot(await self._fetch())
-            self._leases.observe(snapshot.capacity, self._clock())
+            self._leases.observe(snapshot.capacity, self._clock(), poll_began=started)
         except asyncio.CancelledError:
             self._record_failure(PixverseTransientError("the poll was cancelled"))
             raise

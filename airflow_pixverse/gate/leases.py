@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from airflow_pixverse.api.models import email_key
+from airflow_pixverse.api.reply_ref import random_part_of
 from airflow_pixverse.gate.seen_jobs import SeenJobs
 
 if TYPE_CHECKING:
-    from airflow_pixverse.api.models import Capacity
+    from airflow_pixverse.api.models import Capacity, ExecutingJob
 
 _numbers = itertools.count()
+
+# A slot whose job was refused stays leased for this many seconds: somebody has probably taken it on the
+# website, which the service does not list, and the next one would be refused, too.
+_AFTER_REFUSAL = 180.0
+
+
+class News(StrEnum):
+    """What became of the job that a slot is kept for, as its holder tells."""
+
+    ACCEPTED = "accepted"
+    """The service has it: the lease ends with the next poll, which lists it, if it is ever listed."""
+    REFUSED = "refused"
+    """The service has refused it for now (429)."""
+    RELEASED = "released"
+    """It will not be submitted: the lease ends at once."""
 
 
 @dataclass(eq=False)
@@ -26,6 +44,7 @@ class Lease:
     :param emails: keys of the accounts that the holder's jobs may land on; None for any.
     :param suggested: how many slots of each account the holder was told to use, by key.
     :param expires_at: when it ends, used or not, by the gate's clock.
+    :param reference: of the holder's job; empty where it is not known.
     :param number: the lower, the older, whichever gate granted it.
     :param original: the lease of another gate that this is a copy of; None if this is none.
     """
@@ -33,8 +52,10 @@ class Lease:
     emails: frozenset[str] | None
     suggested: dict[str, int]
     expires_at: float
+    reference: str = ""
     number: int = field(default_factory=lambda: next(_numbers))
     original: Lease | None = None
+    accepted_at: float = math.inf
     slots: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -43,6 +64,10 @@ class Lease:
     def copy(self) -> Lease:
         """Return a copy for another gate."""
         return replace(self, suggested=dict(self.suggested), original=self.original or self)
+
+    def is_over(self, now: float, poll_began: float) -> bool:
+        """Return whether its time is up, or its job was there when a poll began."""
+        return self.expires_at <= now or self.accepted_at <= poll_began
 
     def end_one_slot(self, email: str) -> str:
         """
@@ -61,10 +86,16 @@ class Lease:
 
 @dataclass(eq=False)
 class _Group:
-    """The open leases whose jobs may land on the same accounts, oldest first, and their slots together."""
+    """
+    The open leases whose jobs may land on the same accounts, and their slots together.
+
+    :param unnamed: those of which the reference of the job is not known, oldest first.
+    :param named: how many others there are.
+    """
 
     emails: frozenset[str] | None
-    leases: OrderedDict[int, Lease] = field(default_factory=OrderedDict)
+    unnamed: OrderedDict[int, Lease] = field(default_factory=OrderedDict)
+    named: int = 0
     slots: int = 0
 
     @property
@@ -73,9 +104,9 @@ class _Group:
         return (None,) if self.emails is None else self.emails
 
     @property
-    def oldest(self) -> Lease:
-        """The oldest lease of the group."""
-        return next(iter(self.leases.values()))
+    def oldest(self) -> Lease | None:
+        """The oldest lease that any job may end."""
+        return next(iter(self.unnamed.values()), None)
 
     def may_land_on(self, emails: frozenset[str]) -> bool:
         """Return whether a job may take a slot of one of these accounts."""
@@ -102,6 +133,8 @@ class Leases:
         self._groups: dict[frozenset[str] | None, _Group] = {}
         self._groups_of: dict[str | None, set[_Group]] = {}  # by account; for None, those of any account
         self._jobs = SeenJobs()
+        self._by_reference: dict[str, Lease] = {}
+        self._references = SeenJobs()  # of all jobs that leases were granted for
         # Originals of the leases that have been open here, as long as one of them or a copy is open anywhere.
         self._known: WeakSet[Lease] = WeakSet()
 
@@ -119,7 +152,13 @@ class Leases:
         self._leases[lease.number] = lease
         if lease.emails not in self._groups:
             self._add_group(_Group(lease.emails))
-        self._groups[lease.emails].leases[lease.number] = lease
+        group = self._groups[lease.emails]
+        if lease.reference:
+            group.named += 1
+            self._by_reference[lease.reference] = lease
+            self._references.see(lease.reference, lease.expires_at)
+        else:
+            group.unnamed[lease.number] = lease
         self._count(lease, lease.suggested)
 
     def revoke(self, lease: Lease) -> None:
@@ -127,6 +166,26 @@ class Leases:
         if self._leases.get(lease.number) is lease:
             self._count(lease, {key: -slots for key, slots in lease.suggested.items()})
             self._remove(lease)
+
+    def tell(self, reference: str, news: News, now: float) -> bool:
+        """
+        Learn what became of a holder's job.
+
+        :param reference: of the job; one that is not known is passed over.
+        :param now: by the clock that leases end by.
+        :return: whether slots are free now that were leased.
+        """
+        lease = self._by_reference.get(reference)
+        if lease is None:
+            return False
+        match news:
+            case News.ACCEPTED:
+                lease.accepted_at = now
+            case News.REFUSED:
+                lease.expires_at = now + _AFTER_REFUSAL
+            case News.RELEASED:
+                self.revoke(lease)
+        return news is News.RELEASED
 
     def adopt(self, other: Leases) -> None:
         """
@@ -141,20 +200,25 @@ class Leases:
         for lease in merged:
             self.grant(lease)
         self._jobs.adopt(other._jobs)
+        self._references.adopt(other._references)
 
-    def observe(self, capacity: Capacity, now: float) -> None:
+    def observe(self, capacity: Capacity, now: float, poll_began: float = -math.inf) -> None:
         """
-        Let each job not seen before end one slot of the oldest lease that may be its; end what has expired.
+        Let each job not seen before end the lease that is for it, and end what has expired.
 
-        A job on an account that no lease may land on was started by somebody else, so it ends none; one whose
-        account is not known may be anybody's. Only a new snapshot ends leases: what jobs did since the last
-        one is not known.
+        If its ``replyRef`` tells no lease, it ends one slot of the oldest lease of an unknown job that may be
+        its. A job on an account that no lease may land on was started by somebody else, so it ends none; one
+        whose account is not known may be anybody's. Only a new snapshot ends leases: what jobs did since the
+        last one is not known.
+
+        :param poll_began: when the snapshot was asked for.
         """
         for job in capacity.executing:
             if job.id is not None and self._jobs.see(job.id, now):
-                self._end_one_slot(email_key(job.email))
+                self._end_lease_of(job, now)
         self._jobs.forget_old(now)
-        for lease in [lease for lease in self if lease.expires_at <= now]:
+        self._references.forget_old(now)
+        for lease in [lease for lease in self if lease.is_over(now, poll_began)]:
             self.revoke(lease)
 
     def counted_against(self, emails: frozenset[str]) -> int:
@@ -169,6 +233,15 @@ class Leases:
                 return set[_Group]().union(*by_account)
         return (group for group in self._groups.values() if group.may_land_on(emails))
 
+    def _end_lease_of(self, job: ExecutingJob, now: float) -> None:
+        reference = random_part_of(job.reply_ref)
+        if lease := self._by_reference.get(reference):
+            self.revoke(lease)
+        elif reference not in self._references:
+            self._end_one_slot(email_key(job.email))
+            return
+        self._references.see(reference, now)
+
     def _end_one_slot(self, email: str) -> None:
         lease = self._oldest_for(email)
         if lease is None:
@@ -178,11 +251,12 @@ class Leases:
             self._remove(lease)
 
     def _oldest_for(self, email: str) -> Lease | None:
-        """Return the oldest lease that a job on this account may belong to; on any account for ""."""
-        if not email:
-            return next(iter(self), None)
-        groups = itertools.chain(self._groups_of.get(email, ()), self._groups_of.get(None, ()))
-        return min((group.oldest for group in groups), key=lambda lease: lease.number, default=None)
+        """Return the oldest lease that any job on this account may end; on any account for ""."""
+        groups: Iterable[_Group] = self._groups.values()
+        if email:
+            groups = itertools.chain(self._groups_of.get(email, ()), self._groups_of.get(None, ()))
+        oldest = (group.oldest for group in groups)
+        return min((lease for lease in oldest if lease), key=lambda lease: lease.number, default=None)
 
     def _count(self, lease: Lease, slots: Mapping[str, int]) -> None:
         """Count more slots as leased, or less, by account."""
@@ -196,8 +270,12 @@ class Leases:
     def _remove(self, lease: Lease) -> None:
         del self._leases[lease.number]
         group = self._groups[lease.emails]
-        del group.leases[lease.number]
-        if not group.leases:
+        if lease.reference:
+            group.named -= 1
+            del self._by_reference[lease.reference]
+        else:
+            del group.unnamed[lease.number]
+        if not (group.unnamed or group.named):
             self._remove_group(group)
 
     def _add_group(self, group: _Group) -> None:

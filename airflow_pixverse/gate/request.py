@@ -23,6 +23,9 @@ class WaitRequest:
     :param lease: seconds for which the slots are kept from others unless the job shows up earlier; 0 for not
         at all, None for ``max(120, 2 * poke_interval)``.
     :param connection: id of the connection that the wait came with.
+    :param reference: the random part of the ``replyRef`` of the job that the slots are for; empty where it is
+        not known. The job is to land on the first of the accounts that the wait is given, if ``emails``
+        chooses any.
     :raises ValueError: a field cannot be used; the message names it. One bad request must not get as far as
         the gate, which all waits share.
     """
@@ -35,6 +38,7 @@ class WaitRequest:
     waiting_since: float = 0.0
     lease: float | None = None
     connection: str = ""
+    reference: str = ""
 
     def __post_init__(self) -> None:
         is_count = isinstance(self.slots, int) and not isinstance(self.slots, bool)
@@ -49,6 +53,7 @@ class WaitRequest:
         is_lease = self.lease is None or (is_finite(self.lease) and self.lease >= 0)
         _check("lease", self.lease, is_lease)
         _check("connection", self.connection, isinstance(self.connection, str))
+        _check("reference", self.reference, isinstance(self.reference, str))
 
     @property
     def line(self) -> tuple[int, frozenset[str] | None]:

@@ -19,6 +19,10 @@ class SeenJobs:
     def __init__(self) -> None:
         self._listed_at: OrderedDict[str, float] = OrderedDict()  # longest ago first
 
+    def __contains__(self, job_id: str) -> bool:
+        """Return whether a job is remembered."""
+        return job_id in self._listed_at
+
     def see(self, job_id: str, now: float) -> bool:
         """Record that a job is listed, and return whether it is new."""
         is_new = job_id not in self._listed_at

@@ -1,4 +1,4 @@
-"""The operators: list the jobs that PixVerse executes right now, and cancel a job."""
+"""The operators: submit a job (in ``submit``), list the jobs that PixVerse executes, and cancel a job."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperat
 
 from airflow_pixverse.api.errors import PixverseFatalError
 from airflow_pixverse.hooks.pixverse import PixverseHook
+from airflow_pixverse.operators.submit import PixverseSubmitOperator
 from airflow_pixverse.parameters import (
     as_json_list,
     check_at_parse,
@@ -20,6 +21,8 @@ from airflow_pixverse.parameters import (
     parse_job_types,
     parse_older_than,
 )
+
+__all__ = ["PixverseCancelOperator", "PixverseListExecutingOperator", "PixverseSubmitOperator"]
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

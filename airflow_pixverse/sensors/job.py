@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import PokeReturnValue, conf
 
 from airflow_pixverse.hooks.pixverse import PixverseHook
+from airflow_pixverse.job_watch import JobWatch
 from airflow_pixverse.parameters import check_at_parse, parse_job_id
-from airflow_pixverse.result_pacing import ResultPacing
 from airflow_pixverse.sensors.base import PixverseSensor
 from airflow_pixverse.triggers.job import PixverseJobTrigger
 from airflow_pixverse.triggers.wait_event import WaitStatus
@@ -62,30 +61,21 @@ class PixverseJobSensor(PixverseSensor):
         check_at_parse(self, parse_job_id, job_id)
 
     @cached_property
-    def _pacing(self) -> ResultPacing:
-        return ResultPacing(self.poke_interval)
+    def _watch(self) -> JobWatch:
+        return JobWatch(parse_job_id(self.job_id), self.poke_interval, self.log)
 
     def _look(self) -> PokeReturnValue | bool:
-        job_id = parse_job_id(self.job_id)
-        if any(job.id == job_id for job in self.hook.list_executing()):
+        result = self._watch.look(self.hook, {job.id for job in self.hook.list_executing()})
+        if self._watch.has_looked:
             self._last_error = None
-            self._pacing.record_listed()
-            self.log.info("Job %s: executing", job_id)
-            return False
-        if self._pacing.patience(time.monotonic()):
-            return False
-        self._pacing.record_asked(time.monotonic())
-        result = self.hook.get_result(job_id)
-        self._last_error = None
-        self.log.info("Job %s: %s", job_id, result.state or "not executing, and without a result")
-        if not result.is_finished:
+        if result is None:
             return False
         return PokeReturnValue(is_done=True, xcom_value=_checked(result))
 
     def _wait_in_triggerer(self, context: Context) -> None:
         kwargs = self._limits() | {
             "pixverse_conn_id": self.pixverse_conn_id,
-            "job_id": parse_job_id(self.job_id),
+            "job_ids": [parse_job_id(self.job_id)],
         }
         self._defer(PixverseJobTrigger, kwargs, context)
 
@@ -93,7 +83,7 @@ class PixverseJobSensor(PixverseSensor):
         from airflow_pixverse.api.results import JobResult
 
         match event:
-            case {"status": WaitStatus.FINISHED, "result": dict(result)}:
+            case {"status": WaitStatus.FINISHED, "results": [dict(result)]}:
                 return _checked(JobResult.model_validate(result))
         return super()._complete(event)
 

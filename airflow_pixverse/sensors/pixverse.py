@@ -21,7 +21,7 @@ from airflow_pixverse.parameters import (
     templates,
 )
 from airflow_pixverse.sensors.base import PixverseSensor
-from airflow_pixverse.sensors.start_from_trigger import reason_to_begin_on_worker
+from airflow_pixverse.start_from_trigger import reason_to_begin_on_worker
 from airflow_pixverse.triggers.pixverse import PixverseCapacityTrigger
 from airflow_pixverse.triggers.wait_event import WaitStatus
 from airflow_pixverse.wait_parameters import WaitParameters

@@ -1,11 +1,11 @@
-"""PixverseJobTrigger: wait in the triggerer for the result of a job."""
+"""PixverseJobTrigger: wait in the triggerer for the results of jobs."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_pixverse.deadlines import Deadlines, Limit
 from airflow_pixverse.job_parameters import JobParameters
@@ -14,14 +14,17 @@ from airflow_pixverse.triggers.shared_gates import gate_of
 from airflow_pixverse.triggers.wait_event import WaitStatus, end_event, finished_event
 from airflow_pixverse.triggers.wait_trigger import FIRST_LOOK_WITHIN, WaitTrigger
 
+if TYPE_CHECKING:
+    from airflow_pixverse.api.results import JobResult
+
 
 class PixverseJobTrigger(WaitTrigger[JobParameters]):
     """
-    Wait until a PixVerse job is finished, well or not.
+    Wait until PixVerse jobs are finished, well or not.
 
-    It only reads. While the job is executing, it shares the poll of the gate of its connection; when the job
+    It only reads. While a job is executing, it shares the poll of the gate of its connection; when the job
     has left the list, or never was there, it asks for the result. It sends one event, a dict with ``status``
-    (see :class:`WaitStatus`) and ``result`` or ``message``.
+    (see :class:`WaitStatus`) and ``results``, in the order of the ids, or ``message``.
 
     :param kwargs: see :class:`~airflow_pixverse.job_parameters.JobParameters`.
     """
@@ -38,30 +41,47 @@ class PixverseJobTrigger(WaitTrigger[JobParameters]):
 
     async def _wait(self, parameters: JobParameters) -> dict[str, Any]:
         deadlines = self._deadlines(parameters)
-        follower = JobFollower(parameters, self.log)
-        following = asyncio.create_task(follower.result())
+        followers = [JobFollower(job_id, parameters, self.log) for job_id in parameters.job_ids]
+        following = asyncio.create_task(_results_of(followers))
+        looked = asyncio.create_task(_all_looked(followers))
         try:
             end, limit = deadlines.first
             if limit is Limit.TIMEOUT:
                 first_look_until = max(end, time.time() + FIRST_LOOK_WITHIN)
-                await _wait_for(following, follower.looked, until=first_look_until)
+                await _wait_for(following, looked, until=first_look_until)
             await _wait_for(following, until=end)
             if following.done():
-                return finished_event(following.result().to_xcom())
-            return self._time_is_up(parameters, follower, deadlines)
+                return finished_event([result.to_xcom() for result in following.result()])
+            return self._time_is_up(parameters, followers, deadlines)
         finally:
             following.cancel()
+            looked.cancel()
 
     def _time_is_up(
-        self, parameters: JobParameters, follower: JobFollower, deadlines: Deadlines
+        self, parameters: JobParameters, followers: list[JobFollower], deadlines: Deadlines
     ) -> dict[str, Any]:
         _, limit = deadlines.first
         if limit is Limit.EXECUTION_TIMEOUT:
             return end_event(WaitStatus.EXECUTION_TIMEOUT, "execution_timeout has passed")
         error = gate_of(parameters.pixverse_conn_id).trouble
         trouble = f"; last API error: {error}" if error else ""
-        limit_text = f"job {parameters.job_id} is not finished within {deadlines.timeout:g} s"
-        return end_event(WaitStatus.TIMEOUT, f"{limit_text}: {follower.last_seen}{trouble}")
+        unfinished = [follower for follower in followers if not follower.is_finished]
+        limit_text = f"is not finished within {deadlines.timeout:g} s"
+        texts = [f"job {follower.job_id} {limit_text}: {follower.last_seen}" for follower in unfinished]
+        return end_event(WaitStatus.TIMEOUT, "; ".join(texts) + trouble)
+
+
+async def _results_of(followers: list[JobFollower]) -> list[JobResult]:
+    tasks = [asyncio.create_task(follower.result()) for follower in followers]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def _all_looked(followers: list[JobFollower]) -> None:
+    await asyncio.wait([follower.looked for follower in followers])
 
 
 async def _wait_for(*futures: asyncio.Future[Any], until: float) -> None:

@@ -25,10 +25,15 @@ class JobFollower:
     """
     Follows a job through the gate of its connection, and asks for its result when it does not execute.
 
+    :param job_id: id of the job.
+    :param parameters: those of the wait.
     :param log: where to tell how it goes, sparingly.
     """
 
-    def __init__(self, parameters: JobParameters, log: Any) -> None:
+    def __init__(self, job_id: str, parameters: JobParameters, log: Any) -> None:
+        self.job_id = job_id
+        self.is_finished = False
+        """Whether it has its result."""
         self.looked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done once the job has been looked at, with whatever success."""
         self.last_seen = "it has not been seen yet"
@@ -46,11 +51,11 @@ class JobFollower:
         """
         from airflow_pixverse.gate import GateMovedError
 
-        job_id, interval = self._parameters.job_id, self._parameters.poke_interval
+        interval = self._parameters.poke_interval
         while True:
             shared = shared_gate_of(conn_id := self._parameters.pixverse_conn_id)
             try:
-                with shared.gate.track(job_id, interval, conn_id) as tracker:
+                with shared.gate.track(self.job_id, interval, conn_id) as tracker:
                     return await self._result_at(shared, tracker)
             except GateMovedError:
                 self._log.info("The connection leads to another token or service now: looking there")
@@ -68,6 +73,7 @@ class JobFollower:
             result = await self._ask(shared)
             self._mark_looked()
             if result is not None and result.is_finished:
+                self.is_finished = True
                 return result
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._patience):
@@ -78,7 +84,7 @@ class JobFollower:
         """Ask for the result once; None if there is no answer to be believed."""
         pause = 0.0
         try:
-            result = await shared.get_result(self._parameters.job_id)
+            result = await shared.get_result(self.job_id)
         except PixverseTransientError as error:
             self._saw(str(error))
             pause = error.retry_after or 0.0
@@ -102,7 +108,7 @@ class JobFollower:
 
     def _saw(self, what: str) -> None:
         if what != self.last_seen:
-            self._log.info("Job %s: %s", self._parameters.job_id, what)
+            self._log.info("Job %s: %s", self.job_id, what)
             self.last_seen = what
 
     def _mark_looked(self) -> None:

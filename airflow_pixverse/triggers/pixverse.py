@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.triggers import BaseEventTrigger
 
 from airflow_pixverse.api.errors import PixverseError
+from airflow_pixverse.api.reply_ref import new_random_part
 from airflow_pixverse.capabilities import HAS_ASSET_WATCHERS
 from airflow_pixverse.deadlines import Deadlines, Limit
 from airflow_pixverse.parameters import (
@@ -24,7 +25,7 @@ from airflow_pixverse.parameters import (
 from airflow_pixverse.triggers.edge_memory import EdgeMemory
 from airflow_pixverse.triggers.shared_gates import gate_of
 from airflow_pixverse.triggers.task_end import task_success
-from airflow_pixverse.triggers.wait_event import WaitStatus, end_event, success_event
+from airflow_pixverse.triggers.wait_event import WaitStatus, end_event, success_event, ticket_event
 from airflow_pixverse.triggers.wait_trigger import FIRST_LOOK_WITHIN, WaitTrigger, as_event
 from airflow_pixverse.wait_parameters import WaitParameters
 
@@ -89,13 +90,15 @@ class PixverseCapacityTrigger(WaitTrigger[WaitParameters]):
         from airflow_pixverse.gate import GateMovedError
 
         deadlines = self._deadlines(parameters)
+        # Made here, since a wait that begins in the trigger has its parameters from all runs of the task.
+        reference = new_random_part() if parameters.ticket else ""
         if parameters.first_poll_at is not None:
             end, _ = deadlines.first
             await asyncio.sleep(min(parameters.first_poll_at, end) - time.time())
         while True:
             gate = gate_of(parameters.pixverse_conn_id)
             try:
-                with gate.queue(_request(parameters, deadlines.since)) as waiter:
+                with gate.queue(_request(parameters, deadlines.since, reference)) as waiter:
                     return await self._wait_at(gate, waiter, deadlines)
             except GateMovedError:
                 self.log.info("The connection leads to another token or service now: queueing there")
@@ -120,7 +123,17 @@ class PixverseCapacityTrigger(WaitTrigger[WaitParameters]):
                 change.add(waiter.looked_at)
             timeout = min(until - now, _CHECK_PLACE_EVERY)
             await asyncio.wait(change, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-        return success_event([account.to_xcom() for account in waiter.collect()])
+        accounts = [account.to_xcom() for account in waiter.collect()]
+        request = waiter.request
+        if not request.reference:
+            return success_event(accounts)
+        return ticket_event(
+            accounts,
+            reference=request.reference,
+            admitted_at=time.time(),
+            lease=request.lease_seconds,
+            waiting_since=request.waiting_since,
+        )
 
     def _time_is_up(self, gate: CapacityGate, deadlines: Deadlines, limit: Limit) -> dict[str, Any]:
         if limit is Limit.EXECUTION_TIMEOUT:
@@ -229,7 +242,7 @@ class PixverseCapacityEventTrigger(BaseEventTrigger):
                 await asyncio.sleep(max(interval, _AFTER_FATAL_ERROR))
 
 
-def _request(parameters: WaitParameters, since: float) -> WaitRequest:
+def _request(parameters: WaitParameters, since: float, reference: str) -> WaitRequest:
     from airflow_pixverse.api.models import email_keys
     from airflow_pixverse.gate import WaitRequest
 
@@ -242,4 +255,5 @@ def _request(parameters: WaitParameters, since: float) -> WaitRequest:
         waiting_since=since,
         lease=parameters.lease,
         connection=parameters.pixverse_conn_id,
+        reference=reference,
     )

@@ -11,6 +11,7 @@ class WaitStatus(StrEnum):
 
     SUCCESS = "success"
     FINISHED = "finished"
+    TOLD = "told"
     TIMEOUT = "timeout"
     EXECUTION_TIMEOUT = "execution_timeout"
     FATAL = "fatal"
@@ -22,9 +23,34 @@ def success_event(accounts: list[dict[str, Any]]) -> dict[str, Any]:
     return {"status": str(WaitStatus.SUCCESS), "accounts": accounts}
 
 
-def finished_event(result: dict[str, Any]) -> dict[str, Any]:
-    """Return the payload for a job that is finished, well or not; its result is in its JSON form."""
-    return {"status": str(WaitStatus.FINISHED), "result": result}
+def ticket_event(
+    accounts: list[dict[str, Any]],
+    *,
+    reference: str,
+    admitted_at: float,
+    lease: float,
+    waiting_since: float,
+) -> dict[str, Any]:
+    """
+    Return the payload for a slot that is kept for one job.
+
+    :param reference: what is to end the ``replyRef`` of the job.
+    :param admitted_at: since when the slot is kept, in seconds since the epoch.
+    :param lease: for how many seconds.
+    :param waiting_since: when the wait began, in seconds since the epoch.
+    """
+    ticket = {"reference": reference, "admitted_at": admitted_at, "lease": lease}
+    return success_event(accounts) | {"ticket": ticket, "waiting_since": waiting_since}
+
+
+def finished_event(results: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the payload for jobs that are finished, well or not; their results are in their JSON form."""
+    return {"status": str(WaitStatus.FINISHED), "results": results}
+
+
+def told_event() -> dict[str, Any]:
+    """Return the payload once the gate has been told."""
+    return {"status": str(WaitStatus.TOLD)}
 
 
 def end_event(status: WaitStatus, message: str) -> dict[str, Any]:

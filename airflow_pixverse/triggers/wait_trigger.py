@@ -13,6 +13,7 @@ from airflow_pixverse.api.errors import PixverseFatalError
 from airflow_pixverse.capabilities import deferral_timeout_of
 from airflow_pixverse.deadlines import Deadlines
 from airflow_pixverse.trigger_parameters import TriggerParameters
+from airflow_pixverse.triggers.shared_gates import gate_of
 from airflow_pixverse.triggers.wait_event import WaitStatus, end_event
 
 _Parameters = TypeVar("_Parameters", bound=TriggerParameters)
@@ -40,16 +41,18 @@ class WaitTrigger(BaseTrigger, Generic[_Parameters]):
         try:
             parameters: Any = self.parameters.parse(kwargs)
         except Exception as error:  # noqa: BLE001 - whatever another version, or somebody else, has written
-            yield as_event(end_event(WaitStatus.FATAL, str(error)))
+            yield as_event(_with_state(end_event(WaitStatus.FATAL, str(error)), kwargs.get("state")))
             return
         try:
+            if parameters.news:
+                tell_gate(parameters.pixverse_conn_id, parameters.news)
             payload = await self._wait(parameters)
         except PixverseFatalError as error:
             payload = end_event(WaitStatus.FATAL, str(error))
         except Exception as error:
             self.log.exception("The trigger failed")
             payload = end_event(WaitStatus.ERROR, f"the trigger failed: {error!r}")
-        yield await self._end(parameters, payload)
+        yield await self._end(parameters, _with_state(payload, parameters.state))
 
     @abstractmethod
     async def _wait(self, parameters: _Parameters) -> dict[str, Any]:
@@ -72,6 +75,17 @@ class WaitTrigger(BaseTrigger, Generic[_Parameters]):
             return Deadlines.of_deferral(ends, **limits)
         started = getattr(self.task_instance, "start_date", None)
         return Deadlines(started.timestamp() if started else time.time(), **limits)
+
+
+def tell_gate(pixverse_conn_id: str, news: dict[str, str]) -> None:
+    """Tell the gate of a connection what became of the job that it keeps a slot for."""
+    from airflow_pixverse.gate import News
+
+    gate_of(pixverse_conn_id).tell(news["reference"], News(news["news"]))
+
+
+def _with_state(payload: dict[str, Any], state: Any) -> dict[str, Any]:
+    return payload | {"state": state} if isinstance(state, dict) else payload
 
 
 def as_event(payload: dict[str, Any]) -> TriggerEvent:

@@ -1,5 +1,7 @@
 """What runs inside Airflow: DAGs with ``dag.test()``, on the simulator."""
 
+import re
+
 import pytest
 
 
@@ -18,13 +20,17 @@ def _quick_second_looks(monkeypatch):
 
 @pytest.fixture
 def logged(caplog, capfd):
-    """Return all that has been logged so far, wherever this version of Airflow logs to."""
+    """
+    Return all that has been logged so far as one line, wherever this version of Airflow logs to.
+
+    Airflow 3.0 draws tracebacks in boxes, and breaks their lines.
+    """
     caplog.set_level("INFO")
     printed = []
 
     def text():
         captured = capfd.readouterr()
         printed.append(captured.out + captured.err)
-        return caplog.text + "".join(printed)
+        return re.sub(r"[\s│]+", " ", caplog.text + "".join(printed))
 
     return text

@@ -20,7 +20,7 @@ UNKNOWN = "user:1-pixverse:a-1@example.com-video:999"
 def trigger(job_id, **kwargs):
     """A wait that looks often, and gives up after half a minute."""
     defaults = {"poke_interval": 0.2, "waiting_since": time.time(), "timeout": 30.0}
-    return PixverseJobTrigger(job_id=job_id, **{**defaults, **kwargs})
+    return PixverseJobTrigger(**{"job_ids": [job_id], **defaults, **kwargs})
 
 
 def result_calls(sim):
@@ -45,10 +45,10 @@ def test_kwargs_are_plain_json_make_the_same_trigger_and_hold_no_secret(sim):
 
 
 def test_each_kwarg_but_the_job_has_a_default(finished):
-    assert payload_of(PixverseJobTrigger(job_id=finished))["status"] == "finished"
+    assert payload_of(PixverseJobTrigger(job_ids=[finished]))["status"] == "finished"
     ended = payload_of(PixverseJobTrigger())
     assert ended["status"] == "fatal"
-    assert ended["message"].startswith("job_id must be")
+    assert ended["message"].startswith("job_ids must be")
 
 
 def test_kwargs_of_a_newer_version_are_logged_and_ignored(finished, logged):
@@ -60,7 +60,7 @@ def test_kwargs_of_a_newer_version_are_logged_and_ignored(finished, logged):
 
 @pytest.mark.parametrize(
     "kwargs",
-    [{"job_id": None}, {"poke_interval": None}, {"timeout": "soon"}, {"waiting_since": "yesterday"}],
+    [{"job_ids": None}, {"poke_interval": None}, {"timeout": "soon"}, {"waiting_since": "yesterday"}],
     ids=str,
 )
 def test_a_malformed_wait_ends_and_nobody_else_notices(sim, kwargs):
@@ -69,7 +69,7 @@ def test_a_malformed_wait_ends_and_nobody_else_notices(sim, kwargs):
     async def main():
         other = asyncio.create_task(status(trigger(executing)))
         await requests(sim, 1)
-        ended = await payload(trigger(**{"job_id": executing, **kwargs}))
+        ended = await payload(trigger(executing, **kwargs))
         sim.end_job(executing)
         return ended, await other
 
@@ -83,8 +83,8 @@ def test_a_failed_job_is_a_finished_one_whose_result_says_why(sim):
     failed = sim.start_job()
     sim.end_job(failed, "failed", "no tail")
     ended = payload_of(trigger(failed))
-    assert (ended["status"], ended["result"]["state"]) == ("finished", "FAILED")
-    assert ended["result"]["fail_reason"] == "no tail"
+    assert (ended["status"], ended["results"][0]["state"]) == ("finished", "FAILED")
+    assert ended["results"][0]["fail_reason"] == "no tail"
 
 
 def test_it_looks_once_however_short_the_timeout(sim, finished):

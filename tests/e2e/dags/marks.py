@@ -1,4 +1,4 @@
-"""Tasks that note a submission, and whose first try ends badly: killed, or failed and cleared later."""
+"""Tasks that note a submission, and whose first try is killed, or fails and is cleared later."""
 
 import os
 import signal

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_pixverse.api.job_id import FOLDERS, JobId, kind_of_endpoint, parse_job_id
+from airflow_pixverse.api.endpoints import kind_of_endpoint
+from airflow_pixverse.api.job_id import FOLDERS, JobId, parse_job_id
 from airflow_pixverse.api.models import ExecutingJob
 
 

@@ -7,6 +7,7 @@ import ssl
 import pytest
 
 from airflow_pixverse.api.client import PixverseClient
+from airflow_pixverse.api.endpoints import is_endpoint
 from airflow_pixverse.api.errors import (
     STATUS_MEANINGS,
     PixverseAuthError,
@@ -18,7 +19,7 @@ from airflow_pixverse.api.errors import (
     PixverseUnknownOutcomeError,
 )
 from airflow_pixverse.api.network_errors import Trouble, explain
-from airflow_pixverse.api.submission import is_endpoint, job_ids_of
+from airflow_pixverse.api.submission import job_ids_of
 
 from .raw_server import RawServer, always, answer, tls_context
 

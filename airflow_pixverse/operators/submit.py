@@ -1,0 +1,339 @@
+"""PixverseSubmitOperator: have something made, wait for it, and never pay for it twice."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowTaskTimeout,
+    BaseOperator,
+    conf,
+)
+
+from airflow_pixverse.api.errors import PixverseError, PixverseFatalError
+from airflow_pixverse.hooks.pixverse import PixverseHook
+from airflow_pixverse.links.pixverse import XCOM_KEY, PixverseResultLink
+from airflow_pixverse.marks import NoMarks, add_drop_callback, mark_store_of
+from airflow_pixverse.parameters import (
+    as_json_list,
+    check_at_parse,
+    holds_reference,
+    parse_choice,
+    parse_conn_id,
+    parse_count,
+    parse_emails,
+    parse_endpoint,
+    parse_optional_seconds,
+    parse_payload,
+    parse_reply_ref,
+    parse_seconds,
+)
+from airflow_pixverse.start_from_trigger import reason_to_begin_on_worker
+from airflow_pixverse.submits.admission import Admission
+from airflow_pixverse.submits.errors import UnsettledError
+from airflow_pixverse.submits.state import SubmitState
+from airflow_pixverse.submits.timing import Timing
+from airflow_pixverse.submits.triggerer_waits import TriggererWaits, start_trigger_args
+from airflow_pixverse.submits.worker_waits import WorkerWaits
+from airflow_pixverse.triggers.wait_event import WaitStatus
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_pixverse.api.results import JobResult
+    from airflow_pixverse.submits.request import SubmitRequest
+    from airflow_pixverse.submits.waits import Waits
+
+
+class PixverseSubmitOperator(BaseOperator):
+    """
+    Submit a job to PixVerse, wait until it is finished, and return its result.
+
+    A retry never submits a second job: it picks up the first, or, where it cannot be known whether PixVerse
+    accepted it, fails and says what to look for. Only clearing the task submits, and charges, again. (An
+    answer that got lost in a worker that lives counts as "not accepted" if the job is not listed for 45 s.)
+
+    The task waits for a free slot, submits on a worker, and waits for the result. Deferrable, both waits are
+    in the triggerer, at the gate that all waits of one service and token share, and the slot is kept for the
+    task in between. A refusal (429) sends it back to its place in the queue. Transient trouble of the API
+    ends no wait. A job that failed or was moderated, and a payload that is refused, fail the task without
+    retry.
+
+    XCom: the result, an object with ``id``, ``kind``, ``email``, ``state``, ``url``, ``prompt``, ``seed``,
+    ``created_at``, ``replyRef`` and whatever else the API sends; a list of them where the endpoint made more
+    than one. It is under the key ``result``, too, also when the job has failed. ``job_ids`` is a list of the
+    ids, and is there as soon as they are known. With ``wait_for_completion=False``, the XCom is an object
+    with ``id``, ``job_ids``, ``email``, ``seed`` and ``replyRef``, which ``PixverseJobSensor`` takes as its
+    ``job_id``.
+
+    Source: "Create a video using text prompt or image" (``POST videos/create``) and its likes.
+
+    :param endpoint: such as ``videos/create``; any endpoint below ``videos/``, ``images/``, ``music/`` or
+        ``speech/`` (templated).
+    :param payload: what to send, plain JSON. Nothing in it is checked, so whatever the API learns can be used
+        at once. ``replyRef`` is added, ``email`` as ``emails`` says, and a ``seed`` where the endpoint takes
+        one and the payload has none (templated).
+    :param emails: the accounts that may make it, one string or a list; None for the payload's ``email``, or
+        any (templated).
+    :param reply_ref: what ``replyRef`` begins with, in place of the name of the task; a random part is added
+        (templated).
+    :param pixverse_conn_id: id of the connection that holds the API token (templated).
+    :param wait_for_capacity: wait for a free slot first. Otherwise the job is submitted at once, and a
+        refusal (429) fails the task, with retries.
+    :param wait_for_completion: wait for the result.
+    :param deferrable: wait in the triggerer instead of a worker.
+    :param start_from_trigger: let the wait for a slot begin in the triggerer, without a worker. Implies
+        ``deferrable``; see the sensor of the same parameter. The account must not come from a template.
+    :param poke_interval: seconds, or a timedelta, between two looks.
+    :param capacity_timeout: seconds, or a timedelta, after which a wait for a slot fails, with retries; None
+        for never.
+    :param completion_timeout: seconds, or a timedelta, after which a wait for the result fails; a retry goes
+        on waiting for the same job. None for never.
+    :param lease: deferrable only: seconds, or a timedelta, for which the slot is kept for the submit; None
+        for ``max(120, 2 * poke_interval)``.
+    :param max_refusals: how many refusals (429) are waited out; one more fails the task, with retries.
+    :param on_unknown: what to do where it cannot be known whether a job was accepted: ``fail``, or
+        ``resubmit``, which may be paid for twice.
+    :param durable: note what is submitted where a retry finds it. False forgets it: a retry submits again.
+    :param cancel_on_kill: cancel the job when the task is killed, or marked as failed, while a worker runs
+        it.
+    :raises ValueError: a parameter cannot be used; the message names it.
+    """
+
+    template_fields: Sequence[str] = ("pixverse_conn_id", "endpoint", "payload", "emails", "reply_ref")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"payload": "json"}
+    operator_extra_links = (PixverseResultLink(),)
+    ui_color = "#e3dcf5"
+
+    _remembers_payload = False
+    """Whether the payload is made once a try, and then travels with the task."""
+
+    def __init__(
+        self,
+        *,
+        payload: Any,
+        endpoint: str = "videos/create",
+        emails: str | Iterable[str] | None = None,
+        reply_ref: str | None = None,
+        pixverse_conn_id: str = PixverseHook.default_conn_name,
+        wait_for_capacity: bool = True,
+        wait_for_completion: bool = True,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        start_from_trigger: bool = False,
+        poke_interval: timedelta | float = 15.0,
+        capacity_timeout: timedelta | float | None = None,
+        completion_timeout: timedelta | float | None = None,
+        lease: timedelta | float | None = None,
+        max_refusals: int = 10,
+        on_unknown: Literal["fail", "resubmit"] = "fail",
+        durable: bool = True,
+        cancel_on_kill: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.pixverse_conn_id = pixverse_conn_id
+        self.endpoint = endpoint
+        self.payload = payload
+        self.emails = as_json_list(emails)
+        self.reply_ref = reply_ref
+        self.wait_for_capacity = wait_for_capacity
+        self.wait_for_completion = wait_for_completion
+        self.deferrable = deferrable or start_from_trigger
+        self.timing = Timing(
+            poke_interval=parse_seconds(poke_interval, "poke_interval"),
+            capacity_timeout=parse_optional_seconds(capacity_timeout, "capacity_timeout"),
+            completion_timeout=parse_optional_seconds(completion_timeout, "completion_timeout"),
+            lease=parse_optional_seconds(lease, "lease"),
+        )
+        self.max_refusals = parse_count(max_refusals, "max_refusals")
+        choices: tuple[Literal["fail", "resubmit"], ...] = ("fail", "resubmit")
+        self.on_unknown = parse_choice(on_unknown, "on_unknown", choices)
+        self.durable = durable
+        self.cancel_on_kill = cancel_on_kill
+        check_at_parse(self, parse_conn_id, pixverse_conn_id)
+        check_at_parse(self, parse_endpoint, endpoint)
+        check_at_parse(self, parse_payload, payload)
+        check_at_parse(self, parse_emails, self.emails)
+        check_at_parse(self, parse_reply_ref, reply_ref)
+        if durable:
+            add_drop_callback(self)
+        self._job_ids: list[str] = []
+        self._reason_to_begin_on_worker: str | None = None
+        if start_from_trigger:
+            self._begin_in_trigger()
+
+    @cached_property
+    def hook(self) -> PixverseHook:
+        """The hook of this task. It does not retry: the next look does."""
+        return PixverseHook(self.pixverse_conn_id, max_retries=0)
+
+    def execute(self, context: Context) -> Any:
+        """Begin, or go on where an earlier try of this task has ended."""
+        if self._reason_to_begin_on_worker:
+            self.log.info("The wait begins on a worker: %s", self._reason_to_begin_on_worker)
+        with self._outcome():
+            return self._go_on(context, SubmitState.new(context["ti"].try_number))
+
+    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
+        """Go on after a wait in the triggerer."""
+        state = SubmitState.of_event(event)
+        if state.try_number not in {0, context["ti"].try_number}:
+            # "dag.test()" of Airflow 3.0 resumes a retry with the event of the try before.
+            return self.execute(context)
+        self._job_ids = list(state.job_ids)
+        with self._outcome():
+            match event:
+                case {
+                    "status": WaitStatus.SUCCESS,
+                    "accounts": list(accounts),
+                    "ticket": {"reference": random_part, "admitted_at": admitted_at, "lease": lease},
+                }:
+                    return self._go_on(context, state, Admission(accounts, random_part, admitted_at + lease))
+                case {"status": WaitStatus.FINISHED, "results": list(results)}:
+                    from airflow_pixverse.api.results import JobResult
+
+                    return self._finish(context, [JobResult.model_validate(one) for one in results])
+                case {"status": WaitStatus.TOLD} if state.failure:
+                    raise AirflowFailException(state.failure)
+                case {"status": WaitStatus.EXECUTION_TIMEOUT, "message": message}:
+                    raise AirflowTaskTimeout(message)
+                case {"status": WaitStatus.FATAL, "message": message} if not state.job_ids:
+                    raise PixverseFatalError(message)
+                case {
+                    "status": WaitStatus.TIMEOUT | WaitStatus.FATAL | WaitStatus.ERROR,
+                    "message": message,
+                }:
+                    raise AirflowException(message + self._what_a_retry_does(state.job_ids))
+            raise AirflowException(f"the trigger sent an event that this version does not know: {event!r}")
+
+    def on_kill(self) -> None:
+        """Cancel the job, if that is asked for. A trigger never does."""
+        if not self.cancel_on_kill:
+            return
+        for job_id in self._job_ids:
+            try:
+                self.hook.cancel(job_id)
+            except PixverseError as error:
+                self.log.warning("Job %s could not be cancelled: %s", job_id, error)
+            else:
+                self.log.info("Job %s is cancelled: its slot is free, and PixVerse may go on with it", job_id)
+
+    def _payload(self, context: Context) -> Any:  # noqa: ARG002
+        """Return what to send, as the user gave it."""
+        return self.payload
+
+    def _go_on(self, context: Context, state: SubmitState, admission: Admission | None = None) -> Any:
+        """Submit, unless an earlier try has, and wait for the result."""
+        from airflow_pixverse.marks.task_try import TaskTry
+        from airflow_pixverse.submits.flow import SubmitFlow, SubmitRules
+
+        request, state = self._request(context, state)
+        waits = self._waits(context, request)
+        flow = SubmitFlow(
+            TaskTry.of(context),
+            request,
+            client=self.hook.get_conn(),
+            store=mark_store_of(context) if self.durable else NoMarks(),
+            waits=waits,
+            rules=SubmitRules(
+                wait_for_capacity=self.wait_for_capacity,
+                max_refusals=self.max_refusals,
+                on_unknown=self.on_unknown,
+            ),
+            log=self.log,
+        )
+        mark, news = flow.accepted(state, admission)
+        self._job_ids = list(mark.job_ids)
+        context["ti"].xcom_push(key="job_ids", value=self._job_ids)
+        if not self.wait_for_completion:
+            return {
+                "id": mark.job_ids[0],
+                "job_ids": self._job_ids,
+                "email": mark.email,
+                "seed": mark.seed,
+                "replyRef": mark.reference,
+            }
+        state = dataclasses.replace(state, job_ids=mark.job_ids, waiting_since=time.time())
+        try:
+            results = waits.for_results(state, news)
+        except AirflowException as error:
+            raise AirflowException(f"{error}{self._what_a_retry_does(mark.job_ids)}") from error
+        return self._finish(context, results)
+
+    def _begin_in_trigger(self) -> None:
+        payload = self.payload
+        is_known = isinstance(payload, dict) and not holds_reference(payload.get("email"))
+        emails = self.emails or (payload.get("email") if is_known else None)
+        if not self.wait_for_capacity:
+            self._reason_to_begin_on_worker = "it does not wait for a slot"
+        elif self._remembers_payload or not (self.emails or is_known):
+            self._reason_to_begin_on_worker = "the payload, which may name an account, is not known yet"
+        else:
+            dag = self.dag if self.has_dag() else None  # type: ignore[no-untyped-call]
+            self._reason_to_begin_on_worker = reason_to_begin_on_worker([self.pixverse_conn_id, emails], dag)
+        if self._reason_to_begin_on_worker is None:
+            # Here and not on the class, where a mapped task would take the values for its own.
+            self.start_from_trigger = True
+            self.start_trigger_args = start_trigger_args(
+                self.pixverse_conn_id, as_json_list(emails), self.timing, self.execution_timeout
+            )
+
+    def _request(self, context: Context, state: SubmitState) -> tuple[SubmitRequest, SubmitState]:
+        """Return what to submit, and the state that remembers it where it is not to be made again."""
+        from airflow_pixverse.submits.request import SubmitRequest
+
+        try:
+            parse_conn_id(self.pixverse_conn_id)
+            payload = self._payload(context) if state.payload is None else state.payload
+            request = SubmitRequest.parse(self.endpoint, payload, self.emails, self.reply_ref)
+        except ValueError as error:
+            raise PixverseFatalError(str(error)) from None
+        if self._remembers_payload:
+            state = dataclasses.replace(state, payload=request.payload)
+        return request, state
+
+    def _waits(self, context: Context, request: SubmitRequest) -> Waits:
+        if not self.deferrable:
+            return WorkerWaits(self.hook, request.emails, self.timing, self.log)
+        return TriggererWaits(
+            self,
+            context["ti"].start_date,
+            pixverse_conn_id=self.pixverse_conn_id,
+            emails=request.emails,
+            timing=self.timing,
+        )
+
+    def _finish(self, context: Context, results: list[JobResult]) -> Any:
+        """Return the results in their JSON form, or raise why there is none."""
+        values = [result.to_xcom() for result in results]
+        value = values[0] if len(values) == 1 else values
+        context["ti"].xcom_push(key="result", value=value)
+        completed = [result for result in results if result.is_completed]
+        if not completed:
+            results[0].raise_for_failure()
+        context["ti"].xcom_push(key=XCOM_KEY, value=completed[0].url)
+        for result in results:
+            if not result.is_completed:
+                self.log.warning("Job %s: %s %s", result.id, result.state, result.reason)
+        return value
+
+    def _what_a_retry_does(self, job_ids: Sequence[str]) -> str:
+        if not (job_ids and self.durable):
+            return ""
+        return f". A retry goes on waiting for {', '.join(job_ids)}, which is not paid for again"
+
+    @contextmanager
+    def _outcome(self) -> Iterator[None]:
+        """Fail without retry what a retry could not mend."""
+        try:
+            yield
+        except (PixverseFatalError, UnsettledError) as error:
+            raise AirflowFailException(str(error)) from error

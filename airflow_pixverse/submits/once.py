@@ -1,0 +1,185 @@
+"""SubmitOnce: note what is about to be submitted, submit it once, and note what became of that."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import secrets
+import time
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+from airflow_pixverse.api.endpoints import MAX_SEED, takes_seed
+from airflow_pixverse.api.errors import (
+    PixverseError,
+    PixverseNoConnectionError,
+    PixverseUnknownOutcomeError,
+)
+from airflow_pixverse.api.search import find_made
+from airflow_pixverse.marks import Mark, MarkError, rival_of
+from airflow_pixverse.submits.errors import NotOursError, NotSentError, TicketExpiredError, UnsettledError
+from airflow_pixverse.submits.look import Finding, look_for_lost_job
+from airflow_pixverse.submits.settle import traces_of
+
+if TYPE_CHECKING:
+    from airflow_pixverse.api.client import PixverseClient
+    from airflow_pixverse.marks.store import MarkStore
+    from airflow_pixverse.submits.request import SubmitRequest
+
+log = logging.getLogger(__name__)
+
+# A process that was paused for longer than this many seconds between its mark and the POST may have been
+# given up and replaced in the meantime, so it begins anew.
+_LONGEST_PAUSE = 5.0
+_ATTEMPTS = 3
+
+
+class SubmitOnce:
+    """
+    Submits a job such that no other try of the same task submits it, too.
+
+    Before the POST the store has a mark ``sending``, which nobody but this process ends: afterwards it says
+    ``accepted`` or ``not accepted``, or the outcome is not known.
+
+    :param client: a client that does not retry.
+    :param store: where the marks of this task instance are.
+    :param max_tries: ``ti.max_tries``.
+    :param try_number: ``ti.try_number``.
+    """
+
+    def __init__(
+        self,
+        client: PixverseClient,
+        store: MarkStore,
+        *,
+        max_tries: int,
+        try_number: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._client = client
+        self._store = store
+        self._max_tries = max_tries
+        self._try_number = try_number
+        self._clock = clock
+
+    def submit(
+        self,
+        request: SubmitRequest,
+        reference: str,
+        *,
+        email: str | None = None,
+        valid_until: float | None = None,
+        judged: Collection[str] = (),
+    ) -> Mark:
+        """
+        Submit a job, and return its mark, which is accepted.
+
+        :param reference: the whole ``replyRef``, which no other submit has.
+        :param email: the account to send it to; None to let the service choose.
+        :param valid_until: when the slot that is kept for it is given to others, in seconds since the epoch.
+        :param judged: references of earlier submits that are no reason not to submit.
+        :raises PixverseNoConnectionError: it is not accepted: nothing was sent.
+        :raises PixverseRateLimitError: it is not accepted for now (429).
+        :raises PixverseFatalError: it is not accepted, and never will be.
+        :raises TicketExpiredError: nothing was sent: the slot is not kept any more.
+        :raises NotSentError: nothing was sent, by this try.
+        :raises UnsettledError: it cannot be known whether it is accepted.
+        :raises MarkError: nothing was sent, since the mark is not certain to be there.
+        """
+        seed = secrets.randbelow(MAX_SEED) + 1 if takes_seed(request.endpoint) else None
+        mark = Mark(
+            state="sending",
+            reference=reference,
+            fingerprint=request.fingerprint,
+            endpoint=request.endpoint,
+            max_tries=self._max_tries,
+            try_number=self._try_number,
+            sent_at=datetime.now(UTC).isoformat(),
+            seed=None if "seed" in request.payload else seed,
+            email=email,
+        )
+        body = request.body(reference=reference, seed=mark.seed, email=email)
+        mark = self._mark_before(mark, judged, valid_until)
+        try:
+            submission = self._client.submit(request.endpoint, body)
+        except PixverseUnknownOutcomeError as error:
+            return self._look_for(mark, error, off_peak=bool(request.payload.get("off_peak_mode")))
+        except PixverseError:
+            self._note(mark, "not accepted")
+            raise
+        return self.note_accepted(mark, submission.job_ids)
+
+    def note_accepted(self, mark: Mark, job_ids: Collection[str]) -> Mark:
+        """Note the ids of a job that is accepted, and return its mark; this try is going to wait for it."""
+        log.info("PixVerse has accepted %s as %s", mark.endpoint, ", ".join(job_ids))
+        accepted = dataclasses.replace(
+            mark, state="accepted", job_ids=tuple(job_ids), try_number=self._try_number
+        )
+        self._write_after(accepted)
+        return accepted
+
+    def _mark_before(self, mark: Mark, judged: Collection[str], valid_until: float | None) -> Mark:
+        """Return the mark that is in the store, at a moment when this try is certain to be the only one."""
+        for _ in range(_ATTEMPTS):
+            began, ticked = self._clock(), time.monotonic()
+            _check_ticket(valid_until, began)
+            mark = dataclasses.replace(mark, sent_at=datetime.fromtimestamp(began, UTC).isoformat())
+            try:
+                self._store.write(mark)
+                self._check_alone(mark, judged)
+                now = self._clock()
+                _check_ticket(valid_until, now)
+            except Exception:
+                self._note(mark, "not accepted")
+                raise
+            if max(now - began, time.monotonic() - ticked) <= _LONGEST_PAUSE:
+                return mark
+            log.warning("It took long to note what is about to be submitted, so it is noted again")
+        self._note(mark, "not accepted")
+        raise NotSentError(
+            f"nothing was submitted: it took longer than {_LONGEST_PAUSE:g} s to note it, {_ATTEMPTS} times"
+        )
+
+    def _check_alone(self, mark: Mark, judged: Collection[str]) -> None:
+        others = [other for other in self._store.read_all() if other.reference not in judged]
+        if rival := rival_of(mark, others):
+            raise NotOursError(
+                f"try {rival.try_number} of this task has submitted, or is just submitting: this try has not"
+            )
+        self._store.check_still_running()
+
+    def _look_for(self, mark: Mark, error: PixverseUnknownOutcomeError, *, off_peak: bool) -> Mark:
+        """Find out what became of a submit whose answer was lost; only the process that sent it can."""
+        log.warning("%s. Looking for replyRef %s", error, mark.reference)
+        look = look_for_lost_job(self._client, mark.reference)
+        if look.finding is Finding.FOUND:
+            return self.note_accepted(mark, look.job_ids)
+        if job_ids := self._made(mark):
+            return self.note_accepted(mark, job_ids)
+        if look.finding is Finding.GAPS or off_peak:
+            raise UnsettledError(mark, str(error)) from error
+        self._note(mark, "not accepted")
+        raise PixverseNoConnectionError(f"{error}; not listed for 45 s, so it is not accepted") from error
+
+    def _made(self, mark: Mark) -> list[str]:
+        try:
+            return find_made(self._client, traces_of(mark))
+        except PixverseError as error:
+            log.warning("What the accounts have made cannot be seen: %s", error)
+            return []
+
+    def _note(self, mark: Mark, state: Literal["accepted", "not accepted"]) -> None:
+        self._write_after(dataclasses.replace(mark, state=state))
+
+    def _write_after(self, mark: Mark) -> None:
+        """Note what is known anyway: without that, a retry has to find it out."""
+        try:
+            self._store.write(mark)
+        except MarkError as error:
+            log.warning("That %s is %s could not be noted: %s", mark.reference, mark.state, error)
+
+
+def _check_ticket(valid_until: float | None, now: float) -> None:
+    if valid_until is not None and now > valid_until:
+        raise TicketExpiredError("the slot that was kept for this task has been given to others")

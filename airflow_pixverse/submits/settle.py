@@ -1,0 +1,32 @@
+"""Finding the job of a submit that another process has sent."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from airflow_pixverse.api.search import Traces, find_executing, find_made
+
+if TYPE_CHECKING:
+    from airflow_pixverse.api.client import PixverseClient
+    from airflow_pixverse.marks.mark import Mark
+
+
+def traces_of(mark: Mark) -> Traces:
+    """Return what a submit with this mark leaves in the API's lists."""
+    return Traces(
+        endpoint=mark.endpoint,
+        reference=mark.reference,
+        sent_at=datetime.fromisoformat(mark.sent_at),
+        seed=mark.seed,
+        email=mark.email,
+    )
+
+
+def find_submitted(client: PixverseClient, mark: Mark) -> list[str]:
+    """
+    Return the ids of the jobs of a submit; to find none proves nothing.
+
+    :raises PixverseError: there is no answer.
+    """
+    return find_executing(client, mark.reference) or find_made(client, traces_of(mark))

@@ -1,0 +1,71 @@
+"""SubmitState: what a submit operator knows, on its way through a trigger and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+_FIRST_PAUSE = 5.0
+_LONGEST_PAUSE = 300.0
+_MOST_DOUBLINGS = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubmitState:
+    """
+    What a task knows between two of its parts. In a trigger and its event, it is plain JSON.
+
+    :param waiting_since: when it began to wait for a slot, in seconds since the epoch: its place in the
+        queue.
+    :param try_number: the try that it belongs to; 0 if that is not known.
+    :param not_accepted: how often its submit was not accepted so far.
+    :param refusals: how often of that the service refused it (429).
+    :param payload: what a decorated function has returned, which is not called again; None where there is
+        none.
+    :param job_ids: the jobs that it waits for; none while it waits for a slot.
+    :param failure: what the task is to fail with; empty where it is not to fail.
+    """
+
+    waiting_since: float
+    try_number: int = 0
+    not_accepted: int = 0
+    refusals: int = 0
+    payload: dict[str, Any] | None = None
+    job_ids: tuple[str, ...] = ()
+    failure: str = ""
+
+    @classmethod
+    def new(cls, try_number: int = 0) -> Self:
+        """Return the state of a try that begins now."""
+        return cls(waiting_since=time.time(), try_number=try_number)
+
+    @classmethod
+    def of_event(cls, event: Mapping[str, Any] | None) -> Self:
+        """Return the state that an event brings back; a new one, if the wait began in the trigger."""
+        event = event or {}
+        state = event.get("state")
+        if not isinstance(state, dict):
+            return dataclasses.replace(cls.new(), waiting_since=event.get("waiting_since") or time.time())
+        names = {field.name for field in dataclasses.fields(cls)}
+        known = {name: value for name, value in state.items() if name in names}
+        return cls(**known | {"job_ids": tuple(known.get("job_ids", ()))})
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain JSON."""
+        return dataclasses.asdict(self) | {"job_ids": list(self.job_ids)}
+
+    def after_refusal(self) -> Self:
+        """Return the state after the service has refused it (429)."""
+        return dataclasses.replace(self, not_accepted=self.not_accepted + 1, refusals=self.refusals + 1)
+
+    def after_setback(self) -> Self:
+        """Return the state after its submit did not get through."""
+        return dataclasses.replace(self, not_accepted=self.not_accepted + 1)
+
+    def pause(self, retry_after: float | None) -> float:
+        """Return for how many seconds to pause before it is submitted again: 5, 10, ... 300, or as asked."""
+        doublings = min(max(0, self.not_accepted - 1), _MOST_DOUBLINGS)
+        return max(min(_FIRST_PAUSE * (1 << doublings), _LONGEST_PAUSE), retry_after or 0.0)

@@ -1,0 +1,282 @@
+"""PixverseSubmitOperator inside Airflow: what is asked for is made, once, whatever happens."""
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+from airflow.providers.common.compat.sdk import task
+
+from airflow_pixverse.api.client import PixverseClient
+from airflow_pixverse.operators.pixverse import PixverseSubmitOperator
+from airflow_pixverse.simulator import faults
+from tests.integration.dag_runs import new_dag, run
+
+MODES = {"worker": {"deferrable": False}, "deferrable": {"deferrable": True}}
+PROMPT = {"prompt": "a cat"}
+
+
+@pytest.fixture(params=MODES)
+def mode(request):
+    return MODES[request.param]
+
+
+@pytest.fixture(autouse=True)
+def _minutes_are_short(monkeypatch):
+    monkeypatch.setattr("airflow_pixverse.result_pacing._UNLISTED", 0.5)
+    monkeypatch.setattr("airflow_pixverse.submits.look._LOOK_FOR", 1.0)
+    monkeypatch.setattr("airflow_pixverse.submits.look._LOOK_EVERY", 0.2)
+    monkeypatch.setattr("airflow_pixverse.submits.state._FIRST_PAUSE", 0.2)
+
+
+@contextmanager
+def elsewhere(function):
+    """Do something at the same time."""
+    with ThreadPoolExecutor() as threads:
+        future = threads.submit(function)
+        yield
+        future.result()
+
+
+def submitting(**kwargs):
+    """A DAG with one task, ``make``, which has one retry."""
+    with new_dag("submit") as dag:
+        defaults = {"payload": PROMPT, "poke_interval": 0.2, "retries": 1, "retry_delay": 0}
+        PixverseSubmitOperator(task_id="make", **(defaults | kwargs))
+    return dag
+
+
+def submit(**kwargs):
+    return run(submitting(**kwargs))
+
+
+def posts(sim):
+    """The submits that came, whatever became of them."""
+    return [one for one in sim.requests if one.method == "POST"]
+
+
+def prompts(sim):
+    """What has been submitted, and is paid for."""
+    return [job.payload["prompt"] for job in sim.submitted()]
+
+
+@contextmanager
+def ending_jobs(sim, outcome=None, n=1):
+    """End the jobs that are submitted, once there are ``n``."""
+
+    def end():
+        sim.wait_for_submitted(n)
+        for job in sim.submitted():
+            sim.end_job(job.id, outcome)
+
+    with elsewhere(end):
+        yield
+
+
+@contextmanager
+def ending_jobs_once_listed(sim):
+    """End the jobs that are submitted, once a list with them has been asked for."""
+
+    def end():
+        sim.wait_for_submitted(1)
+        sim.wait_for_requests(sim.request_count + 2)
+        sim.end_all_jobs()
+
+    with elsewhere(end):
+        yield
+
+
+@pytest.fixture
+def dying(monkeypatch):
+    """A function that lets the first submit die, before or after the service has got it."""
+    submit_once = PixverseClient.submit
+
+    def die(when, then=lambda: None):
+        def submit(client, *args):
+            monkeypatch.setattr(PixverseClient, "submit", submit_once)
+            if when == "after":
+                submit_once(client, *args)
+                then()
+            raise RuntimeError("the worker died")
+
+        monkeypatch.setattr(PixverseClient, "submit", submit)
+
+    return die
+
+
+def test_a_prompt_becomes_a_url(sim, mode):
+    with ending_jobs(sim):
+        outcome = submit(**mode)
+    [job] = sim.submitted()
+    assert outcome.state("make") == "success"
+    result = outcome.xcom("make")
+    assert result["id"] == job.id
+    assert result["state"] == "COMPLETED"
+    assert result["url"].startswith("http")
+
+
+def test_the_payload_goes_untouched_with_a_reference_and_a_seed(sim, mode):
+    payload = {"prompt": "a cat", "model": "v9", "anything": {"new": [1, None, True]}}
+    with ending_jobs(sim):
+        submit(payload=payload, **mode)
+    [job] = sim.submitted()
+    sent = dict(job.payload)
+    assert sent.pop("replyRef").startswith("airflow:submit/")
+    assert 1 <= sent.pop("seed") <= 2_147_483_647
+    assert sent == payload
+
+
+def test_it_waits_for_a_free_slot(sim, mode):
+    *_, other = sim.fill()
+    with elsewhere(lambda: (sim.wait_for_requests(2), sim.end_job(other))), ending_jobs(sim):
+        outcome = submit(**mode)
+    assert outcome.state("make") == "success"
+    assert len(posts(sim)) == 1  # it was never refused
+
+
+def test_the_chosen_account_with_most_room_makes_it(sim, mode):
+    sim.start_job("a-1@example.com")
+    with ending_jobs(sim):
+        submit(emails=["a-1@example.com", "A-2@example.com"], **mode)
+    [job] = sim.submitted()
+    assert job.email == "a-2@example.com"
+    assert job.payload["email"] == "a-2@example.com"
+
+
+def test_the_account_in_the_payload_is_the_one_that_is_waited_for(sim, mode):
+    taken = [sim.start_job("a-1@example.com") for _ in range(3)]
+    wanted = {"prompt": "a cat", "email": "a-1@example.com"}
+    with elsewhere(lambda: (sim.wait_for_requests(2), sim.end_job(taken[0]))), ending_jobs(sim):
+        submit(payload=wanted, **mode)
+    assert [job.email for job in sim.submitted()] == ["a-1@example.com"]
+    assert len(posts(sim)) == 1
+
+
+def test_a_refusal_sends_it_back_to_the_queue(sim, mode):
+    sim.inject(faults.rate_limit(), times=2, method="POST")
+    with ending_jobs(sim):
+        outcome = submit(**mode)
+    assert (outcome.state("make"), outcome.tries["make"]) == ("success", [1])
+    assert prompts(sim) == ["a cat"]
+
+
+def test_too_many_refusals_end_it(sim, mode, logged):
+    sim.inject(faults.rate_limit(), times=None, method="POST")
+    outcome = submit(max_refusals=1, retries=0, **mode)
+    assert outcome.state("make") == "failed"
+    assert len(posts(sim)) == 2
+    assert "refused 2 times" in logged()
+
+
+def test_what_is_refused_for_good_fails_without_retry_in_the_words_of_the_service(sim, mode, logged):
+    sim.inject(faults.status(422, {"error": "the prompt is not allowed"}), method="POST")
+    outcome = submit(**mode)
+    assert (outcome.state("make"), outcome.tries["make"]) == ("failed", [1])
+    assert len(posts(sim)) == 1
+    assert "the prompt is not allowed" in logged()
+
+
+def test_the_account_in_trouble_is_named(sim, logged):
+    sim.set_pending_error("a-1@example.com", "the password has changed")
+    outcome = submit(emails="a-1@example.com", wait_for_capacity=False)
+    assert outcome.state("make") == "failed"
+    assert "a-1@example.com takes no jobs until it is added again" in logged()
+
+
+@pytest.mark.parametrize("outcome", ["failed", "moderated"])
+def test_a_job_without_a_result_fails_it_without_retry(sim, mode, outcome, logged):
+    with ending_jobs(sim, outcome):
+        ended = submit(**mode)
+    assert (ended.state("make"), ended.tries["make"]) == ("failed", [1])
+    assert prompts(sim) == ["a cat"]
+    assert "moderation" in logged() if outcome == "moderated" else "failed" in logged()
+
+
+@pytest.mark.parametrize("fault", [faults.lost_answer(), faults.lost_answer(code=502)], ids=["reset", "502"])
+def test_a_job_whose_answer_got_lost_is_adopted(sim, mode, fault):
+    sim.inject(fault, times=1, method="POST")
+    with ending_jobs_once_listed(sim):
+        outcome = submit(**mode)
+    [job] = sim.submitted()
+    assert (outcome.state("make"), outcome.xcom("make")["id"]) == ("success", job.id)
+
+
+def test_a_request_that_got_lost_is_sent_again(sim, mode):
+    sim.inject(faults.lost_request(), times=1, method="POST")
+    with ending_jobs(sim):
+        outcome = submit(**mode)
+    assert outcome.state("make") == "success"
+    assert prompts(sim) == ["a cat"]
+    assert len(posts(sim)) == 2
+
+
+def test_a_retry_goes_on_waiting_for_the_job_of_the_first_try(sim, mode, monkeypatch):
+    give_up = PixverseSubmitOperator._what_a_retry_does
+
+    def give_up_and_end_jobs(*args):
+        sim.end_all_jobs()
+        return give_up(*args)
+
+    monkeypatch.setattr(PixverseSubmitOperator, "_what_a_retry_does", give_up_and_end_jobs)
+    outcome = submit(completion_timeout=0.5, **mode)
+    assert outcome.state("make") == "success"
+    assert outcome.tries["make"] == [2]
+    assert prompts(sim) == ["a cat"]
+    assert outcome.xcom("make")["id"] == sim.submitted()[0].id
+
+
+def test_a_retry_after_a_try_that_died_during_the_submit_finds_its_job(sim, mode, dying):
+    dying("after")
+    with ending_jobs_once_listed(sim):
+        outcome = submit(**mode)
+    assert (outcome.state("make"), outcome.tries["make"]) == ("success", [2])
+    assert prompts(sim) == ["a cat"]
+
+
+def test_a_retry_that_cannot_know_fails_and_says_what_to_look_for(sim, mode, dying, logged):
+    dying("before")
+    outcome = submit(retries=5, **mode)
+    assert (outcome.state("make"), outcome.tries["make"]) == ("failed", [2])
+    assert prompts(sim) == []
+    text = logged()
+    assert "Nobody can know whether PixVerse accepted" in text
+    assert "replyRef airflow:submit/" in text
+
+
+def test_a_retry_that_cannot_know_may_be_told_to_submit_again(sim, mode, dying):
+    dying("before")
+    with ending_jobs(sim):
+        outcome = submit(on_unknown="resubmit", **mode)
+    assert outcome.state("make") == "success"
+    assert prompts(sim) == ["a cat"]
+
+
+def test_a_retry_finds_a_job_that_has_ended_meanwhile(sim, mode, dying):
+    dying("after", then=sim.end_all_jobs)
+    outcome = submit(**mode)
+    assert (outcome.state("make"), outcome.tries["make"]) == ("success", [2])
+    assert prompts(sim) == ["a cat"]
+
+
+def test_what_is_not_durable_submits_again(sim, dying):
+    dying("after")
+    with ending_jobs(sim, n=2):
+        outcome = submit(durable=False)
+    assert outcome.state("make") == "success"
+    assert prompts(sim) == ["a cat", "a cat"]
+
+
+def test_mapped_tasks_that_came_to_mean_other_items_adopt_no_other_job(sim, mode, logged):
+    """The first try of each ends while its job runs; then the list has another order."""
+    kwargs = {"poke_interval": 0.2, "completion_timeout": 0.5, "retries": 1, "retry_delay": 0}
+    with new_dag("mapped") as dag:
+
+        @task.pixverse(**kwargs, **mode)
+        def make(index, ti):
+            order = ["a cat", "a dog"] if ti.try_number == 1 else ["a dog", "a cat"]
+            return {"prompt": order[index]}
+
+        make.expand(index=[0, 1])
+    outcome = run(dag)
+    assert outcome.states["make"] == ["failed", "failed"]
+    assert sorted(prompts(sim)) == ["a cat", "a dog"]
+    assert "with another payload" in logged()

@@ -1,0 +1,170 @@
+"""Leases for one job each: it alone ends its lease, and its holder tells the gate what becomes of it."""
+
+import asyncio
+
+import pytest
+
+from airflow_pixverse.api.models import Capacity, ExecutingJob
+from airflow_pixverse.gate import News
+from airflow_pixverse.gate.leases import Lease, Leases
+from tests.unit.gate.service import A, B, C, Service, in_background, told, wait
+from tests.unit.gate.steps import count_steps
+from tests.unit.gate.virtual_time import now, on_virtual_time
+
+
+def lease(reference="", *emails, expires_at=1000.0):
+    return Lease(frozenset(emails) or None, {emails[0] if emails else A: 1}, expires_at, reference)
+
+
+def leases(*granted):
+    result = Leases()
+    for one in granted:
+        result.grant(one)
+    return result
+
+
+def see(leases_, *jobs, now=0.0, **kwargs):
+    """Let the leases observe jobs, each an id, an account and a replyRef."""
+    executing = [ExecutingJob(id=job, email=email, reply_ref=reference) for job, email, reference in jobs]
+    leases_.observe(Capacity(executing=executing), now, **kwargs)
+
+
+def test_a_job_ends_the_lease_for_it_wherever_it_lands():
+    older, its = lease("one", A), lease("two", B)
+    all_ = leases(lease("", C), older, its)
+    see(all_, ("1", C, "airflow:a/b/c/-1#two"))
+    assert [one.reference for one in all_] == ["", "one"]
+
+
+@pytest.mark.parametrize("reference", [None, "", "somebody's", "somebody's#other", "one"])
+def test_other_jobs_end_only_leases_for_unknown_jobs(reference):
+    all_ = leases(lease("one", A), lease("", A))
+    see(all_, ("1", A, reference), ("2", A, reference))
+    assert [one.reference for one in all_] == ["one"]
+
+
+def test_a_job_whose_lease_has_ended_ends_no_other():
+    all_ = leases(lease("one", A, expires_at=5.0), lease("", A))
+    see(all_, now=6.0)
+    see(all_, ("1", A, "x#one"), ("2", A, "x#one"), now=7.0)
+    assert [one.reference for one in all_] == [""]
+
+
+def test_an_accepted_job_ends_its_lease_with_the_next_poll_whether_it_is_listed_or_not():
+    all_ = leases(lease("one", A))
+    assert not all_.tell("one", News.ACCEPTED, 10.0)
+    see(all_, now=11.0, poll_began=9.0)
+    assert all_.slots == 1, "that poll began before, so it may not have seen the job"
+    see(all_, now=13.0, poll_began=12.0)
+    assert all_.slots == 0
+
+
+def test_a_refused_job_leaves_its_slot_leased_for_three_minutes():
+    all_ = leases(lease("one", A, expires_at=20.0))
+    assert not all_.tell("one", News.REFUSED, 10.0)
+    see(all_, now=189.0)
+    assert all_.slots == 1
+    see(all_, now=190.0)
+    assert all_.slots == 0
+
+
+def test_a_released_slot_is_free_at_once():
+    all_ = leases(lease("one", A))
+    assert all_.tell("one", News.RELEASED, 10.0)
+    assert all_.slots == 0
+    assert not all_._groups
+
+
+def test_news_of_a_lease_that_is_not_there_is_passed_over():
+    all_ = leases(lease("one", A))
+    for news in News:
+        assert not all_.tell("two", news, 10.0)
+    assert all_.slots == 1
+
+
+def test_a_gate_that_adopts_leases_knows_their_jobs():
+    gone, here = lease("one", A, expires_at=5.0), lease("two", A)
+    first, second = leases(gone, here), leases(lease("", A))
+    see(first, now=6.0)
+    second.adopt(first)
+    see(second, ("1", A, "x#one"), ("2", A, "x#two"), now=7.0)
+    assert [one.reference for one in second] == [""]
+
+
+@on_virtual_time
+async def test_a_lease_for_a_job_of_chosen_accounts_counts_against_the_one_it_is_to_use():
+    service = Service({A: 2, B: 1})
+    gate = service.gate()
+    chosen = frozenset([A, B])
+    assert told(await wait(gate, emails=chosen, reference="one"))[0] == (A, 2)
+    assert told(await wait(gate, emails=frozenset([B]))) == [(B, 1)]
+
+
+@on_virtual_time
+async def test_a_lease_for_a_job_of_any_account_counts_against_all():
+    service = Service({A: 2, B: 1})
+    gate = service.gate()
+    await wait(gate, reference="one")
+    async with in_background(wait(gate, emails=frozenset([B]))) as [waiting]:
+        await asyncio.sleep(30)
+        assert not waiting.done()
+
+
+@on_virtual_time
+async def test_two_jobs_of_chosen_accounts_are_told_different_slots():
+    service = Service({A: 1, B: 1})
+    gate = service.gate()
+    chosen = frozenset([A, B])
+    first = told(await wait(gate, emails=chosen, reference="one"))[0]
+    second = told(await wait(gate, emails=chosen, reference="two"))[0]
+    assert {first, second} == {(A, 1), (B, 1)}
+
+
+@on_virtual_time
+async def test_a_released_slot_goes_to_the_next_without_another_poll():
+    service = Service({A: 1})
+    gate = service.gate()
+    await wait(gate, reference="one")
+    async with in_background(wait(gate, reference="two")) as [waiting]:
+        await asyncio.sleep(1)
+        assert not waiting.done()
+        calls = len(service.calls)
+        gate.tell("one", News.RELEASED)
+        await asyncio.sleep(1)
+        assert waiting.done()
+        assert len(service.calls) == calls
+
+
+@on_virtual_time
+async def test_the_slot_of_an_off_peak_job_is_free_once_it_is_accepted():
+    """It is never listed, and takes no slot: only its holder tells that it is there."""
+    service = Service({A: 1})
+    gate = service.gate()
+    await wait(gate, reference="one")
+    started = now()
+    async with in_background(wait(gate, reference="two")) as [waiting]:
+        gate.tell("one", News.ACCEPTED)
+        await asyncio.sleep(12)
+        assert waiting.done()
+        assert now() - started < 120, "the lease alone would have lasted that long"
+
+
+@on_virtual_time
+async def test_a_refused_job_keeps_its_slot_from_the_next():
+    service = Service({A: 1})
+    gate = service.gate()
+    await wait(gate, reference="one", lease=20)
+    gate.tell("one", News.REFUSED)
+    started = now()
+    await wait(gate, reference="two")
+    assert 180 <= now() - started <= 190
+
+
+def test_what_a_poll_costs_does_not_grow_with_the_named_leases():
+    def cost(count):
+        all_ = leases(*(lease(f"ref{number}", A) for number in range(count)))
+        jobs = [ExecutingJob.model_construct(id=f"job-{n}", email=A, reply_ref=f"x#{n}") for n in range(500)]
+        capacity = Capacity.model_construct(executing=jobs)
+        return count_steps(lambda: all_.observe(capacity, 0.0))
+
+    assert cost(1000) < 1.5 * cost(10)
