@@ -1,7 +1,8 @@
-"""A DAG waits for a free slot of the simulator, then lists what executes; `make demo` runs this."""
+"""A prompt becomes a video inside Airflow, then thirty do on three slots; `make demo` runs this."""
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import itertools
 import json
@@ -13,7 +14,6 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 from airflow_pixverse.simulator import Simulator
 
@@ -30,12 +30,7 @@ def main() -> int:
         from airflow.utils.db import initdb
 
         initdb()
-        with Simulator({"studio@example.com": 3, "team-2@example.com": 2}) as sim:
-            os.environ["AIRFLOW_CONN_PIXVERSE_DEFAULT"] = json.dumps(sim.connection)
-            jobs = _fill(sim)
-            threading.Thread(target=_say_requests, args=(sim,), daemon=True).start()
-            threading.Thread(target=_end_later, args=(sim, [jobs[0], jobs[-1]]), daemon=True).start()
-            return _run_example()
+        return _run_example() or _run_thirty_prompts()
 
 
 def _stop_at_ctrl_c(home: str) -> None:
@@ -63,20 +58,30 @@ def _configure_airflow(home: Path) -> None:
     }
 
 
-def _fill(sim: Simulator) -> list[str]:
-    emails = ["studio@example.com"] * 3 + ["team-2@example.com"] * 2
-    types = ["video", "image", "video", "video", "video"]
-    return [
-        sim.start_job(email, type=job_type, reply_ref=f"shot-{number}")
-        for number, (email, job_type) in enumerate(zip(emails, types, strict=True), start=1)
-    ]
+def _run_example() -> int:
+    with Simulator({"studio@example.com": 2, "team-2@example.com": 1}, job_seconds=(3, 4)) as sim:
+        os.environ["AIRFLOW_CONN_PIXVERSE_DEFAULT"] = json.dumps(sim.connection)
+        jobs = sim.fill()
+        threading.Thread(target=_say_requests, args=(sim,), daemon=True).start()
+        threading.Thread(target=_end_later, args=(sim, jobs[0]), daemon=True).start()
+        sys.path.insert(0, str(EXAMPLE_DAGS))
+        dag = importlib.import_module("pixverse_prompt_to_url").dag
+        make_video = dag.get_task("make_video")
+        make_video.timing = dataclasses.replace(make_video.timing, poke_interval=3.0)  # for those who watch
+        say(f"1. Running {dag.dag_id}.py in Airflow. Somebody else's jobs take all slots at first.\n")
+        dag_run = dag.test()
+        url = next(ti.xcom_pull(task_ids="url") for ti in dag_run.get_task_instances())
+    if str(dag_run.state) != "success":
+        say(f"The DAG run ended as {dag_run.state}.")
+        return 1
+    say(f"\nThe video is at {url}\n")
+    return 0
 
 
-def _end_later(sim: Simulator, jobs: list[str]) -> None:
+def _end_later(sim: Simulator, job: str) -> None:
     sim.wait_for_requests(1, timeout=600)
     time.sleep(BUSY_SECONDS)
-    for job in jobs:
-        sim.end_job(job)
+    sim.end_job(job)
 
 
 def _say_requests(sim: Simulator) -> None:
@@ -84,34 +89,30 @@ def _say_requests(sim: Simulator) -> None:
         sim.wait_for_requests(number + 1, timeout=600)
         first, request = sim.requests[0], sim.requests[number]
         path = request.path.removeprefix("/v2/pixverse/")
-        say(f"{request.monotonic - first.monotonic:5.1f} s  GET {path:<20} {sim.free()} slots free")
+        seconds = request.monotonic - first.monotonic
+        say(f"{seconds:5.1f} s  {request.method:<4} {path:<55} {sim.free()} slots free")
 
 
-def _run_example() -> int:
-    sys.path.insert(0, str(EXAMPLE_DAGS))
-    dag = importlib.import_module("pixverse_wait_then_list").dag
-    say(f"Running {dag.dag_id}.py: no slot is free at first.\n")
-    dag_run = dag.test()
-    if str(dag_run.state) != "success":
-        say(f"The DAG run ended as {dag_run.state}.")
-        return 1
-    results = {ti.task_id: ti.xcom_pull(task_ids=ti.task_id) for ti in dag_run.get_task_instances()}
-    say("\nThe sensor released the next task with the accounts that had room:\n")
-    say(table(results["wait_for_slot"], ["email", "maxJobs", "executing", "available"]))
-    say("\nThe operator listed what was executing, oldest first:\n")
-    say(table(results["list_executing"], ["id", "type", "elapsed", "replyRef"]))
+def _run_thirty_prompts() -> int:
+    from scripts.thirty_prompts import as_everybody_writes_it, with_this_package
+
+    say("2. Thirty prompts on three slots. Other people submit too, and one answer in ten gets lost.")
+    say("   First as everybody writes it: submit, fail on 429, let Airflow retry (five times) ...")
+    before = as_everybody_writes_it()
+    say("   Then with PixverseSubmitOperator ...\n")
+    after = with_this_package()
+    lines = [
+        ("refused submits (429)", before.refusals, after.refusals),
+        ("prompts lost", before.lost, after.lost),
+        ("videos paid for twice", before.twice, after.twice),
+        ("seconds", round(before.seconds), round(after.seconds)),
+    ]
+    say(f"  {'':<24}{'as everybody writes it':>24}{'PixverseSubmitOperator':>26}")
+    for name, old, new in lines:
+        say(f"  {name:<24}{old:>24}{new:>26}")
+    say("\nBoth ran with Airflow's operators and triggers in one process, to be quick. `make airflow` shows")
+    say("the whole of Airflow, and tests/e2e/ does this with scheduler, triggerer and killed workers.")
     return 0
-
-
-def table(rows: list[dict[str, Any]], columns: list[str]) -> str:
-    """Return rows as text, one column under its name each."""
-    lines = [columns, *([str(row[column]) for column in columns] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    lines.insert(1, ["-" * width for width in widths])
-    return "\n".join(
-        "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
 
 
 def say(text: str) -> None:

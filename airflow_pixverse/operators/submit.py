@@ -165,6 +165,7 @@ class PixverseSubmitOperator(BaseOperator):
         check_at_parse(self, parse_reply_ref, reply_ref)
         if durable:
             add_drop_callback(self)
+        self.result_url = ""
         self._job_ids: list[str] = []
         self._reason_to_begin_on_worker: str | None = None
         if start_from_trigger:
@@ -319,7 +320,8 @@ class PixverseSubmitOperator(BaseOperator):
         completed = [result for result in results if result.is_completed]
         if not completed:
             results[0].raise_for_failure()
-        context["ti"].xcom_push(key=XCOM_KEY, value=completed[0].url)
+        self.result_url = completed[0].url or ""
+        context["ti"].xcom_push(key=XCOM_KEY, value=self.result_url)
         for result in results:
             if not result.is_completed:
                 self.log.warning("Job %s: %s %s", result.id, result.state, result.reason)

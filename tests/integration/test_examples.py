@@ -111,6 +111,37 @@ def test_pixverse_cancel_stuck(sim, example):
     assert (outcome.xcom("list_stuck"), outcome.states["cancel"]) == ([], ["skipped"])
 
 
+def test_pixverse_prompt_to_url(sim, example):
+    outcome = run(example("pixverse_prompt_to_url"))
+    [job] = sim.submitted()
+    assert job.payload["prompt"] == "a fox in the snow"
+    assert outcome.xcom("url") == outcome.xcom("make_video")["url"]
+
+
+def test_pixverse_prompts(sim, example):
+    sim.set_fate("an owl", "moderated")
+    sim.set_fate("a cat", "refused")
+    outcome = run(example("pixverse_prompts"))
+    assert outcome.states["make"] == ["success", "failed", "failed"]
+    fox, owl, cat = outcome.xcom("report")
+    assert fox.startswith("fox: http")
+    assert (owl, cat) == ("owl: MODERATED", "cat: not submitted")
+
+
+@pytest.mark.parametrize("fate", ["moderated", "refused"])
+def test_pixverse_moderated(sim, example, fate):
+    sim.set_fate("battle", fate)
+    outcome = run(example("pixverse_moderated"))
+    assert (outcome.state("make_video"), outcome.state("make_another")) == ("failed", "success")
+    assert outcome.xcom("show") == outcome.xcom("make_another")["url"]
+
+
+def test_what_moderation_lets_pass_needs_no_other_prompt(sim, example):
+    outcome = run(example("pixverse_moderated"))
+    assert (outcome.state("make_video"), outcome.state("make_another")) == ("success", "skipped")
+    assert outcome.xcom("show") == outcome.xcom("make_video")["url"]
+
+
 def test_pixverse_wait_for_results(sim, example):
     jobs = [sim.start_job("a-1@example.com") for _ in range(2)]
     sim.start_job("a-2@example.com", outcome="failed")
@@ -121,36 +152,18 @@ def test_pixverse_wait_for_results(sim, example):
     assert sorted(line.split(": ")[0] for line in shown) == sorted(jobs)
 
 
-@pytest.mark.pixverse_simulator(job_seconds=(600, 600))  # longer than any machine takes for the test
-def test_the_readme_submits_to_an_account_that_has_room(sim, readme):
-    *_, job = sim.fill()
-    sim.end_job(job)
-    outcome = run(readme("pixverse_submit"))
-    [executing] = [one for one in outcome.xcom("list_executing") if one["id"] == outcome.xcom("submit")]
-    assert executing["email"] == outcome.xcom("wait_for_slot")[0]["email"]
-    assert sim.free() == 0
+def test_the_readme_makes_a_video(sim, readme):
+    outcome = run(readme("pixverse_fox"))
+    [job] = sim.submitted()
+    assert (outcome.xcom("make_video")["id"], job.payload["model"]) == (job.id, "v5")
+    assert job.payload["prompt"].startswith("a fox in the snow on 20")
 
 
-def test_the_readme_submits_nothing_twice_when_the_answer_gets_lost(sim, readme):
-    sim.inject(faults.reset(), path="videos/create")
-    outcome = run(readme("pixverse_submit"))
-    assert (outcome.state("submit"), outcome.tries["submit"]) == ("failed", [1])
-    assert len([one for one in sim.requests if one.method == "POST"]) == 1
-
-
-def test_the_readme_submits_again_what_was_refused_for_now(sim, readme):
-    sim.inject(faults.rate_limit(), path="videos/create")
-    dag = readme("pixverse_submit")
-    dag.get_task("submit").retry_delay = timedelta(0)
-    outcome = run(dag)
-    assert (outcome.state("submit"), outcome.tries["submit"]) == ("success", [2])
-    assert sim.submitted_count == 1
-
-
-def test_the_readme_does_not_submit_again_what_moderation_refuses(sim, readme):
-    sim.set_fate("a fox", "refused")
-    outcome = run(readme("pixverse_submit"))
-    assert (outcome.state("submit"), outcome.tries["submit"]) == ("failed", [1])
+def test_the_readme_makes_a_table_of_videos(sim, readme):
+    outcome = run(readme("pixverse_table"))
+    assert outcome.states["make"] == ["success"] * 3
+    prompts = {job.payload["prompt"] for job in sim.submitted()}
+    assert prompts == {f"{animal} in the snow" for animal in ("a fox", "an owl", "a hare")}
 
 
 def test_the_readme_cancels_old_jobs(sim, readme):

@@ -1,5 +1,6 @@
 """What a task notes of a submission: seen by its retries, not after a clear, and gone after success."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -8,8 +9,10 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from airflow_pixverse.capabilities import HAS_TASK_STATE_STORE, WORKERS_HAVE_DATABASE
 from airflow_pixverse.marks import (
     Mark,
+    MarkNotWrittenError,
     MarkUnreadableError,
     TryNotRunningError,
+    TryStateUnknownError,
     add_drop_callback,
     mark_store_of,
     rival_of,
@@ -85,6 +88,34 @@ def spoil(dag_id):
 
             [variable] = session.query(Variable).filter(Variable.description.contains(f"of DAG {dag_id} "))
             variable.set_val("{}")
+
+
+@contextmanager
+def database_down():
+    """Let every statement fail, on the worker (Airflow 2) or in the API server."""
+    from airflow import settings
+    from sqlalchemy import event
+    from sqlalchemy.exc import OperationalError
+
+    def fail(connection, cursor, statement, *_):
+        raise OperationalError(statement, None, ConnectionError("the database is down"))
+
+    event.listen(settings.engine, "before_cursor_execute", fail)
+    try:
+        yield
+    finally:
+        event.remove(settings.engine, "before_cursor_execute", fail)
+
+
+@pytest.fixture
+def _asking_once(monkeypatch):
+    """Let Airflow 3 ask its API server only once, and not for minutes."""
+    if not WORKERS_HAVE_DATABASE:
+        from airflow.sdk.api.client import Client
+        from tenacity import stop_after_attempt, wait_none
+
+        monkeypatch.setattr(Client.request.retry, "stop", stop_after_attempt(1))
+        monkeypatch.setattr(Client.request.retry, "wait", wait_none())
 
 
 def clear(dag, task_id, run_id):
@@ -233,6 +264,47 @@ def test_a_mark_that_cannot_be_understood_is_not_taken_for_no_mark():
 
     run(dag)
     assert read == ["refused"]
+
+
+@pytest.mark.usefixtures("_asking_once")
+def test_marks_that_cannot_be_read_or_written_for_a_moment_are_not_taken_for_no_marks():
+    seen = []
+
+    def submit(context):
+        store = mark_store_of(context)
+        with database_down():
+            with pytest.raises(MarkUnreadableError, match="cannot be read from Airflow's"):
+                store.read_all()
+            with pytest.raises(MarkNotWrittenError, match="so this try submits nothing"):
+                store.write(mark_of(context))
+            with pytest.raises(TryStateUnknownError, match="does not say whether"):
+                store.check_still_running()
+            store.drop()
+        seen.append(store.read_all())
+
+    with new_dag("marks_no_database") as dag:
+        Step(task_id="submit", do=submit)
+
+    run(dag)
+    assert seen == [[]]
+
+
+@pytest.mark.skipif(HAS_TASK_STATE_STORE or WORKERS_HAVE_DATABASE, reason="marks are not in Variables")
+def test_a_mark_is_not_taken_for_written_where_a_secrets_backend_hides_it(monkeypatch):
+    seen = []
+
+    def submit(context):
+        store = mark_store_of(context)
+        monkeypatch.setenv(f"AIRFLOW_VAR_{store._key(1).upper()}", "what a secrets backend says")
+        with pytest.raises(MarkNotWrittenError, match="reading it gives something else"):
+            store.write(mark_of(context))
+        seen.append("refused")
+
+    with new_dag("marks_hidden") as dag:
+        Step(task_id="submit", do=submit)
+
+    run(dag)
+    assert seen == ["refused"]
 
 
 def test_of_two_tries_that_overlap_only_the_one_without_a_rival_may_submit():

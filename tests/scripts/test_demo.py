@@ -2,18 +2,19 @@
 
 from tests.scripts.command import Command
 
+ROWS = ("refused submits (429)", "prompts lost", "videos paid for twice")
 
-def test_it_waits_for_a_slot_and_lists_what_executes():
+
+def test_a_prompt_becomes_a_video_and_thirty_do_without_a_loss():
     with Command("scripts.demo") as demo:
         assert demo.wait() == 0, demo.output
-    assert "0 slots free" in demo.output
-    waited, listed = demo.output.split("The operator listed what was executing")
-    assert "team-2@example.com" in waited
-    assert [line.split()[-1] for line in listed.splitlines() if "shot-" in line] == [
-        "shot-2",
-        "shot-3",
-        "shot-4",
-    ]
+    one, thirty = demo.output.split("Thirty prompts on three slots")
+    assert "0 slots free" in one
+    assert "The video is at http://127.0.0.1:" in one
+    assert "XCom" not in one
+    row = {name: line.split()[-2:] for line in thirty.splitlines() for name in ROWS if name in line}
+    assert row["prompts lost"][1] == row["videos paid for twice"][1] == "0"
+    assert int(row["refused submits (429)"][0]) > 10 * int(row["refused submits (429)"][1])
 
 
 def test_ctrl_c_stops_it():

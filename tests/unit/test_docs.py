@@ -30,10 +30,16 @@ from airflow_pixverse.gate import pacing
 from airflow_pixverse.hooks import lookup
 from airflow_pixverse.hooks.connection import client_from_connection
 from airflow_pixverse.hooks.pixverse import PixverseHook
-from airflow_pixverse.operators.pixverse import PixverseCancelOperator, PixverseListExecutingOperator
+from airflow_pixverse.marks import Mark
+from airflow_pixverse.operators.pixverse import (
+    PixverseCancelOperator,
+    PixverseListExecutingOperator,
+    PixverseSubmitOperator,
+)
 from airflow_pixverse.sensors.job import PixverseJobSensor
 from airflow_pixverse.sensors.pixverse import PixverseCapacitySensor
 from airflow_pixverse.simulator import Simulator
+from airflow_pixverse.submits.errors import UnsettledError
 from airflow_pixverse.triggers.pixverse import PixverseCapacityEventTrigger
 from tests.documents import (
     PAGES,
@@ -153,6 +159,7 @@ def test_every_file_that_is_named_exists(page):
 @pytest.mark.parametrize(
     ("title", "described"),
     [
+        ("PixverseSubmitOperator", PixverseSubmitOperator),
         ("PixverseCapacitySensor", PixverseCapacitySensor),
         ("PixverseJobSensor", PixverseJobSensor),
         ("PixverseListExecutingOperator", PixverseListExecutingOperator),
@@ -161,7 +168,7 @@ def test_every_file_that_is_named_exists(page):
     ],
 )
 def test_the_readme_names_every_parameter(title, described):
-    [table] = tables(section(README, title))
+    table = tables(section(README, title))[0]
     own = {code for row in table for code in inline_code(row[0])}
     known = {
         parameter.name
@@ -237,7 +244,7 @@ def test_the_table_of_capabilities_is_true_of_this_airflow():
     column = series.index((AIRFLOW.major, AIRFLOW.minor))
     flags = {inline_code(row[0])[-1]: row[1:][column].startswith("yes") for row in table}
     constants = {name: can for name, can in flags.items() if name.isupper()}
-    assert len(constants) == 4
+    assert len(constants) == 6
     assert constants == {name: getattr(capabilities, name) for name in constants}
     assert flags["async_xcom"] == (capabilities.async_xcom() is not None)
 
@@ -289,6 +296,11 @@ def printed_messages(monkeypatch):
         troubles_of_an_account(),
         str(unknown_outcome(service.error("POST", "videos/create", Trouble("got no answer")))),
         message_of_job_id("a/b"),
+        str(
+            UnsettledError(
+                Mark("sending", "r#1", "f", "videos/create", 1, 1, "2026-01-01T00:00:00+00:00"), "why"
+            )
+        ),
         *(["The wait begins on a worker: why"] if '"The wait begins on a worker: %s"' in source else []),
     ]
 

@@ -10,7 +10,13 @@ from airflow_pixverse.submits.state import SubmitState
 
 def test_it_comes_back_as_it_went():
     state = SubmitState(
-        waiting_since=5.0, try_number=3, not_accepted=2, refusals=1, payload={"a": 1}, job_ids=("x", "y"), failure="no"
+        waiting_since=5.0,
+        try_number=3,
+        not_accepted=2,
+        refusals=1,
+        payload={"a": 1},
+        job_ids=("x", "y"),
+        failure="no",
     )
     event = {"status": "success", "state": json.loads(json.dumps(state.to_json()))}
     assert SubmitState.of_event(event) == state
