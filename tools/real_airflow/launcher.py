@@ -146,6 +146,11 @@ class Airflow:
         """Kill a component and all processes it started, without a chance to tell anybody."""
         self._processes.kill(name)
 
+    def remove(self, name: str) -> None:
+        """Kill a component that is one more of its kind, for good."""
+        self.kill(name)
+        del self.components[name]
+
     def pause(self, name: str) -> None:
         """Stop a component and all processes it started, as on a machine that is out of memory or asleep."""
         self._processes.pause(name)

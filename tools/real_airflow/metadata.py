@@ -118,6 +118,16 @@ class Metadata:
         )
         return rows[0]["pid"] if rows else None
 
+    def triggerers(self, run: DagRun) -> dict[tuple[str, int], int | None]:
+        """Return the job id of the triggerer that has each deferred task instance, None while no one does."""
+        rows = self.query(
+            "select task_id, map_index, triggerer_id from task_instance"
+            ' join "trigger" on "trigger".id = task_instance.trigger_id'
+            " where dag_id = :dag_id and run_id = :run_id and state = 'deferred'",
+            **_key(run),
+        )
+        return {(row["task_id"], row["map_index"]): row["triggerer_id"] for row in rows}
+
     def worker_runs(self, run: DagRun) -> Counter[tuple[str, int]]:
         """
         Return how many times a worker process ran each task instance, by task id and map index.

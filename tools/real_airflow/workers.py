@@ -34,6 +34,14 @@ class Worker:
             raise psutil.NoSuchProcess(pid)
         return cls(task, supervisor)
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the task still executes, or is paused; not whether somebody has asked how it ended."""
+        try:
+            return self.task.is_running() and self.task.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
     def kill_task(self) -> None:
         """Kill the task, as the kernel does when memory is short. Its supervisor tells Airflow at once."""
         self.task.send_signal(signal.SIGKILL)

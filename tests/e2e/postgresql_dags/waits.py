@@ -1,4 +1,4 @@
-"""Waits that are mapped, with a short poll; and a task that runs for as long as a file is there."""
+"""Waits that are mapped, one DAG run of them."""
 
 from datetime import datetime, timedelta
 
