@@ -63,35 +63,33 @@ def test_ten_mapped_waits_each_get_a_slot(airflow, sim):
     assert airflow.worker_runs(run) == {("wait", index): 2 for index in range(10)}  # to defer, and to resume
 
 
-def test_a_second_triggerer_takes_over_the_waits_of_one_that_dies(airflow, sim):
+def test_triggerers_take_over_the_waits_of_one_that_is_paused_or_dies(airflow, sim):
+    def wait_until_taken_by(triggerer):
+        airflow.wait_until(
+            lambda: airflow.metadata.triggerers(run) == {("wait", index): triggerer for index in range(10)},
+            120,
+            lambda: f"{triggerer} has all waits: {airflow.metadata.triggerers(run)}",
+        )
+
     sim.fill()
     run = airflow.trigger("ten_waits")
     first = airflow.metadata.last_job_id("TriggererJob")
-    airflow.wait_until(
-        lambda: airflow.metadata.triggerers(run) == {("wait", index): first for index in range(10)},
-        120,
-        lambda: f"the first triggerer has all waits: {airflow.metadata.triggerers(run)}",
-    )
+    wait_until_taken_by(first)
     airflow.start_component("triggerer", name="second triggerer")
     airflow.wait_until_healthy()
     second = airflow.metadata.last_job_id("TriggererJob")
-    airflow.kill("triggerer")
+    assert second != first
 
-    airflow.wait_until(
-        lambda: set(airflow.metadata.triggerers(run).values()) == {second},
-        120,
-        lambda: f"the second triggerer has all waits: {airflow.metadata.triggerers(run)}",
-    )
+    airflow.pause("triggerer")
+    wait_until_taken_by(second)
+    airflow.resume("triggerer")
+    airflow.remove("second triggerer")
+    wait_until_taken_by(first)
     sim.end_all_jobs()
     assert [wait.ended for wait in airflow.wait_for(run)] == [("success", 1)] * 10
-    assert second != first
-    airflow.start_all()
-    airflow.remove("second triggerer")
 
 
-def test_a_task_is_retried_whose_worker_is_killed_or_paused_and_the_paused_one_does_not_undo_it(
-    airflow, held
-):
+def test_a_task_is_retried_whose_worker_is_killed_or_paused_and_stays_as_it_ends(airflow, held):
     killed_task, killed, paused = held.workers
     killed_task.kill_task()
     killed.kill()
