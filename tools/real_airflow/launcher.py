@@ -285,9 +285,10 @@ class Airflow:
         """Return how many times a worker process ran each task instance, by task id and map index."""
         return self.metadata.worker_runs(run)
 
-    def task_log(self, run: DagRun, task_id: str) -> str:
-        """Return everything a task that is not mapped logged, in workers and triggerers."""
-        return self._task_logs(run, task_id, "attempt=*.log*")
+    def task_log(self, run: DagRun, task_id: str, map_index: int = -1) -> str:
+        """Return everything a task instance logged, in workers and triggerers."""
+        folder = "" if map_index < 0 else f"map_index={map_index}/"
+        return self._task_logs(run, task_id, f"{folder}attempt=*.log*")
 
     def trigger_log(self, run: DagRun, task_id: str) -> str:
         """Return everything the triggers of a task that is not mapped logged; empty if none ran."""
