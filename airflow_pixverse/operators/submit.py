@@ -292,9 +292,9 @@ class PixverseSubmitOperator(BaseOperator):
         """Return what to submit, and the state that remembers it where it is not to be made again."""
         from airflow_pixverse.submits.request import SubmitRequest
 
+        payload = self._payload(context) if state.payload is None else state.payload
         try:
             parse_conn_id(self.pixverse_conn_id)
-            payload = self._payload(context) if state.payload is None else state.payload
             request = SubmitRequest.parse(self.endpoint, payload, self.emails, self.reply_ref)
         except ValueError as error:
             raise PixverseFatalError(str(error)) from None

@@ -342,6 +342,21 @@ def test_the_function_runs_once_a_try_and_its_prompt_is_no_template(sim):
     assert prompts(sim) == ["{{ cat }}"]
 
 
+def test_a_function_that_fails_is_retried(sim):
+    with new_dag("decorated") as dag:
+
+        @task.pixverse(retries=1, retry_delay=0, poke_interval=0.2)
+        def make(ti):
+            if ti.try_number == 1:
+                raise ValueError("the table cannot be read")
+            return PROMPT
+
+        make()
+    with ending_jobs(sim):
+        outcome = run(dag)
+    assert (outcome.state("make"), outcome.tries["make"]) == ("success", [2])
+
+
 @pytest.mark.parametrize("returned", ["a cat", None, {"prompt": object()}])
 def test_what_a_function_returns_must_be_a_payload(sim, returned, logged):
     with new_dag("decorated") as dag:
