@@ -302,7 +302,7 @@ class Page {
     const tile = (name, title) =>
       element("div", { class: `tile ${name}` },
         element("dt", {}, title),
-        element("dd", {}, field(`${name}Number`, "span", { class: "number" }, "–"), " ", field(`${name}Note`, "span", { class: "note" })));
+        element("dd", {}, field(`${name}Number`, "span", { class: "number" }, "–"), field(`${name}Note`, "span", { class: "note" })));
 
     const main = field("main", "main", { class: "page", lang: "en", dir: "ltr", "aria-busy": "true", hidden: true },
       element("header", { class: "head" },
@@ -374,7 +374,7 @@ class Page {
 
   #drawWaits(field) {
     const section = this.#drawSection(field, "waits", "Waiting for a slot",
-      field("waitsNote", "p", { class: "hint", hidden: true }),
+      field("waitsNote", "p", { class: "hint" }),
       this.#drawTable(field, "waits", "Tasks that wait for a slot", [
         ["place", "Place"], ["task", "Task"], ["wants", "Wants"], ["since", "Waiting for"], ["until", "Times out in"]]));
     field("found", "span", { class: "note" });
@@ -390,6 +390,7 @@ class Page {
 
   #drawJobs(field) {
     const section = this.#drawSection(field, "jobs", "Executing",
+      element("p", { class: "hint" }, "The oldest first, whoever submitted them."),
       this.#drawTable(field, "jobs", "Jobs that execute", [
         ["job", "Job"], ["account", "Account"], ["by", "Submitted by"], ["since", "Age"]]));
     this.#ui.jobsMore.addEventListener("click", () => this.#more("jobs"));
@@ -486,7 +487,8 @@ class Page {
         link.node.hidden = !job.task;
         other.hidden = !!job.task;
         if (job.task) link.show(job.task);
-        else say(other, job.mine ? "a task that this page may not show" : "somebody else");
+        else say(other, job.mine ? "another task" : "somebody else");
+        attribute(other, "title", job.mine && "A task of a DAG that you may not read, or of another Airflow.");
         say(since, job.started ? lasting(this.#age(job.started)) : job.age_seconds === null ? "–" : lasting(job.age_seconds));
       },
     };
@@ -563,10 +565,10 @@ class Page {
     const accounts = capacity?.accounts ?? [];
     const [free, total] = [capacity?.free, capacity?.total ?? 0];
     say(ui.freeNumber, capacity ? String(free) : "–");
-    say(ui.freeNote, capacity ? `of ${total}` : trouble ? "nobody knows" : "");
+    say(ui.freeNote, capacity ? `of ${count(total, "slot")}` : trouble ? "not known" : "");
     say(ui.executingNumber, capacity ? String(running) : "–");
     const own = jobs.filter((job) => job.mine).length;
-    say(ui.executingNote, running && running === jobs.length ? `${own} by Airflow` : "");
+    say(ui.executingNote, running && running === jobs.length ? own ? `${own} by Airflow` : "none by Airflow" : "");
     this.#lists.accounts(accounts.map((one, i) => ({ ...one, key: one.email ?? `unknown ${i}` })));
     ui.accountsEmpty.hidden = !capacity || accounts.length > 0;
     ui.accountsSection.hidden = !capacity;
@@ -599,13 +601,12 @@ class Page {
     else if (waits.total) say(ui.waitsEmpty, "You may not see the DAGs of those that wait.");
     else say(ui.waitsEmpty, "No task waits for a slot. One that does, with PixverseSubmitOperator or PixverseCapacitySensor, shows up here in the order in which it will be served.");
     say(ui.found, this.#find ? `${waits.found} of ${visible}` : "");
-    const notes = [];
+    const notes = ["In the order in which they are served."];
     if (waits.hidden && visible) notes.push(`${count(waits.hidden, "more task waits", "more tasks wait")} in DAGs that you may not see.`);
     if (capacity?.free > 0 && !trouble && waits.shown.some((wait) => wait.place)) {
-      notes.push("A free slot may be kept: for a task that was just let through, until its job shows up.");
+      notes.push("A free slot may be kept for a task just let through.");
     }
     say(ui.waitsNote, notes.join(" "));
-    ui.waitsNote.hidden = !notes.length;
     this.#showMore("waits", shown.length, waits.found);
   }
 
