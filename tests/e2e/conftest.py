@@ -1,6 +1,7 @@
 """One Airflow and one simulator for all tests here."""
 
 import math
+import os
 import secrets
 import time
 from contextlib import ExitStack
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from airflow_pixverse.simulator import Simulator
-from tools.real_airflow import Airflow
+from tools.real_airflow import Airflow, PostgreSQL, installed_programs
 
 HERE = Path(__file__).parent
 # A wait that comes to a gate may pass on what the gate saw in the last 5 s; the margin is for the call.
@@ -72,6 +73,17 @@ def airflow(connections, tmp_path_factory):
     home = tmp_path_factory.mktemp("airflow")
     with Airflow(home, [EXAMPLES, HERE / "dags"], connections=connections) as airflow:
         yield airflow
+
+
+@pytest.fixture(scope="module")
+def postgresql():
+    """An empty PostgreSQL for one Airflow."""
+    if installed_programs() is None:
+        message = "PostgreSQL is not installed; `make postgresql` does so, as root on Debian"
+        # A test that CI skips is one that nobody misses.
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(message)
+    with PostgreSQL() as server:
+        yield server
 
 
 @pytest.fixture

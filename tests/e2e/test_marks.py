@@ -1,27 +1,21 @@
 """Marks across processes: a worker is killed and the next try finds its mark, a cleared task finds none."""
 
-import sqlite3
-from contextlib import closing
-
 import pytest
 
 
 @pytest.fixture
 def left_behind(airflow):
     """A function that counts the marks of a DAG in the stores that drop them after success."""
-    counts = {
-        "task_state_store": "select count(*) from task_state_store where dag_id = ?",
-        "variable": "select count(*) from variable where instr(description, 'of DAG ' || ? || ' ')",
-    }
 
     def count(dag_id):
-        with closing(sqlite3.connect(airflow.metadata.path, timeout=60)) as database:
-            tables = {name for (name,) in database.execute("select name from sqlite_master")}
-            return sum(
-                database.execute(query, [dag_id]).fetchone()[0]
-                for table, query in counts.items()
-                if table in tables
+        found = airflow.metadata.query(
+            "select key from variable where description like :part", part=f"%of DAG {dag_id} %"
+        )
+        if "task_state_store" in airflow.metadata.tables():
+            found += airflow.metadata.query(
+                "select key from task_state_store where dag_id = :dag_id", dag_id=dag_id
             )
+        return len(found)
 
     return count
 

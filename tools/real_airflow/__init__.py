@@ -3,5 +3,16 @@
 from tools.real_airflow.errors import AirflowError
 from tools.real_airflow.launcher import Airflow
 from tools.real_airflow.metadata import DagRun, Outcome, TaskInstance
+from tools.real_airflow.postgresql import PostgreSQL, installed_programs
+from tools.real_airflow.workers import Worker
 
-__all__ = ["Airflow", "AirflowError", "DagRun", "Outcome", "TaskInstance"]
+__all__ = [
+    "Airflow",
+    "AirflowError",
+    "DagRun",
+    "Outcome",
+    "PostgreSQL",
+    "TaskInstance",
+    "Worker",
+    "installed_programs",
+]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from tools.real_airflow.ports import free_port
+
 
 class Component(NamedTuple):
     """
@@ -39,3 +41,8 @@ def components(major: int, *, ui: bool) -> dict[str, Component]:
             "api-server": Component(["api-server", *apps], health_path="/execution/health"),
         }
     return {**both, "webserver": Component(["webserver"], health_path="/health")} if ui else both
+
+
+def log_ports() -> dict[str, str]:
+    """Return the settings with which a component serves its logs where no other one does."""
+    return {f"AIRFLOW__LOGGING__{kind}_LOG_SERVER_PORT": str(free_port()) for kind in ("TRIGGER", "WORKER")}

@@ -5,31 +5,36 @@ from __future__ import annotations
 import json
 import logging
 import os
-import sqlite3
 import sys
 import time
 import urllib.request
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from tools.real_airflow import command_line
-from tools.real_airflow.components import components
+import psutil
+
+from tools.real_airflow import command_line, sqlite
+from tools.real_airflow.components import Component, components, log_ports
 from tools.real_airflow.errors import AirflowError
 from tools.real_airflow.metadata import DagRun, Metadata, Outcome
 from tools.real_airflow.ports import LOOPBACK, free_port
 from tools.real_airflow.processes import Processes
 from tools.real_airflow.settings import environment
+from tools.real_airflow.workers import Worker
+
+if TYPE_CHECKING:
+    from tools.real_airflow.postgresql import PostgreSQL
 
 # Not resolved: the interpreter of a virtual environment is a link to one outside.
 BIN = Path(sys.executable).parent
 POLL_INTERVAL = 0.2
 MIGRATION, COMMAND_LINE = "migration", "command-line"
+SQLITE = "airflow.db"
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +47,7 @@ class Airflow:
     :param dag_folders: folders of DAG files. Every DAG is active at once.
     :param env: more environment for the processes, ``AIRFLOW__SECTION__OPTION`` for example.
     :param connections: the connections that are stored in the database, by id, as Airflow's own JSON.
+    :param database: the server whose database to use, which runs while this does; without one, SQLite.
     :param ui_port: the port of the UI; without one, there is no UI.
     """
 
@@ -52,17 +58,21 @@ class Airflow:
         env: Mapping[str, str] | None = None,
         *,
         connections: Mapping[str, Mapping[str, str]] | None = None,
+        database: PostgreSQL | None = None,
         ui_port: int | None = None,
     ) -> None:
         self.home = home
         self.major = int(version("apache-airflow").split(".")[0])
-        #: What is started, by name. A test may add to it: a second triggerer, for example.
-        self.components = components(self.major, ui=ui_port is not None)
-        self.metadata = Metadata(home / "airflow.db")
+        self._kinds = components(self.major, ui=ui_port is not None)
+        #: What runs, or ran until it was killed, by name.
+        self.components: dict[str, Component] = dict(self._kinds)
+        self._database = database
+        url = database.url if database else sqlite.sqlite_url(home / SQLITE)
+        self.metadata = Metadata(url)
         self.web_port = ui_port or free_port()
         self._dag_folders = list(dag_folders)
         self._connections = connections or {}
-        self._env = {**environment(home, self.major, self.web_port), **(env or {})}
+        self._env = {**environment(home, self.major, self.web_port, url), **(env or {})}
         self._env["PATH"] = f"{BIN}{os.pathsep}{self._env['PATH']}"
         self._started_at: dict[str, datetime] = {}
         self._running: Processes | None = None
@@ -90,18 +100,14 @@ class Airflow:
             (self.home / "dags" / folder.name).symlink_to(folder.resolve(), target_is_directory=True)
         self._running = Processes(self.home, self.home / "components", self._env)
         log.info("Setting up the database")
-        with closing(sqlite3.connect(self.metadata.path)) as database:
-            # As Airflow 3 does itself: those who read and the one who writes do not wait for each other.
-            database.execute("pragma journal_mode = wal")
+        if self._database is None:
+            sqlite.create(self.home / SQLITE)
         self._running.run(MIGRATION, [str(BIN / "airflow"), "db", "migrate"], timeout=300)
         # -P: the modules beside the script are not to hide others of the same name.
         self._running.start(COMMAND_LINE, [sys.executable, "-P", command_line.__file__], piped=True)
         for conn_id, connection in self._connections.items():
             self.command("connections", "add", conn_id, "--conn-json", json.dumps(connection))
-        log.info("Starting %s", ", ".join(self.components))
-        for name in self.components:
-            self.start_component(name)
-        self.wait_until_healthy()
+        self.start_all()
 
     def stop(self) -> None:
         """End every process, by force if it takes too long."""
@@ -109,14 +115,71 @@ class Airflow:
             log.info("Stopping")
             self._running.stop()
 
-    def start_component(self, name: str) -> None:
-        """Start a component, one that was killed for example. See also :meth:`wait_until_healthy`."""
-        self._started_at[name] = datetime.now(UTC)
-        self._processes.start(name, [str(BIN / "airflow"), *self.components[name].command])
+    def start_all(self) -> None:
+        """
+        Start every component that does not run, and wait until all is ready to run DAGs.
+
+        :raises AirflowError: see :meth:`start`.
+        """
+        missing = [name for name in self.components if self._processes.pid(name) is None]
+        log.info("Starting %s", ", ".join(missing))
+        for name in missing:
+            self._start(name)
+        self.wait_until_healthy()
+
+    def kill_all(self) -> None:
+        """Kill every component, and the workers with them. :meth:`start_all` starts them again."""
+        self._processes.kill(*(name for name in self.components if self._processes.pid(name) is not None))
+
+    def start_component(self, kind: str, *, name: str | None = None) -> None:
+        """
+        Start a component: one that was killed, or one more of its kind. See also :meth:`wait_until_healthy`.
+
+        :param kind: ``triggerer``, ``scheduler`` (only PostgreSQL takes a second one), ...
+        :param name: how to call it from now on; its kind, unless it is one more.
+        """
+        name = name or kind
+        self.components[name] = self._kinds[kind]
+        self._start(name)
 
     def kill(self, name: str) -> None:
         """Kill a component and all processes it started, without a chance to tell anybody."""
         self._processes.kill(name)
+
+    def remove(self, name: str) -> None:
+        """Kill a component that is one more of its kind, for good."""
+        self.kill(name)
+        del self.components[name]
+
+    def pause(self, name: str) -> None:
+        """Stop a component and all processes it started, as on a machine that is out of memory or asleep."""
+        self._processes.pause(name)
+
+    def resume(self, name: str) -> None:
+        """Let a component that was paused go on."""
+        self._processes.resume(name)
+
+    def worker(self, run: DagRun, task_id: str, map_index: int = -1, timeout: float = 120) -> Worker:
+        """
+        Wait until a task instance runs on a worker, and return that worker.
+
+        :param map_index: which of a mapped task.
+        :param timeout: after how many seconds to give up.
+        :raises AirflowError: it did not run in time.
+        """
+        found: list[Worker] = []
+
+        def runs() -> bool:
+            pid = self.metadata.task_pid(run, task_id, map_index)
+            if pid is not None:
+                try:
+                    found.append(Worker.of_task(pid))
+                except psutil.NoSuchProcess:
+                    return False  # it has ended meanwhile
+            return bool(found)
+
+        self.wait_until(runs, timeout, lambda: f"{task_id} {map_index} runs: {self.outcome(run)}")
+        return found[0]
 
     @property
     def pids(self) -> list[int]:
@@ -153,6 +216,15 @@ class Airflow:
         self.command("dags", "trigger", dag_id, "--run-id", run.run_id, "--conf", json.dumps(conf or {}))
         return run
 
+    def clear(self, run: DagRun, task_id: str, *map_indexes: int) -> None:
+        """
+        Clear a task as a user does in the UI: it runs anew, and the DAG run goes on.
+
+        :param map_indexes: which instances of a mapped task; without any, all of them.
+        :raises AirflowError: there is no such task instance.
+        """
+        self.command(command_line.CLEAR, *run, task_id, *map(str, map_indexes))
+
     def outcome(self, run: DagRun) -> Outcome:
         """Return the task instances of a DAG run as they are now."""
         return self.metadata.outcome(run)
@@ -165,6 +237,24 @@ class Airflow:
             lambda: f"{run} is over: {self.outcome(run)}",
         )
         return self.outcome(run)
+
+    def wait_until_tasks(
+        self, run: DagRun, condition: Callable[[Outcome], bool], timeout: float = 120
+    ) -> Outcome:
+        """
+        Wait until a condition holds of the task instances of a DAG run, and return them.
+
+        :param timeout: after how many seconds to give up.
+        :raises AirflowError: it did not hold in time, or a component ended.
+        """
+        seen = Outcome()
+
+        def holds() -> bool:
+            seen[:] = self.outcome(run)
+            return condition(seen)
+
+        self.wait_until(holds, timeout, lambda: f"the condition of the test holds: {seen}")
+        return seen
 
     def wait_until(self, condition: Callable[[], bool], timeout: float, what: Callable[[], str]) -> None:
         """
@@ -195,9 +285,10 @@ class Airflow:
         """Return how many times a worker process ran each task instance, by task id and map index."""
         return self.metadata.worker_runs(run)
 
-    def task_log(self, run: DagRun, task_id: str) -> str:
-        """Return everything a task that is not mapped logged, in workers and triggerers."""
-        return self._task_logs(run, task_id, "attempt=*.log*")
+    def task_log(self, run: DagRun, task_id: str, map_index: int = -1) -> str:
+        """Return everything a task instance logged, in workers and triggerers."""
+        folder = "" if map_index < 0 else f"map_index={map_index}/"
+        return self._task_logs(run, task_id, f"{folder}attempt=*.log*")
 
     def trigger_log(self, run: DagRun, task_id: str) -> str:
         """Return everything the triggers of a task that is not mapped logged; empty if none ran."""
@@ -213,11 +304,8 @@ class Airflow:
 
     def files_containing(self, text: str) -> list[Path]:
         """Return all files of this Airflow, database and logs included, that contain a text."""
-        return [
-            file
-            for file in self.home.rglob("*")
-            if file.is_file() and not file.is_symlink() and text.encode() in file.read_bytes()
-        ]
+        folders = [self.home, *([self._database.directory] if self._database else [])]
+        return [file for folder in folders for file in folder.rglob("*") if _contains(file, text.encode())]
 
     def report(self, name: str = "*") -> str:
         """Return the end of what each process printed, or of what one did."""
@@ -233,6 +321,13 @@ class Airflow:
             raise AirflowError("Airflow has not been started.")
         return self._running
 
+    def _start(self, name: str) -> None:
+        component = self.components[name]
+        self._started_at[name] = datetime.now(UTC)
+        # The ports are for one of each kind.
+        ports = {} if component is self._kinds.get(name) else log_ports()
+        self._processes.start(name, [str(BIN / "airflow"), *component.command], env=ports)
+
     def _files_with_dags(self) -> Iterable[Path]:
         for folder in self._dag_folders:
             for path in folder.resolve().rglob("*.py"):
@@ -245,8 +340,22 @@ class Airflow:
         if component.health_path is not None:
             return _answers(f"http://{LOOPBACK}:{self.web_port}{component.health_path}")
         assert component.job_type is not None
-        began = self.metadata.last_job_start(component.job_type)
-        return began is not None and began >= self._started_at[name]
+        # Two of a kind cannot be told apart in the database, but counted.
+        since = self._started_at[name]
+        expected = sum(
+            self._processes.pid(other) is not None and self._started_at[other] >= since
+            for other, its in self.components.items()
+            if its.job_type == component.job_type
+        )
+        started = sum(began >= since for began in self.metadata.job_starts(component.job_type))
+        return started >= max(1, expected)
+
+
+def _contains(file: Path, text: bytes) -> bool:
+    try:
+        return file.is_file() and not file.is_symlink() and text in file.read_bytes()
+    except FileNotFoundError:
+        return False  # PostgreSQL has removed it meanwhile
 
 
 def _answers(url: str) -> bool:

@@ -1,15 +1,16 @@
-"""DAG runs as Airflow's own database (SQLite) has them, read without going through Airflow."""
+"""DAG runs as Airflow's own database has them, read without going through Airflow."""
 
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections import Counter
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import sqlalchemy
+from sqlalchemy.pool import NullPool
 
 
 class DagRun(NamedTuple):
@@ -52,35 +53,36 @@ class Outcome(list[TaskInstance]):
 
 class Metadata:
     """
-    The metadata database, read-only.
+    The metadata database.
 
-    :param path: the SQLite file.
+    :param url: its URL, for SQLAlchemy.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, url: str) -> None:
+        # JSON as the text that it is: what a driver makes of it differs between databases.
+        as_text = {"json_deserializer": str}
+        # No pool: a connection that is kept would keep PostgreSQL from ending.
+        self._engine = sqlalchemy.create_engine(url, poolclass=NullPool, **as_text)
 
     def run_state(self, run: DagRun) -> str | None:
         """Return the state of a DAG run."""
-        rows = self._query("select state from dag_run where dag_id = ? and run_id = ?", *run)
+        rows = self.query(
+            "select state from dag_run where dag_id = :dag_id and run_id = :run_id", **_key(run)
+        )
         return rows[0]["state"] if rows else None
 
     def runs(self, dag_id: str) -> list[str]:
         """Return the ids of all runs of a DAG."""
-        return [row["run_id"] for row in self._query("select run_id from dag_run where dag_id = ?", dag_id)]
+        rows = self.query("select run_id from dag_run where dag_id = :dag_id", dag_id=dag_id)
+        return [row["run_id"] for row in rows]
 
     def outcome(self, run: DagRun) -> Outcome:
         """Return all task instances of a DAG run, as they are now."""
-        xcoms = {
-            (row["task_id"], row["map_index"]): json.loads(row["value"])
-            for row in self._query(
-                "select task_id, map_index, value from xcom"
-                " where dag_id = ? and run_id = ? and key = 'return_value'",
-                *run,
-            )
-        }
-        rows = self._query(
-            "select * from task_instance where dag_id = ? and run_id = ? order by task_id, map_index", *run
+        xcoms = self.xcoms(run)
+        rows = self.query(
+            "select * from task_instance where dag_id = :dag_id and run_id = :run_id"
+            " order by task_id, map_index",
+            **_key(run),
         )
         return Outcome(
             TaskInstance(
@@ -95,6 +97,37 @@ class Metadata:
             for row in rows
         )
 
+    def xcoms(self, run: DagRun, key: str = "return_value") -> dict[tuple[str, int], Any]:
+        """Return what the task instances of a DAG run pushed under a key, by task id and map index."""
+        rows = self.query(
+            "select task_id, map_index, value from xcom"
+            " where dag_id = :dag_id and run_id = :run_id and key = :key",
+            **_key(run),
+            key=key,
+        )
+        return {(row["task_id"], row["map_index"]): _parsed(row["value"]) for row in rows}
+
+    def task_pid(self, run: DagRun, task_id: str, map_index: int = -1) -> int | None:
+        """Return the process in which a task instance runs; None while it does not run."""
+        rows = self.query(
+            "select pid from task_instance where dag_id = :dag_id and run_id = :run_id"
+            " and task_id = :task_id and map_index = :map_index and state = 'running'",
+            **_key(run),
+            task_id=task_id,
+            map_index=map_index,
+        )
+        return rows[0]["pid"] if rows else None
+
+    def triggerers(self, run: DagRun) -> dict[tuple[str, int], int | None]:
+        """Return the job id of the triggerer that has each deferred task instance, None while no one does."""
+        rows = self.query(
+            "select task_id, map_index, triggerer_id from task_instance"
+            ' join "trigger" on "trigger".id = task_instance.trigger_id'
+            " where dag_id = :dag_id and run_id = :run_id and state = 'deferred'",
+            **_key(run),
+        )
+        return {(row["task_id"], row["map_index"]): row["triggerer_id"] for row in rows}
+
     def worker_runs(self, run: DagRun) -> Counter[tuple[str, int]]:
         """
         Return how many times a worker process ran each task instance, by task id and map index.
@@ -102,38 +135,61 @@ class Metadata:
         It is read from the audit log. A listener would not do: where there is one, Airflow 3
         imports no DAG with ``end_from_trigger``.
         """
-        rows = self._query(
-            "select task_id, map_index from log where dag_id = ? and run_id = ? and event = 'running'", *run
-        )
-        return Counter((row["task_id"], row["map_index"]) for row in rows)
+        return Counter((row["task_id"], row["map_index"]) for row in self.audit(run, "running"))
 
-    def last_job_start(self, job_type: str) -> datetime | None:
-        """Return when the newest running component of a kind (``SchedulerJob``, ...) was started."""
-        rows = self._query(
-            "select max(start_date) as began from job where job_type = ? and state = 'running'", job_type
+    def audit(self, run: DagRun, event: str) -> list[dict[str, Any]]:
+        """Return the rows of the audit log about a DAG run that have this event, the oldest first."""
+        return self.query(
+            "select * from log where dag_id = :dag_id and run_id = :run_id and event = :event order by id",
+            **_key(run),
+            event=event,
         )
-        return _moment(rows[0]["began"])
+
+    def job_starts(self, job_type: str) -> list[datetime]:
+        """Return when the running components of a kind (``SchedulerJob``, ...) were started."""
+        rows = self.query(
+            "select start_date from job where job_type = :job_type and state = 'running'", job_type=job_type
+        )
+        return [began for row in rows if (began := _moment(row["start_date"]))]
 
     def last_job_id(self, job_type: str) -> int | None:
         """Return the job id of the component of a kind that was started last."""
-        newest: int | None = self._query("select max(id) as id from job where job_type = ?", job_type)[0][
-            "id"
-        ]
+        rows = self.query("select max(id) as id from job where job_type = :job_type", job_type=job_type)
+        newest: int | None = rows[0]["id"]
         return newest
 
     def dag_files(self) -> set[Path]:
         """Return the files in which DAGs were found."""
-        return {Path(row["fileloc"]) for row in self._query("select fileloc from dag")}
+        return {Path(row["fileloc"]) for row in self.query("select fileloc from dag")}
 
     def import_errors(self) -> list[str]:
         """Return why DAG files could not be imported."""
-        return [row["stacktrace"] for row in self._query("select stacktrace from import_error")]
+        return [row["stacktrace"] for row in self.query("select stacktrace from import_error")]
 
-    def _query(self, statement: str, *parameters: object) -> list[sqlite3.Row]:
-        with closing(sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True, timeout=60)) as database:
-            database.row_factory = sqlite3.Row
-            return database.execute(statement, parameters).fetchall()
+    def tables(self) -> set[str]:
+        """Return the names of all tables."""
+        return set(sqlalchemy.inspect(self._engine).get_table_names())
+
+    def query(self, statement: str, **parameters: object) -> list[dict[str, Any]]:
+        """
+        Return the rows that a statement selects, by column.
+
+        :param statement: SQL that SQLite and PostgreSQL both know, with ``:name`` for a parameter.
+        """
+        with self._engine.connect() as connection:
+            rows = connection.execute(sqlalchemy.text(statement), parameters).mappings()
+            return [dict(row) for row in rows]
 
 
-def _moment(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC) if text else None
+def _key(run: DagRun) -> dict[str, str]:
+    return run._asdict()
+
+
+def _parsed(value: str | bytes | memoryview) -> Any:
+    # Airflow 2 keeps bytes, for which the driver of PostgreSQL hands over a view of them.
+    return json.loads(value if isinstance(value, str) else bytes(value))
+
+
+def _moment(value: str | datetime | None) -> datetime | None:
+    # SQLite has no type for moments: they come as text, in UTC.
+    return datetime.fromisoformat(value).replace(tzinfo=UTC) if isinstance(value, str) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -24,12 +25,16 @@ class Processes:
     :param directory: the directory in which the processes run.
     :param logs: an existing directory for the files that take what they print.
     :param env: their environment.
+    :param user: the user and the group that they run as, if root starts them; without one, as this program.
     """
 
-    def __init__(self, directory: Path, logs: Path, env: Mapping[str, str]) -> None:
+    def __init__(
+        self, directory: Path, logs: Path, env: Mapping[str, str], *, user: str | None = None
+    ) -> None:
         self._directory = directory
         self._logs = logs
         self._env = env
+        self._user = user
         self._running: dict[str, subprocess.Popen[str]] = {}
         self._guard = subprocess.Popen(
             # -P: the modules beside the script are not to hide others of the same name.
@@ -40,18 +45,29 @@ class Processes:
             start_new_session=True,
         )
 
-    def start(self, name: str, command: Sequence[str], *, piped: bool = False) -> None:
+    def start(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        piped: bool = False,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
         """
         Start a process.
 
         :param name: how to call it from now on.
         :param piped: whether to read what it prints from :meth:`pipes` instead of finding it in its file.
+        :param env: more environment for this one.
         """
         with (self._logs / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 command,
                 cwd=self._directory,
-                env=self._env,
+                env={**self._env, **(env or {})},
+                user=self._user,
+                group=self._user,
+                extra_groups=[] if self._user else None,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE if piped else log,
                 stderr=log,
@@ -85,11 +101,20 @@ class Processes:
         """Return the id of a process, or None if it does not run."""
         return self._running[name].pid if name in self._running else None
 
-    def kill(self, name: str) -> None:
-        """Kill a process and all that it started, without a chance to tell anybody."""
-        process = self._running.pop(name)
-        sessions.kill({process.pid})
-        process.wait()
+    def kill(self, *names: str) -> None:
+        """Kill processes and all that they started, all at once, without a chance to tell anybody."""
+        killed = [self._running.pop(name) for name in names]
+        sessions.kill({process.pid for process in killed})
+        for process in killed:
+            process.wait()
+
+    def pause(self, name: str) -> None:
+        """Stop a process and all that it started, as if their machine had no time for them."""
+        sessions.signal_all({self._running[name].pid}, signal.SIGSTOP)
+
+    def resume(self, name: str) -> None:
+        """Let a process that was paused go on, and all that it started."""
+        sessions.signal_all({self._running[name].pid}, signal.SIGCONT)
 
     def check(self) -> None:
         """

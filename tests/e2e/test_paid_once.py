@@ -1,0 +1,186 @@
+"""Whatever is lost, killed or paused: no prompt is paid for twice, and none is lost without a word."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from airflow import __version__ as airflow_version
+
+from airflow_pixverse.simulator import Simulator, faults
+from tools.real_airflow import Airflow
+
+DAGS = Path(__file__).parent / "submit_dags"
+SIDE_BY_SIDE = {"AIRFLOW__CORE__PARALLELISM": "4"}
+# On the oldest Airflow in small, since the newest shows it in full.
+PROMPTS, JOB_SECONDS = (40, 12) if airflow_version.startswith("3.3.") else (10, 3)
+
+
+@pytest.fixture(scope="module")
+def lossy(secret):
+    """A service with five slots that loses one answer to a submit in five."""
+    accounts = {"a-1@example.com": 3, "a-2@example.com": 2}
+    with Simulator(accounts, token=f"user:1-{secret}", job_seconds=(JOB_SECONDS, JOB_SECONDS)) as simulator:
+        simulator.inject(faults.lost_answer(), times=None, method="POST", share=0.2)
+        yield simulator
+
+
+@pytest.fixture(scope="module")
+def shared_simulator(secret):
+    """A service with five slots, whose jobs run until they are ended."""
+    accounts = {"a-1@example.com": 3, "a-2@example.com": 2}
+    with Simulator(accounts, token=f"user:1-{secret}", job_seconds=(3600, 3600)) as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="module")
+def airflow(postgresql, shared_simulator, lossy, tmp_path_factory):
+    home = tmp_path_factory.mktemp("airflow-that-submits")
+    connections = {"calm": shared_simulator.connection, "lossy": lossy.connection}
+    with Airflow(home, [DAGS], SIDE_BY_SIDE, connections=connections, database=postgresql) as airflow:
+        yield airflow
+
+
+@pytest.fixture
+def submits(airflow, tmp_path):
+    """A function that starts a run which submits prompts."""
+
+    def start(prompts, *, conn="calm", dag_id="submits"):
+        write(tmp_path / "rows.json", prompts)
+        return airflow.trigger(dag_id, {"conn": conn, "rows": str(tmp_path / "rows.json")})
+
+    return start
+
+
+def write(file, prompts):
+    file.write_text(json.dumps([{"prompt": prompt} for prompt in prompts]))
+
+
+def paid(sim, prompts):
+    """How often each of these prompts is paid for."""
+    counts = Counter(job.payload["prompt"] for job in sim.submitted())
+    return {prompt: counts[prompt] for prompt in prompts}
+
+
+def wait_until_paid(airflow, sim, prompts, n):
+    """Wait until ``n`` of these prompts have been accepted."""
+    airflow.wait_until(lambda: sum(paid(sim, prompts).values()) >= n, 120, lambda: f"{paid(sim, prompts)}")
+
+
+def end_jobs_until_over(airflow, sim, run):
+    """End the jobs of the service as they come, until a run is over; return its task instances."""
+
+    def is_over():
+        sim.end_all_jobs()
+        return airflow.metadata.run_state(run) in {"success", "failed"}
+
+    airflow.wait_until(is_over, 300, lambda: f"{run} is over: {airflow.outcome(run)}")
+    return airflow.outcome(run)
+
+
+def urls(outcome):
+    return [task.xcom and task.xcom["url"] for task in outcome.mapped("make")]
+
+
+def test_every_prompt_is_made_once_although_answers_get_lost(airflow, lossy, submits):
+    prompts = [f"prompt {number}" for number in range(PROMPTS)]
+    run = submits(prompts, conn="lossy")
+
+    outcome = airflow.wait_for(run, timeout=600)
+    assert {task.state for task in outcome.mapped("make")} == {"success"}
+    assert len(set(urls(outcome))) == PROMPTS
+    assert [task.xcom["prompt"] for task in outcome.mapped("make")] == prompts
+    assert paid(lossy, prompts) == dict.fromkeys(prompts, 1)
+    assert sum(request.status == 429 for request in lossy.requests) <= 10
+
+
+def test_a_worker_that_is_killed_after_the_service_got_the_job_leaves_it_to_the_retry(airflow, sim, submits):
+    sim.inject(faults.late_answer(seconds=120), method="POST")
+    run = submits(["killed after"])
+    wait_until_paid(airflow, sim, ["killed after"], 1)
+    airflow.worker(run, "make", 0).kill()
+
+    airflow.wait_until_tasks(run, lambda tasks: tasks.mapped("make")[0].ended == ("deferred", 2))
+    outcome = end_jobs_until_over(airflow, sim, run)
+    assert outcome.mapped("make")[0].ended == ("success", 2)
+    assert outcome.mapped("make")[0].xcom["id"] == sim.submitted(prompt="killed after")[0].id
+    assert paid(sim, ["killed after"]) == {"killed after": 1}
+
+
+def test_a_worker_that_is_killed_between_mark_and_submit_makes_the_retry_say_what_to_look_for(
+    airflow, sim, tmp_path
+):
+    brink = tmp_path / "brink"
+    run = airflow.trigger("submits_at_the_brink", {"conn": "calm", "brink": str(brink)})
+    airflow.wait_until(brink.exists, 120, lambda: "it is about to submit")
+    airflow.worker(run, "make").kill()
+
+    outcome = airflow.wait_for(run, timeout=180)
+    assert outcome.task("make").ended == ("failed", 2)
+    log = airflow.task_log(run, "make")
+    assert "Nobody can know whether PixVerse accepted" in log
+    assert "with replyRef airflow:submits_at_the_brink/" in log
+    assert sim.submitted(prompt="at the brink") == []
+
+    airflow.clear(run, "make")
+    assert end_jobs_until_over(airflow, sim, run).task("make").state == "success"
+    assert paid(sim, ["at the brink"]) == {"at the brink": 1}
+
+
+def test_all_of_airflow_is_killed_and_started_again(airflow, sim, submits):
+    prompts = [f"blackout {number}" for number in range(8)]
+    run = submits(prompts)
+    wait_until_paid(airflow, sim, prompts, 5)
+    airflow.kill_all()
+    airflow.start_all()
+
+    outcome = end_jobs_until_over(airflow, sim, run)
+    assert set(paid(sim, prompts).values()) <= {0, 1}
+    for prompt, task in zip(prompts, outcome.mapped("make"), strict=True):
+        if task.state != "success":  # its POST was under way, and nobody can know of it
+            assert "Nobody can know" in airflow.task_log(run, "make", task.map_index), prompt
+    assert sum(task.state == "success" for task in outcome.mapped("make")) >= 7
+
+
+def test_one_of_two_triggerers_dies(airflow, sim, submits):
+    prompts = [f"triggerer {number}" for number in range(8)]
+    airflow.start_component("triggerer", name="second triggerer")
+    airflow.wait_until_healthy()
+    run = submits(prompts)
+    wait_until_paid(airflow, sim, prompts, 3)
+    airflow.pause("triggerer")
+    sim.end_all_jobs()
+    wait_until_paid(airflow, sim, prompts, 6)
+    airflow.resume("triggerer")
+    airflow.remove("second triggerer")
+
+    outcome = end_jobs_until_over(airflow, sim, run)
+    assert {task.state for task in outcome.mapped("make")} == {"success"}
+    assert paid(sim, prompts) == dict.fromkeys(prompts, 1)
+
+
+def test_a_cleared_task_submits_anew(airflow, sim, submits):
+    run = submits(["cleared", "left alone"])
+    end_jobs_until_over(airflow, sim, run)
+    airflow.clear(run, "make", 0)
+    airflow.wait_until(lambda: paid(sim, ["cleared"])["cleared"] == 2, 120, lambda: "it is paid for again")
+
+    outcome = end_jobs_until_over(airflow, sim, run)
+    assert [task.state for task in outcome.mapped("make")] == ["success", "success"]
+    assert paid(sim, ["cleared", "left alone"]) == {"cleared": 2, "left alone": 1}
+
+
+def test_a_list_that_has_another_order_at_the_retry_makes_no_task_take_the_job_of_another(
+    airflow, sim, submits, tmp_path
+):
+    run = submits(["first", "second"], dag_id="submits_in_another_order")
+    airflow.wait_until_tasks(
+        run, lambda tasks: [task.state for task in tasks.mapped("make")] == ["up_for_retry"] * 2
+    )
+    write(tmp_path / "rows.json", ["second", "first"])
+    airflow.clear(run, "rows")
+
+    outcome = airflow.wait_for(run, timeout=180)
+    assert [task.ended for task in outcome.mapped("make")] == [("failed", 2), ("failed", 2)]
+    assert paid(sim, ["first", "second"]) == {"first": 1, "second": 1}
+    assert "with another payload" in airflow.task_log(run, "make", 0)

@@ -1,0 +1,129 @@
+"""Airflow on PostgreSQL, as people run it in production, and what becomes of tasks when parts of it die."""
+
+from pathlib import Path
+
+import pytest
+
+from airflow_pixverse.simulator import Simulator
+from tools.real_airflow import Airflow
+
+DAGS = Path(__file__).parent / "postgresql_dags"
+# More than the three tasks that hold a worker each.
+SIDE_BY_SIDE = {"AIRFLOW__CORE__PARALLELISM": "8"}
+
+
+@pytest.fixture(scope="module")
+def shared_simulator(secret):
+    """A service with ten slots, for which nobody else waits."""
+    with Simulator({"a-1@example.com": 10}, token=f"user:1-{secret}") as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="module")
+def airflow(postgresql, shared_simulator, tmp_path_factory):
+    """A real Airflow on PostgreSQL, instead of the one that the other files share."""
+    home = tmp_path_factory.mktemp("airflow-on-postgresql")
+    connections = {"pixverse_default": shared_simulator.connection}
+    with Airflow(home, [DAGS], SIDE_BY_SIDE, connections=connections, database=postgresql) as airflow:
+        yield airflow
+
+
+@pytest.fixture
+def sim(shared_simulator):
+    shared_simulator.end_all_jobs()
+    return shared_simulator
+
+
+class Held:
+    """A run of three mapped tasks, each of which keeps a worker until all are released."""
+
+    def __init__(self, airflow, file):
+        self.file = file
+        self.run = airflow.trigger("held", {"until": str(file)})
+        self.workers = [airflow.worker(self.run, "hold", index) for index in range(3)]
+
+    def release(self):
+        self.file.touch()
+
+
+@pytest.fixture
+def held(airflow, tmp_path):
+    held = Held(airflow, tmp_path / "until")
+    yield held
+    held.release()
+    airflow.wait_for(held.run)
+
+
+def test_ten_mapped_waits_each_get_a_slot(airflow, sim):
+    run = airflow.trigger("ten_waits")
+
+    outcome = airflow.wait_for(run)
+    assert [wait.ended for wait in outcome.mapped("wait")] == [("success", 1)] * 10
+    assert [wait.xcom[0]["email"] for wait in outcome.mapped("wait")] == ["a-1@example.com"] * 10
+    assert airflow.worker_runs(run) == {("wait", index): 2 for index in range(10)}  # to defer, and to resume
+
+
+def test_triggerers_take_over_the_waits_of_one_that_is_paused_or_dies(airflow, sim):
+    def wait_until_taken_by(triggerer):
+        airflow.wait_until(
+            lambda: airflow.metadata.triggerers(run) == {("wait", index): triggerer for index in range(10)},
+            120,
+            lambda: f"{triggerer} has all waits: {airflow.metadata.triggerers(run)}",
+        )
+
+    sim.fill()
+    run = airflow.trigger("ten_waits")
+    first = airflow.metadata.last_job_id("TriggererJob")
+    wait_until_taken_by(first)
+    airflow.start_component("triggerer", name="second triggerer")
+    airflow.wait_until_healthy()
+    second = airflow.metadata.last_job_id("TriggererJob")
+    assert second != first
+
+    airflow.pause("triggerer")
+    wait_until_taken_by(second)
+    airflow.resume("triggerer")
+    airflow.remove("second triggerer")
+    wait_until_taken_by(first)
+    sim.end_all_jobs()
+    assert [wait.ended for wait in airflow.wait_for(run)] == [("success", 1)] * 10
+
+
+def test_a_task_is_retried_whose_worker_is_killed_or_paused_and_stays_as_it_ends(airflow, held):
+    killed_task, killed, paused = held.workers
+    killed_task.kill_task()
+    killed.kill()
+    paused.pause()
+    airflow.wait_until_tasks(held.run, lambda tasks: {task.ended for task in tasks} == {("running", 2)})
+    held.release()
+
+    assert [task.xcom for task in airflow.wait_for(held.run)] == [[0, 2], [1, 2], [2, 2]]
+    paused.resume()
+    airflow.wait_until(lambda: not paused.is_alive, 60, lambda: "the paused task has ended")
+    # What it pushes to XCom on its way, Airflow lets through.
+    assert [task.ended for task in airflow.outcome(held.run)] == [("success", 2)] * 3
+
+
+def test_all_of_airflow_is_killed_and_started_again(airflow, sim, held):
+    sim.fill()
+    waits = airflow.trigger("ten_waits")
+    airflow.wait_until_tasks(waits, lambda tasks: {task.state for task in tasks} == {"deferred"})
+    airflow.kill_all()
+    assert not any(worker.is_alive for worker in held.workers)
+
+    airflow.start_all()
+    held.release()
+    sim.end_all_jobs()
+    assert [task.state for task in airflow.wait_for(held.run)] == ["success"] * 3
+    assert [wait.ended for wait in airflow.wait_for(waits)] == [("success", 1)] * 10
+
+
+def test_one_instance_of_a_mapped_task_is_cleared(airflow, held):
+    held.release()
+    before = airflow.wait_for(held.run)
+    assert [task.xcom for task in before] == [[0, 1], [1, 1], [2, 1]]
+
+    airflow.clear(held.run, "hold", 1)
+    after = airflow.wait_until_tasks(held.run, lambda tasks: tasks[1].ended == ("success", 2))
+    assert [task.xcom for task in after] == [[0, 1], [1, 2], [2, 1]]
+    assert [after[0], after[2]] == [before[0], before[2]]
