@@ -1,0 +1,96 @@
+"""The page behind Airflow's own API server, with its simple auth manager; not before Airflow 3.1.1."""
+
+import os
+from dataclasses import dataclass
+
+import pytest
+
+from airflow_pixverse.capabilities import HAS_PLUGIN_PAGES
+
+if not HAS_PLUGIN_PAGES:
+    collect_ignore_glob = ["test_*.py"]
+
+ROLES = ("viewer", "user", "op", "admin")
+_SETTINGS = {
+    "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of these tests, which is long enough to sign with",
+    "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{role}:{role}" for role in ROLES),
+    "AIRFLOW__CORE__AUTH_MANAGER": "tests.page.auth_manager.AuthManager",
+}
+
+
+@pytest.fixture(scope="session")
+def api_server(airflow_db):
+    """Airflow's API server, as it starts."""
+    from airflow.api_fastapi.app import create_app
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in _SETTINGS.items():
+            patch.setenv(name, value)
+        yield create_app("core")
+
+
+@pytest.fixture(autouse=True)
+def _empty_database(airflow_db):
+    """Each test has the database for itself."""
+    from airflow.models import Connection, DagModel, DagRun, Trigger
+    from airflow.models.dag_version import DagVersion
+    from airflow.models.serialized_dag import SerializedDagModel
+    from airflow.jobs.job import Job
+    from airflow.utils.session import create_session
+    from sqlalchemy import delete
+
+    yield
+    with create_session() as session:
+        for model in (DagRun, Trigger, SerializedDagModel, DagVersion, DagModel, Connection, Job):
+            session.execute(delete(model))
+
+
+@pytest.fixture(autouse=True)
+def _rights():
+    """Each test begins with everybody allowed what the simple auth manager allows."""
+    from tests.page.auth_manager import AuthManager
+
+    AuthManager.hidden_dags = frozenset()
+    AuthManager.may_see_plugins = True
+
+
+@dataclass
+class Page:
+    """The page as browsers see it."""
+
+    app: object
+
+    def client(self, role="admin", **options):
+        """Return the client of a user; of nobody in particular for None."""
+        from airflow.api_fastapi.app import get_auth_manager
+        from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+        from fastapi.testclient import TestClient
+
+        headers = {}
+        if role:
+            user = SimpleAuthManagerUser(username=role, role=role.upper())
+            headers["Authorization"] = f"Bearer {get_auth_manager().generate_jwt(user)}"
+        return TestClient(self.app, headers=headers, **options)
+
+    def capacity(self, role="admin", **params):
+        """Return what the page is answered."""
+        answer = self.client(role).get("/pixverse/api/capacity", params=params)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+@pytest.fixture
+def page(api_server):
+    """A page that nobody has looked at yet."""
+    from airflow_pixverse.page.app import new_app
+
+    [mount] = [route for route in api_server.routes if getattr(route, "path", "") == "/pixverse"]
+    mount.app = new_app()
+    return Page(api_server)
+
+
+@pytest.fixture
+def no_connections(monkeypatch):
+    """No connection is defined in the environment."""
+    for name in [name for name in os.environ if name.startswith("AIRFLOW_CONN_")]:
+        monkeypatch.delenv(name)
