@@ -1,5 +1,6 @@
 """The page behind Airflow's own API server, with its simple auth manager; not before Airflow 3.1.1."""
 
+import base64
 import os
 from dataclasses import dataclass
 
@@ -12,6 +13,9 @@ if not HAS_PLUGIN_PAGES:
 
 ROLES = ("viewer", "user", "op", "admin")
 _SETTINGS = {
+    # Airflow sets this where its API server starts, which is why it finds the connections of its database.
+    "_AIRFLOW_PROCESS_CONTEXT": "server",
+    "AIRFLOW__CORE__FERNET_KEY": base64.urlsafe_b64encode(b"of thirty-two bytes, as it ought").decode(),
     "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of these tests, which is long enough to sign with",
     "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{role}:{role}" for role in ROLES),
     "AIRFLOW__CORE__AUTH_MANAGER": "tests.page.auth_manager.AuthManager",
@@ -26,7 +30,19 @@ def api_server(airflow_db):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in _SETTINGS.items():
             patch.setenv(name, value)
-        yield create_app("core")
+        return create_app("core")
+
+
+@pytest.fixture(autouse=True)
+def _settings(monkeypatch):
+    """Tests elsewhere are not in a process of the API server."""
+    from airflow.models.crypto import get_fernet
+
+    for name, value in _SETTINGS.items():
+        monkeypatch.setenv(name, value)
+    get_fernet.cache_clear()
+    yield
+    get_fernet.cache_clear()
 
 
 @pytest.fixture(autouse=True)
@@ -94,3 +110,13 @@ def no_connections(monkeypatch):
     """No connection is defined in the environment."""
     for name in [name for name in os.environ if name.startswith("AIRFLOW_CONN_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def always_new(monkeypatch):
+    """Whoever looks sees what is there now: nothing is kept, and every look is waited for to its end."""
+    monkeypatch.setattr("airflow_pixverse.page.capacity.CALL_EVERY", 0.0)
+    monkeypatch.setattr("airflow_pixverse.page.capacity._FORGOTTEN_AFTER", -1.0)
+    monkeypatch.setattr("airflow_pixverse.page.capacity.FIRST_LOOK_WAITS", 60.0)
+    monkeypatch.setattr("airflow_pixverse.page.database.READ_EVERY", 0.0)
+    monkeypatch.setattr("airflow_pixverse.hooks.lookup.SECOND_LOOK_AFTER", 0.0)
