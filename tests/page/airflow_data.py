@@ -29,9 +29,8 @@ def ago(seconds):
 def defer(dag_id, waits, *, run_id="a_run", started=None, deferral_ends=None):
     """Let the mapped sensors of a new DAG wait in a triggerer, each with the trigger parameters given."""
     with create_session() as session:
-        for task, kwargs in zip(_tasks(session, dag_id, len(waits), run_id), waits, strict=True):
-            classpath, kwargs = PixverseCapacityTrigger(**kwargs).serialize()
-            trigger = Trigger(classpath, kwargs)
+        for task, parameters in zip(_tasks(session, dag_id, len(waits), run_id), waits, strict=True):
+            trigger = Trigger(*PixverseCapacityTrigger(**parameters).serialize())
             session.add(trigger)
             session.flush()
             task.trigger_id, task.state = trigger.id, TaskInstanceState.DEFERRED

@@ -35,29 +35,36 @@ def api_server(airflow_db):
 
 @pytest.fixture(autouse=True)
 def _settings(monkeypatch):
-    """Tests elsewhere are not in a process of the API server."""
-    from airflow.models.crypto import get_fernet
-
+    """Each test has them, but none elsewhere, which are not in a process of the API server."""
     for name, value in _SETTINGS.items():
         monkeypatch.setenv(name, value)
-    get_fernet.cache_clear()
+    _forget_fernet_key()
     yield
-    get_fernet.cache_clear()
+    _forget_fernet_key()
+
+
+def _forget_fernet_key():
+    from airflow.models import crypto
+
+    if hasattr(crypto.get_fernet, "cache_clear"):
+        crypto.get_fernet.cache_clear()
+    else:  # before Airflow 3.2
+        crypto._fernet = None
 
 
 @pytest.fixture(autouse=True)
 def _empty_database(airflow_db):
     """Each test has the database for itself."""
+    from airflow.jobs.job import Job
     from airflow.models import Connection, DagModel, DagRun, Trigger
     from airflow.models.dag_version import DagVersion
     from airflow.models.serialized_dag import SerializedDagModel
-    from airflow.jobs.job import Job
     from airflow.utils.session import create_session
     from sqlalchemy import delete
 
     yield
     with create_session() as session:
-        for model in (DagRun, Trigger, SerializedDagModel, DagVersion, DagModel, Connection, Job):
+        for model in (DagRun, Trigger, SerializedDagModel, DagVersion, DagModel, Job, Connection):  # noqa: AIR311
             session.execute(delete(model))
 
 
@@ -75,6 +82,13 @@ class Page:
     """The page as browsers see it."""
 
     app: object
+
+    def forget(self):
+        """Let it be a page that nobody has looked at yet."""
+        from airflow_pixverse.page.app import new_app
+
+        [mount] = [route for route in self.app.routes if getattr(route, "path", "") == "/pixverse"]
+        mount.app = new_app()
 
     def client(self, role="admin", **options):
         """Return the client of a user; of nobody in particular for None."""
@@ -98,11 +112,9 @@ class Page:
 @pytest.fixture
 def page(api_server):
     """A page that nobody has looked at yet."""
-    from airflow_pixverse.page.app import new_app
-
-    [mount] = [route for route in api_server.routes if getattr(route, "path", "") == "/pixverse"]
-    mount.app = new_app()
-    return Page(api_server)
+    page = Page(api_server)
+    page.forget()
+    return page
 
 
 @pytest.fixture

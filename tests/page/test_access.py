@@ -65,9 +65,7 @@ def test_every_answer_has_the_security_headers(page, sim, route, role):
     assert headers["x-content-type-options"] == "nosniff"
 
 
-@pytest.mark.parametrize(
-    ("route", "kind"), [("page.js", "text/javascript"), ("page.css", "text/css")]
-)
+@pytest.mark.parametrize(("route", "kind"), [("page.js", "text/javascript"), ("page.css", "text/css")])
 def test_files_are_kept_by_the_browser_only(page, route, kind):
     headers = page.client().get(f"/pixverse/{route}").headers
     assert headers["content-type"].split(";")[0] == kind

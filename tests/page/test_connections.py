@@ -27,7 +27,7 @@ def stored_password():
     from sqlalchemy import select
 
     with create_session() as session:
-        return session.scalar(select(Connection._password))
+        return session.scalar(select(Connection._password))  # noqa: AIR311
 
 
 def test_without_a_connection_there_is_nothing_to_show(page):
