@@ -144,7 +144,7 @@ def looking_tasks(session: Session) -> list[WaitingTask]:
     tasks = []
     for dag_id, run_id, task_id, map_index, started, first, rendered in rows:
         asked = _asked(rendered or {})
-        began = _utc(first) or started
+        began = first or started
         since = began.timestamp() if began else None
         tasks.append(
             WaitingTask(
@@ -162,11 +162,6 @@ def looking_tasks(session: Session) -> list[WaitingTask]:
             )
         )
     return tasks
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    """Return a moment that the database may have computed, and then without its zone."""
-    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
 
 def _decrypted(encrypted: str) -> _Asked | None:

@@ -43,7 +43,6 @@ def look(dag_id, state, *, started, first_look=None, rendered=None, next_method=
     with create_session() as session:
         [task] = _tasks(session, dag_id, 1, "a_run")
         task.state, task.start_date, task.next_method = state, started, next_method
-        task.operator = "PixverseCapacitySensor"
         session.execute(
             insert(RenderedTaskInstanceFields).values(
                 dag_id=dag_id, run_id="a_run", task_id="wait", map_index=0, rendered_fields=fields

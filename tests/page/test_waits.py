@@ -3,10 +3,16 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.trigger import Trigger
+from airflow.utils.session import create_session
+from sqlalchemy import update
 
 from airflow_pixverse.deadlines import SAFETY_NET, Deadlines
 from airflow_pixverse.page import waiting
+from airflow_pixverse.sensors.pixverse import PixverseCapacitySensor
 from airflow_pixverse.triggers.pixverse import PixverseCapacityTrigger
+from tests.integration.dag_runs import new_dag, run
 from tests.page.airflow_data import ago, defer, look, start_triggerer
 from tests.page.auth_manager import AuthManager
 
@@ -150,10 +156,6 @@ def test_a_parameter_of_another_version_does_no_harm(page, sim):
 
 
 def test_a_wait_that_cannot_be_read_is_left_out_and_logged(page, sim, caplog):
-    from airflow.models.trigger import Trigger
-    from airflow.utils.session import create_session
-    from sqlalchemy import update
-
     defer("unreadable", [{"waiting_since": EARLY}])
     with create_session() as session:
         session.execute(update(Trigger).values(encrypted_kwargs="of another key"))
@@ -163,10 +165,6 @@ def test_a_wait_that_cannot_be_read_is_left_out_and_logged(page, sim, caplog):
 
 
 def test_a_trigger_that_took_over_the_id_of_another_is_read_anew(page, sim):
-    from airflow.models.trigger import Trigger
-    from airflow.utils.session import create_session
-    from sqlalchemy import update
-
     defer("a", [{"waiting_since": EARLY, "slots": 1}])
     assert page.capacity()["waits"]["shown"][0]["slots"] == 1
     with create_session() as session:
@@ -190,6 +188,21 @@ def test_sensors_that_look_for_themselves_come_last_and_have_no_place(page, sim)
     assert waits["total"] == 4
     assert waits["longest_since"] == pytest.approx(ago(600).timestamp(), abs=60)
     assert (waits["shown"][-1]["slots"], waits["shown"][-1]["emails"]) == (2, ["a-1@example.com"])
+
+
+@pytest.mark.pixverse_simulator(accounts={"a@example.com": 3})
+def test_what_airflow_stores_of_such_a_sensor_is_understood(page, sim):
+    with new_dag("looks") as dag:
+        PixverseCapacitySensor(task_id="first", slots=2, emails=["a@example.com"], deferrable=False)
+        PixverseCapacitySensor(task_id="second", deferrable=False)
+    run(dag)
+    with create_session() as session:
+        session.execute(update(TaskInstance).values(state="running", start_date=ago(60)))
+    shown = page.capacity()["waits"]["shown"]
+    assert {wait["task_id"]: (wait["slots"], wait["emails"], wait["mode"]) for wait in shown} == {
+        "first": (2, ["a@example.com"], "poke"),
+        "second": (1, None, "poke"),
+    }
 
 
 def test_a_sensor_on_its_way_into_or_out_of_a_deferral_does_not_look_for_itself(page, sim):
