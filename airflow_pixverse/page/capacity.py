@@ -12,7 +12,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -63,9 +63,14 @@ class CapacityView:
 
 
 class CapacityViews:
-    """What is known of every connection that somebody has looked at."""
+    """
+    What is known of every connection that somebody has looked at.
 
-    def __init__(self) -> None:
+    :param clock: a clock that only goes forward, in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._lock = threading.Lock()
         self._looks: dict[str, _Looks] = {}
 
@@ -76,7 +81,7 @@ class CapacityViews:
         :param conn_id: id of a connection that exists.
         """
         with self._lock:
-            looks = self._looks.setdefault(conn_id, _Looks(conn_id))
+            looks = self._looks.setdefault(conn_id, _Looks(conn_id, self._clock))
         pending, seconds = looks.look_if_due()
         if pending is not None and seconds > 0:
             # This neither cancels the look nor raises what it raises.
@@ -87,22 +92,23 @@ class CapacityViews:
 class _Looks:
     """The looks at one connection, one at a time."""
 
-    def __init__(self, conn_id: str) -> None:
+    def __init__(self, conn_id: str, clock: Callable[[], float]) -> None:
         self._conn_id = conn_id
+        self._clock = clock
         self._lock = threading.Lock()
         self._view = CapacityView()
         self._pending: Future[None] | None = None
         self._began_at = 0.0
         self._wait_until = 0.0
-        # By the monotonic clock, as the two above.
-        self._due_at = time.monotonic()
+        # By the clock, as the two above.
+        self._due_at = self._clock()
         self._accounts_due_at = self._due_at
         self._asked_at = -math.inf
 
     def look_if_due(self) -> tuple[Future[None] | None, float]:
         """Return the look that is under way, if any, and for how many seconds to wait for it."""
         with self._lock:
-            now = time.monotonic()
+            now = self._clock()
             is_first = now - self._asked_at > _FORGOTTEN_AFTER
             self._asked_at = now
             if self._pending is None and now >= self._due_at:
@@ -115,7 +121,7 @@ class _Looks:
         """Return what is known now."""
         with self._lock:
             view, pending = self._view, self._pending
-            seconds = time.monotonic() - self._began_at
+            seconds = self._clock() - self._began_at
         is_slow = seconds >= _SLOW_AFTER or (view.capacity is None and view.trouble is None)
         if pending is None or not is_slow:
             return view
@@ -142,7 +148,7 @@ class _Looks:
                 capacity = client.get_capacity()
                 taken_at = time.time()
                 errors = self._view.account_errors
-                if time.monotonic() >= self._accounts_due_at:
+                if self._clock() >= self._accounts_due_at:
                     errors = self._account_errors(client)
                     pause += CALL_EVERY  # it was one call more
         except PixverseError as error:
@@ -160,7 +166,7 @@ class _Looks:
         return connection_label(self._conn_id)
 
     def _account_errors(self, client: PixverseClient) -> dict[str, str]:
-        self._accounts_due_at = time.monotonic() + _ACCOUNTS_EVERY
+        self._accounts_due_at = self._clock() + _ACCOUNTS_EVERY
         try:
             accounts = client.get_accounts()
         except PixverseError as error:

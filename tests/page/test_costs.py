@@ -1,5 +1,6 @@
 """What the page costs the service and Airflow's database, however many look."""
 
+import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -40,6 +41,35 @@ def test_however_many_look_the_service_is_asked_once(page, sim):
     # The accounts are asked for once in five minutes, and the next call comes later for that.
     assert len(capacity_calls(sim)) == 1
     assert sim.request_count == 2
+
+
+@pytest.mark.parametrize("trouble", [False, True])
+def test_it_is_asked_again_when_the_calls_before_are_ten_seconds_old_each(sim, monkeypatch, trouble):
+    monkeypatch.setattr(capacity, "FIRST_LOOK_WAITS", 60.0)
+    if trouble:
+        sim.inject(faults.status(503), None)
+    now = 1000.0
+    views = capacity.CapacityViews(clock=lambda: now)
+
+    def calls():
+        """Look, and return how many calls there were once the look under way has ended."""
+        asyncio.run(views.latest("pixverse_default"))
+        for thread in threading.enumerate():
+            if thread.name == "pixverse-page":
+                thread.join(60)
+        return sim.request_count
+
+    # The first look asks for the accounts too, unless it is in trouble.
+    first, pause = (1, 10.0) if trouble else (2, 20.0)
+    assert calls() == first
+    now += pause - 0.1
+    assert calls() == first
+    now += 0.1
+    assert calls() == first + 1
+    now += 9.9
+    assert calls() == first + 1
+    now += 0.1
+    assert calls() == first + 2
 
 
 def test_a_service_that_does_not_answer_holds_nobody_up(page, sim, monkeypatch):
