@@ -105,8 +105,12 @@ postgresql:  ## what some end-to-end tests need, with apt-get if it is not there
 
 .PHONY: test-e2e
 test-e2e: postgresql  ## a real scheduler and triggerer, and the scripts, on the newest and the oldest Airflow
-	$(call ON,$(NEWEST)) test-one TESTS="tests/e2e tests/scripts"
-	$(call ON,$(OLDEST)) test-one TESTS="tests/e2e tests/scripts"
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-e2e-$(NEWEST) test-e2e-$(OLDEST)
+
+# Both versions at once, since most of the time they wait.
+.PHONY: test-e2e-$(NEWEST) test-e2e-$(OLDEST)
+test-e2e-$(NEWEST) test-e2e-$(OLDEST): test-e2e-%: .venv/airflow-%/.installed-test-tools
+	$(call ON,$*) test-one TESTS="tests/e2e tests/scripts"
 
 .PHONY: test-packaging
 test-packaging: install  ## the wheel and its metadata

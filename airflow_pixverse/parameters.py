@@ -118,7 +118,7 @@ def parse_payload(value: Any, name: str = "payload") -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"{name} must be an object, such as {{'prompt': 'a cat'}}, not {_shown(value)}")
     try:
-        copied = json.loads(json.dumps(value, allow_nan=False))
+        copied = json.loads(json.dumps(value, allow_nan=False, ensure_ascii=False).encode())
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{name} must be plain JSON: {error}") from None
     return cast("dict[str, Any]", copied)

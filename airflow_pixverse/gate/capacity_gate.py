@@ -79,7 +79,8 @@ class CapacityGate:
         self._newcomers: set[Waiter] = set()  # no snapshot has counted for these yet
         self._watchers: set[Watcher] = set()
         self._trackers = Trackers()
-        self._is_slot_given_back = False  # since the last decision on a snapshot
+        # Since the last decision on a snapshot: that lease brings no poll forward any more.
+        self._is_slot_given_back = False
         self._numbers = itertools.count()
         # What the last poll found: one of the two.
         self._snapshot: Snapshot | None = None
@@ -201,8 +202,6 @@ class CapacityGate:
         if self._leases.tell(reference, news, self._clock()) and self._queue:
             self._is_slot_given_back = True
             self._decide_by(self._decided_at + _DECISION_PAUSE)
-            # The last snapshot may be too old to decide on, and there may be no open lease to poll soon for.
-            self._wake.set()
 
     def place(self, waiter: Waiter) -> int:
         """Return a waiter's place in the queue, 1 for the first."""

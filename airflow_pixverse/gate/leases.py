@@ -186,7 +186,7 @@ class Leases:
             return False
         match news:
             case News.ACCEPTED:
-                lease.accepted_at = now
+                lease.accepted_at = min(lease.accepted_at, now)
             case News.REFUSED:
                 lease.expires_at = now + _AFTER_REFUSAL
                 lease.is_abandoned = True

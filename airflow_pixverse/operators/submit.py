@@ -97,8 +97,8 @@ class PixverseSubmitOperator(BaseOperator):
         for never.
     :param completion_timeout: seconds, or a timedelta, after which a wait for the result fails; a retry goes
         on waiting for the same job. None for never.
-    :param lease: deferrable only: seconds, or a timedelta, for which the slot is kept for the submit; None
-        for ``max(120, 2 * poke_interval)``.
+    :param lease: deferrable only: seconds, or a timedelta, for which the slot is kept for the submit, longer
+        than a worker takes to start; 0 for not at all, None for ``max(120, 2 * poke_interval)``.
     :param max_refusals: how many refusals (429) are waited out; one more fails the task, with retries.
     :param on_unknown: what to do where it cannot be known whether a job was accepted: ``fail``, or
         ``resubmit``, which may be paid for twice.
@@ -197,7 +197,8 @@ class PixverseSubmitOperator(BaseOperator):
                     "accounts": list(accounts),
                     "ticket": {"reference": random_part, "admitted_at": admitted_at, "lease": lease},
                 }:
-                    return self._go_on(context, state, Admission(accounts, random_part, admitted_at + lease))
+                    valid_until = admitted_at + lease if lease else None
+                    return self._go_on(context, state, Admission(accounts, random_part, valid_until))
                 case {"status": WaitStatus.FINISHED, "results": list(results)}:
                     from airflow_pixverse.api.results import JobResult
 
@@ -291,9 +292,9 @@ class PixverseSubmitOperator(BaseOperator):
         """Return what to submit, and the state that remembers it where it is not to be made again."""
         from airflow_pixverse.submits.request import SubmitRequest
 
+        payload = self._payload(context) if state.payload is None else state.payload
         try:
             parse_conn_id(self.pixverse_conn_id)
-            payload = self._payload(context) if state.payload is None else state.payload
             request = SubmitRequest.parse(self.endpoint, payload, self.emails, self.reply_ref)
         except ValueError as error:
             raise PixverseFatalError(str(error)) from None

@@ -110,7 +110,7 @@ class SubmitFlow:
             try:
                 return self._submit(admission, judged)
             except TicketExpiredError as error:
-                self._log.warning("%s: it goes back to its place in the queue", error)
+                self._log.warning("%s: it goes back to its place in the queue. Is lease too short?", error)
                 admission = self._waits.for_capacity(state)
             except UnsettledError as error:
                 if self._rules.on_unknown == "fail":

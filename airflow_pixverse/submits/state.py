@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -51,11 +52,14 @@ class SubmitState:
             return dataclasses.replace(cls.new(), waiting_since=event.get("waiting_since") or time.time())
         names = {field.name for field in dataclasses.fields(cls)}
         known = {name: value for name, value in state.items() if name in names}
+        payload = known.get("payload")
+        known["payload"] = None if payload is None else json.loads(payload)
         return cls(**known | {"job_ids": tuple(known.get("job_ids", ()))})
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as plain JSON."""
-        return dataclasses.asdict(self) | {"job_ids": list(self.job_ids)}
+        """Return it as plain JSON, the payload as a text: Airflow takes no number of more than 64 bits."""
+        payload = None if self.payload is None else json.dumps(self.payload)
+        return dataclasses.asdict(self) | {"job_ids": list(self.job_ids), "payload": payload}
 
     def after_refusal(self) -> Self:
         """Return the state after the service has refused it (429)."""

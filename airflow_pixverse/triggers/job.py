@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_pixverse.deadlines import Deadlines, Limit
@@ -41,21 +42,23 @@ class PixverseJobTrigger(WaitTrigger[JobParameters]):
 
     async def _wait(self, parameters: JobParameters) -> dict[str, Any]:
         deadlines = self._deadlines(parameters)
+        first_look_until = time.time() + FIRST_LOOK_WITHIN
         followers = [JobFollower(job_id, parameters, self.log) for job_id in parameters.job_ids]
-        following = asyncio.create_task(_results_of(followers))
-        looked = asyncio.create_task(_all_looked(followers))
+        # A task for each job and no other, since thousands of jobs may be waited for.
+        following = [asyncio.create_task(follower.result()) for follower in followers]
         try:
             end, limit = deadlines.first
-            if limit is Limit.TIMEOUT:
-                first_look_until = max(end, time.time() + FIRST_LOOK_WITHIN)
-                await _wait_for(following, looked, until=first_look_until)
             await _wait_for(following, until=end)
-            if following.done():
-                return finished_event([result.to_xcom() for result in following.result()])
-            return self._time_is_up(parameters, followers, deadlines)
+            if limit is Limit.TIMEOUT:
+                looks = [follower.looked for follower in followers if not follower.looked.done()]
+                await _wait_for(looks, until=first_look_until)
+            results = _results_of(following)
+            if results is None:
+                return self._time_is_up(parameters, followers, deadlines)
+            return finished_event([result.to_xcom() for result in results])
         finally:
-            following.cancel()
-            looked.cancel()
+            for task in following:
+                task.cancel()
 
     def _time_is_up(
         self, parameters: JobParameters, followers: list[JobFollower], deadlines: Deadlines
@@ -71,20 +74,17 @@ class PixverseJobTrigger(WaitTrigger[JobParameters]):
         return end_event(WaitStatus.TIMEOUT, "; ".join(texts) + trouble)
 
 
-async def _results_of(followers: list[JobFollower]) -> list[JobResult]:
-    tasks = [asyncio.create_task(follower.result()) for follower in followers]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
+def _results_of(following: Sequence[asyncio.Task[JobResult]]) -> list[JobResult] | None:
+    """Return all results, None if not all are there, or raise the first error that there is."""
+    errors = [error for task in following if task.done() and (error := task.exception())]
+    if errors:
+        raise errors[0]
+    return [task.result() for task in following] if all(task.done() for task in following) else None
 
 
-async def _all_looked(followers: list[JobFollower]) -> None:
-    await asyncio.wait([follower.looked for follower in followers])
-
-
-async def _wait_for(*futures: asyncio.Future[Any], until: float) -> None:
-    """Wait for the first of these, until a moment in seconds since the epoch."""
+async def _wait_for(futures: Sequence[asyncio.Future[Any]], *, until: float) -> None:
+    """Wait until all of these are done, or one has failed, or a moment in seconds since the epoch."""
+    if not futures:
+        return
     timeout = None if math.isinf(until) else max(0.0, until - time.time())
-    await asyncio.wait(futures, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait(futures, timeout=timeout, return_when=asyncio.FIRST_EXCEPTION)

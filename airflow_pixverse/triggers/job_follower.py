@@ -90,6 +90,7 @@ class JobFollower:
             pause = error.retry_after or 0.0
         except PixverseFatalError as error:
             if self._is_suspicious:
+                self._mark_looked()
                 raise
             self._is_suspicious = True
             self._log.warning("A second look follows, before this is believed: %s", error)

@@ -159,6 +159,20 @@ def test_one_of_two_triggerers_dies(airflow, sim, submits):
     assert paid(sim, prompts) == dict.fromkeys(prompts, 1)
 
 
+def test_the_wait_for_a_slot_takes_no_worker_where_it_begins_in_the_trigger(airflow, sim):
+    others = sim.fill()
+    run = airflow.trigger("submits_from_the_trigger")
+    airflow.wait_until_tasks(run, lambda tasks: tasks.task("make").state == "deferred")
+    assert airflow.worker_runs(run) == {}
+    for job in others:
+        sim.end_job(job)
+
+    assert end_jobs_until_over(airflow, sim, run).task("make").state == "success"
+    prompt = f"make for {run.run_id}"
+    assert paid(sim, [prompt]) == {prompt: 1}
+    assert airflow.worker_runs(run) == {("make", -1): 2}  # to submit, and to return the result
+
+
 def test_a_cleared_task_submits_anew(airflow, sim, submits):
     run = submits(["cleared", "left alone"])
     end_jobs_until_over(airflow, sim, run)

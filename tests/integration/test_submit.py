@@ -1,18 +1,26 @@
 """PixverseSubmitOperator inside Airflow: what is asked for is made, once, whatever happens."""
 
+import dataclasses
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
 from airflow.providers.common.compat.sdk import task
+from sqlalchemy import text
 
 from airflow_pixverse.api.client import PixverseClient
+from airflow_pixverse.capabilities import WORKERS_HAVE_DATABASE
+from airflow_pixverse.marks.stored_marks import StoredMarks
 from airflow_pixverse.operators.pixverse import PixverseSubmitOperator
+from airflow_pixverse.sensors.job import PixverseJobSensor
 from airflow_pixverse.simulator import faults
+from airflow_pixverse.submits.state import SubmitState
 from tests.integration.dag_runs import new_dag, run
 
 MODES = {"worker": {"deferrable": False}, "deferrable": {"deferrable": True}}
 PROMPT = {"prompt": "a cat"}
+LINK_KEYS = ["result_url", "_link_PixverseResultLink"]
 
 
 @pytest.fixture(params=MODES)
@@ -280,3 +288,255 @@ def test_mapped_tasks_that_came_to_mean_other_items_adopt_no_other_job(sim, mode
     assert outcome.states["make"] == ["failed", "failed"]
     assert sorted(prompts(sim)) == ["a cat", "a dog"]
     assert "with another payload" in logged()
+
+
+def test_without_a_lease_it_is_submitted_all_the_same(sim):
+    with ending_jobs(sim):
+        outcome = submit(lease=0, deferrable=True)
+    assert outcome.state("make") == "success"
+
+
+def test_a_slot_that_was_given_to_others_meanwhile_is_waited_for_again(sim, monkeypatch):
+    """The worker takes longer than the slot is kept."""
+    parse = SubmitState.of_event
+    delays = iter([0.3])
+
+    def parse_late(event):
+        time.sleep(next(delays, 0))
+        return parse(event)
+
+    monkeypatch.setattr(SubmitState, "of_event", parse_late)
+    with ending_jobs(sim):
+        outcome = submit(lease=0.2, deferrable=True)
+    assert outcome.state("make") == "success"
+    assert len(posts(sim)) == 1
+
+
+def test_a_payload_of_any_size_travels_through_the_triggerer(sim):
+    with new_dag("decorated") as dag:
+
+        @task.pixverse(deferrable=True, poke_interval=0.2)
+        def make():
+            return {"prompt": "a cat", "number": 2**80}
+
+        make()
+    with ending_jobs(sim):
+        outcome = run(dag)
+    assert outcome.state("make") == "success"
+    assert sim.submitted()[0].payload["number"] == 2**80
+
+
+def test_the_function_runs_once_a_try_and_its_prompt_is_no_template(sim):
+    calls = []
+    with new_dag("decorated") as dag:
+
+        @task.pixverse(deferrable=True, poke_interval=0.2)
+        def make(animal, ds=None):
+            calls.append(ds)
+            return {"prompt": f"{{{{ {animal} }}}}"}
+
+        make("cat")
+    with ending_jobs(sim):
+        assert run(dag).state("make") == "success"
+    assert len(calls) == 1
+    assert prompts(sim) == ["{{ cat }}"]
+
+
+def test_a_function_that_fails_is_retried(sim):
+    with new_dag("decorated") as dag:
+
+        @task.pixverse(retries=1, retry_delay=0, poke_interval=0.2)
+        def make(ti):
+            if ti.try_number == 1:
+                raise ValueError("the table cannot be read")
+            return PROMPT
+
+        make()
+    with ending_jobs(sim):
+        outcome = run(dag)
+    assert (outcome.state("make"), outcome.tries["make"]) == ("success", [2])
+
+
+@pytest.mark.parametrize("returned", ["a cat", None, {"prompt": object()}])
+def test_what_a_function_returns_must_be_a_payload(sim, returned, logged):
+    with new_dag("decorated") as dag:
+
+        @task.pixverse(retries=1, retry_delay=0)
+        def make():
+            return returned
+
+        make()
+    outcome = run(dag)
+    assert (outcome.state("make"), outcome.tries["make"]) == ("failed", [1])
+    assert "payload must be" in logged()
+    assert prompts(sim) == []
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"endpoint": "scheduler/"}, "endpoint must be"),
+        ({"payload": "a cat"}, "payload must be"),
+        ({"emails": []}, "emails is empty"),
+        ({"reply_ref": ""}, "reply_ref must be"),
+        ({"on_unknown": "retry"}, "on_unknown must be one of 'fail', 'resubmit'"),
+        ({"max_refusals": -1}, "max_refusals must be"),
+        ({"poke_interval": "soon"}, "poke_interval must be"),
+        ({"completion_timeout": -1}, "completion_timeout must be"),
+        ({"pixverse_conn_id": ""}, "pixverse_conn_id must be"),
+    ],
+    ids=str,
+)
+def test_a_bad_parameter_is_named_when_the_dag_is_parsed(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        submitting(**kwargs)
+
+
+def test_several_images_are_one_list(sim, mode):
+    with ending_jobs(sim, n=3):
+        outcome = submit(endpoint="images/create", payload={"prompt": "a cat", "create_count": 3}, **mode)
+    assert [image["state"] for image in outcome.xcom("make")] == ["COMPLETED"] * 3
+
+
+def test_one_of_several_images_is_enough(sim, mode, logged):
+    def end():
+        sim.wait_for_submitted(3)
+        first, second, third = sim.submitted()
+        sim.end_job(first.id, "moderated", "a dragon")
+        sim.end_job(second.id)
+        sim.end_job(third.id, "failed")
+
+    with elsewhere(end):
+        outcome = submit(endpoint="images/create", payload={"prompt": "a cat", "create_count": 3}, **mode)
+    assert [image["state"] for image in outcome.xcom("make")] == ["MODERATED", "COMPLETED", "FAILED"]
+    assert "a dragon" in logged()
+
+
+def test_an_off_peak_job_is_waited_for_although_it_is_never_listed(sim, mode):
+    with ending_jobs(sim):
+        outcome = submit(payload=PROMPT | {"off_peak_mode": True}, **mode)
+    assert outcome.state("make") == "success"
+
+
+def test_an_off_peak_job_whose_answer_got_lost_is_not_taken_for_refused(sim, mode, logged):
+    """That it is not listed proves nothing, so it is looked for among the results."""
+    sim.inject(faults.lost_answer(), method="POST")
+    with ending_jobs(sim):
+        outcome = submit(payload=PROMPT | {"off_peak_mode": True}, **mode)
+    assert outcome.state("make") == "success"
+    assert prompts(sim) == ["a cat"]
+
+
+def test_without_waiting_for_the_result_the_job_sensor_takes_over(sim, mode):
+    with new_dag("submit") as dag:
+        make = PixverseSubmitOperator(
+            task_id="make", payload=PROMPT, wait_for_completion=False, poke_interval=0.2, **mode
+        )
+        PixverseJobSensor(task_id="wait", job_id=make.output, poke_interval=0.2)
+    with ending_jobs(sim):
+        outcome = run(dag)
+    [job] = sim.submitted()
+    assert outcome.xcom("make")["job_ids"] == [job.id]
+    assert outcome.xcom("make")["replyRef"] == job.payload["replyRef"]
+    assert outcome.xcom("wait")["id"] == job.id
+
+
+def test_a_prefix_of_the_user_is_kept(sim):
+    with ending_jobs(sim):
+        submit(reply_ref="campaign-7")
+    prefix, _, random_part = sim.submitted()[0].payload["replyRef"].rpartition("#")
+    assert (prefix, len(random_part)) == ("campaign-7", 16)
+
+
+def test_without_waiting_for_a_slot_a_refusal_fails_it_with_retries(sim):
+    sim.fill()
+    outcome = submit(wait_for_capacity=False)
+    assert (outcome.state("make"), outcome.tries["make"]) == ("failed", [2])
+    assert len(posts(sim)) == 2
+
+
+def test_a_wait_for_a_slot_that_takes_too_long_fails_with_retries(sim, mode):
+    sim.fill()
+    outcome = submit(capacity_timeout=0.5, **mode)
+    assert (outcome.state("make"), outcome.tries["make"]) == ("failed", [2])
+    assert posts(sim) == []
+
+
+def test_a_bad_token_fails_it_without_retry(sim, mode):
+    sim.token = "user:2-rotated"
+    outcome = submit(**mode)
+    assert (outcome.state("make"), outcome.tries["make"]) == ("failed", [1])
+
+
+def test_a_job_that_is_paid_for_survives_a_bad_token(sim, mode, monkeypatch):
+    """The token is wrong for a while: the retry that follows finds the job."""
+    token, give_up = sim.token, PixverseSubmitOperator._what_a_retry_does
+
+    def mend(*args):
+        sim.token = token
+        sim.end_all_jobs()
+        return give_up(*args)
+
+    def rotate():
+        sim.wait_for_submitted(1)
+        sim.token = "user:2-rotated"
+
+    monkeypatch.setattr(PixverseSubmitOperator, "_what_a_retry_does", mend)
+    with elsewhere(rotate):
+        outcome = submit(**mode)
+    assert (outcome.state("make"), outcome.tries["make"]) == ("success", [2])
+    assert prompts(sim) == ["a cat"]
+
+
+def test_killed_on_a_worker_it_cancels_its_job_only_if_asked(sim):
+    for cancels in (False, True):
+        job = sim.start_job()
+        operator = PixverseSubmitOperator(task_id="make", payload=PROMPT, cancel_on_kill=cancels)
+        operator._job_ids = [job]
+        free = sim.free()
+        operator.on_kill()
+        assert sim.free() == free + cancels
+
+
+def test_two_tries_that_overlap_submit_once(sim, monkeypatch, logged):
+    """While the first try is about to submit, the mark of another one turns up."""
+    read_all = StoredMarks.read_all
+
+    def read_with_rival(store):
+        marks = read_all(store)
+        other = dataclasses.replace(marks[0], try_number=7, reference="r#7") if marks else None
+        return [*marks, *([other] if other else [])]
+
+    monkeypatch.setattr(StoredMarks, "read_all", read_with_rival)
+    outcome = submit(retries=0)
+    assert outcome.state("make") == "failed"
+    assert posts(sim) == []
+    assert "try 7 of this task has submitted, or is just submitting" in logged()
+
+
+def test_a_process_that_was_paused_before_its_submit_notes_it_anew(sim, monkeypatch, logged):
+    monkeypatch.setattr("airflow_pixverse.submits.once._LONGEST_PAUSE", -1.0)
+    outcome = submit(retries=0)
+    assert outcome.state("make") == "failed"
+    assert posts(sim) == []
+    assert "nothing was submitted: it took longer" in logged()
+
+
+def test_the_page_of_the_task_links_to_the_result(sim, mode):
+    with ending_jobs(sim):
+        outcome = submit(**mode)
+    url = outcome.xcom("make")["url"]
+    assert [url in value for value in stored_xcoms("make")] == [True] * (1 if WORKERS_HAVE_DATABASE else 2)
+
+
+def stored_xcoms(task_id):
+    """The XComs of the last run of a task that the UI may read for its links, as they are stored."""
+    from airflow.utils.session import create_session
+
+    columns = (
+        "select run_id, value from xcom where task_id = :task and key in (:one, :other) order by timestamp"
+    )
+    one, other = LINK_KEYS
+    with create_session() as session:
+        rows = session.execute(text(columns), {"task": task_id, "one": one, "other": other}).all()
+    return [str(row.value) for row in rows if row.run_id == rows[-1].run_id]

@@ -51,8 +51,8 @@ def _both_versions(home: Path, database: str) -> dict[tuple[str, str], Any]:
         ("core", "dags_folder"): home / "dags",
         ("core", "plugins_folder"): home / "plugins",
         ("core", "executor"): "LocalExecutor",
-        # One at a time, as Airflow 3.3 fails a task that resumes before it has noted that the worker which
-        # deferred it is done (apache/airflow#72716).
+        # One at a time for each scheduler, as Airflow 3.3 fails a task that resumes before its scheduler has
+        # noted that the worker which deferred it is done (apache/airflow#72716). See CONTRIBUTING.md.
         ("core", "parallelism"): 1,
         ("core", "load_examples"): False,
         ("core", "dags_are_paused_at_creation"): False,

@@ -77,3 +77,11 @@ with DAG("submits_in_another_order", schedule=None, start_date=datetime(2026, 1,
         completion_timeout=timedelta(seconds=2),
         **(DEFAULTS | {"retries": 1, "retry_delay": timedelta(seconds=20)}),
     ).expand(payload=rows.output)
+
+with DAG("submits_from_the_trigger", schedule=None, start_date=datetime(2026, 1, 1)):
+    PixverseSubmitOperator(
+        task_id="make",
+        payload={"prompt": "{{ task.task_id }} for {{ run_id }}"},
+        start_from_trigger=True,
+        **(DEFAULTS | {"pixverse_conn_id": "calm"}),
+    )

@@ -1,8 +1,11 @@
 """Leases for one job each: it alone ends its lease, and its holder tells the gate what becomes of it."""
 
 import asyncio
+from copy import copy
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from airflow_pixverse.api.errors import PixverseTransientError
 from airflow_pixverse.api.models import Capacity, ExecutingJob
@@ -53,12 +56,13 @@ def test_a_job_whose_lease_has_ended_ends_no_other():
 
 def test_an_accepted_job_ends_its_lease_with_the_next_poll_whether_it_is_listed_or_not():
     all_ = leases(lease("one", A))
-    assert not all_.tell("one", News.ACCEPTED, 10.0)
+    for told_at in (10.0, 11.5):  # a trigger that is started again tells it again
+        assert not all_.tell("one", News.ACCEPTED, told_at)
     see(all_, now=11.0, poll_began=9.0)
     assert all_.slots == 1, "that poll began before, so it may not have seen the job"
     see(all_, now=12.0, poll_began=10.0)
     assert all_.slots == 1, "nor may one that began at the same moment"
-    see(all_, now=13.0, poll_began=12.0)
+    see(all_, now=13.0, poll_began=11.0)
     assert all_.slots == 0
 
 
@@ -136,8 +140,10 @@ async def test_a_lease_for_a_job_of_chosen_accounts_counts_against_the_one_it_is
     service = Service({A: 2, B: 1})
     gate = service.gate()
     chosen = frozenset([A, B])
+    started = now()
     assert told(await wait(gate, emails=chosen, reference="one"))[0] == (A, 2)
     assert told(await wait(gate, emails=frozenset([B]))) == [(B, 1)]
+    assert now() - started < 30, "long before the lease ends"
 
 
 @on_virtual_time
@@ -244,3 +250,85 @@ def test_what_a_poll_costs_does_not_grow_with_the_named_leases():
         return count_steps(lambda: all_.observe(capacity, 0.0))
 
     assert cost(1000) < 1.5 * cost(10)
+
+
+# The same in its simplest form: no index, each lease looked at each time.
+
+
+class SimpleLeases:
+    def __init__(self):
+        self.leases = []
+        self.jobs_seen, self.references = set(), set()
+
+    def grant(self, one):
+        if one.reference:
+            self.leases = [other for other in self.leases if self._holder(other) != one.reference]
+            self.references.add(one.reference)
+        self.leases.append(one)
+
+    def tell(self, reference, news, now):
+        for one in [one for one in self.leases if reference and self._holder(one) == reference]:
+            match news:
+                case News.ACCEPTED:
+                    one.accepted_at = min(one.accepted_at, now)
+                case News.REFUSED:
+                    one.expires_at, one.is_abandoned = now + 180, True
+                case News.RELEASED:
+                    self.leases.remove(one)
+
+    def observe(self, jobs, now, poll_began):
+        for job_id, email, reference in jobs:
+            if job_id in self.jobs_seen:
+                continue
+            self.jobs_seen.add(job_id)
+            if reference in self.references:
+                self.leases = [one for one in self.leases if self._holder(one) != reference]
+            elif fits := [
+                one for one in self.leases if not one.reference and email in (one.emails or {email})
+            ]:
+                self.leases.remove(fits[0])
+        self.leases = [one for one in self.leases if not one.is_over(now, poll_began)]
+
+    @staticmethod
+    def _holder(one):
+        return "" if one.is_abandoned else one.reference
+
+
+references = st.sampled_from(["", "one", "two", "three"])
+some_jobs = st.lists(
+    st.tuples(st.sampled_from("123456789"), st.sampled_from([A, B]), references | st.just("somebody")),
+    max_size=4,
+)
+steps = st.one_of(
+    st.tuples(
+        st.just("grant"), st.tuples(references, st.sampled_from([(), (A,), (B,)]), st.integers(0, 300))
+    ),
+    st.tuples(st.just("tell"), st.tuples(references, st.sampled_from(News))),
+    st.tuples(st.just("observe"), st.tuples(some_jobs, st.integers(0, 60))),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(steps, max_size=25))
+def test_leases_end_as_if_each_was_looked_at_each_time(script):
+    all_, simple = leases(), SimpleLeases()
+    for step, (action, what) in enumerate(script):
+        at = 30.0 * step
+        if action == "grant":
+            reference, emails, seconds = what
+            all_.grant(one := lease(reference, *emails, expires_at=at + seconds))
+            simple.grant(copy(one))
+        elif action == "tell":
+            all_.tell(*what, at)
+            simple.tell(*what, at)
+        else:
+            jobs, ago = what
+            see(all_, *[(job, email, f"x#{ref}") for job, email, ref in jobs], now=at, poll_began=at - ago)
+            simple.observe(jobs, at, at - ago)
+        assert [one.number for one in all_] == [one.number for one in simple.leases]
+        assert all_.slots == len(simple.leases)
+        assert all_.counted_against(frozenset([A])) == sum(A in (one.emails or {A}) for one in simple.leases)
+    for one in list(all_):
+        all_.revoke(one)
+    assert not all_._groups
+    assert not all_._by_reference
