@@ -23,7 +23,7 @@ INSTALL = UV_COMPILE_BYTECODE=1 $(UV) pip install --python $(@D)/bin/python --co
 
 # These know no Airflow, so one version tells as much as five.
 WITHOUT_AIRFLOW := tests/unit/api tests/unit/gate tests/unit/simulator
-INSIDE_AIRFLOW := tests/unit tests/integration $(WITHOUT_AIRFLOW:%=--ignore=%)
+INSIDE_AIRFLOW := tests/unit tests/integration tests/page $(WITHOUT_AIRFLOW:%=--ignore=%)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -92,7 +92,7 @@ test-unit: install  ## what knows no Airflow: API client, gate, simulator
 test-airflow:  ## what runs inside Airflow, on every supported version
 	$(call ON,$(NEWEST)) test-airflow-one TESTS="$(INSIDE_AIRFLOW)"
 	$(call ON,$(OLDEST)) test-airflow-one TESTS="$(INSIDE_AIRFLOW)"
-	set -e; for version in $(BETWEEN); do $(call ON,$$version) test-airflow-one TESTS=tests/integration; done
+	set -e; for version in $(BETWEEN); do $(call ON,$$version) test-airflow-one TESTS="tests/integration tests/page"; done
 
 .PHONY: test-airflow-one
 test-airflow-one: install

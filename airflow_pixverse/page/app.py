@@ -10,11 +10,10 @@ from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_view
 from fastapi import Depends, FastAPI, HTTPException, Query, Request
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, JSONResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 
-from airflow_pixverse.page.answer import Answer  # noqa: TC001 - FastAPI reads it
 from airflow_pixverse.page.capacity import CapacityViews
 from airflow_pixverse.page.compose import compose
 from airflow_pixverse.page.database import DatabaseView
@@ -57,14 +56,15 @@ def new_app() -> FastAPI:
         conn_id: Annotated[str | None, Query(max_length=_LONGEST_ID)] = None,
         find: Annotated[str, Query(max_length=_LONGEST_ID)] = "",
         limit: Annotated[int, Query(ge=1, le=_HIGHEST_LIMIT)] = _DEFAULT_LIMIT,
-    ) -> Answer:
+    ) -> JSONResponse:
         readable = await run_in_threadpool(partial(get_auth_manager().get_authorized_dag_ids, user=user))
         seen = await run_in_threadpool(database.look)
         if conn_id is not None and conn_id not in seen.connections:
             raise HTTPException(_NOT_FOUND, "There is no connection of type pixverse with this id")
         connection = conn_id or next(iter(seen.connections), None)
         view = await views.latest(connection) if connection else None
-        return compose(seen, connection, view, readable=readable, find=find, limit=limit)
+        answer = compose(seen, connection, view, readable=readable, find=find, limit=limit)
+        return JSONResponse(answer)
 
     # Whoever may not see the page is not told either what there is not.
     @app.api_route("/{path:path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 import time
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from airflow_pixverse.api.models import email_key
 from airflow_pixverse.hooks.connection import connection_label
 from airflow_pixverse.hooks.pixverse import PixverseHook
 from airflow_pixverse.page.trouble import connection_trouble, no_answer_yet, page_trouble, service_trouble
+from airflow_pixverse.page.words import harmless
 from airflow_pixverse.threads import start_in_own_thread
 
 if TYPE_CHECKING:
@@ -95,7 +97,7 @@ class _Looks:
         # By the monotonic clock, as the two above.
         self._due_at = time.monotonic()
         self._accounts_due_at = self._due_at
-        self._asked_at = self._due_at - 2 * _FORGOTTEN_AFTER
+        self._asked_at = -math.inf
 
     def look_if_due(self) -> tuple[Future[None] | None, float]:
         """Return the look that is under way, if any, and for how many seconds to wait for it."""
@@ -164,7 +166,7 @@ class _Looks:
         except PixverseError as error:
             log.info("%s: what is wrong with its accounts is not known: %s", self._label, error)
             return {}
-        return {email_key(account.email): account.error for account in accounts if account.error}
+        return {email_key(account.email): harmless(account.error) for account in accounts if account.error}
 
     def _met(self, kind: TroubleKind, message: str, pause: float, error: PixverseError | None = None) -> None:
         before = self._view.trouble

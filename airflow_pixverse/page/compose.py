@@ -9,8 +9,8 @@ from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from airflow_pixverse.api.job_id import parse_job_id
 from airflow_pixverse.api.models import email_key
+from airflow_pixverse.page.words import harmless, short_job_id
 from airflow_pixverse.submits.task_prefix import is_of_a_task, task_name_of
 
 if TYPE_CHECKING:
@@ -97,15 +97,13 @@ def _accounts(capacity: Capacity, errors: Mapping[str, str]) -> list[Account]:
 
 
 def _job(job: ExecutingJob, taken_at: float, readable: AbstractSet[str]) -> Job:
-    parsed = parse_job_id(job.id or "")
     task = task_name_of(job.reply_ref)
     is_readable = task is not None and task.dag_id in readable
     age = job.age(datetime.fromtimestamp(taken_at, UTC))
     started = job.started_at
     return {
-        # Whatever comes before the last colon may hold the number of the user.
-        "id": parsed.number if parsed else (job.id or "").rpartition(":")[2],
-        "type": job.type,
+        "id": short_job_id(job.id),
+        "type": harmless(job.type),
         "email": job.email,
         "started": started.timestamp() if started else None,
         "age_seconds": None if age is None else max(0.0, age.total_seconds()),

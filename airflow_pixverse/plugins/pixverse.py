@@ -11,7 +11,7 @@ import logging
 from functools import cached_property
 from typing import Any
 
-from airflow.plugins_manager import AirflowPlugin
+from airflow.providers.common.compat.sdk import AirflowPlugin
 
 log = logging.getLogger(__name__)
 
