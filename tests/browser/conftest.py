@@ -17,7 +17,7 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="`make test-browser
 DAGS = Path(__file__).parent / "dags"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # The server asks the service once in 10 s, and the page asks the server every 5 s.
-TOLD = 40_000
+TOLD = 25_000
 
 Crowd = namedtuple("Crowd", "size run")
 
