@@ -2,24 +2,31 @@
 
 import os
 import shutil
-from collections import namedtuple
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from airflow_pixverse.simulator import Simulator
 from tests.browser.dags.crowd import SIZE
-from tools.real_airflow import Airflow
+from tools.real_airflow import Airflow, DagRun
 from tools.real_airflow.ports import LOOPBACK, free_port
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="`make test-browser` installs what drives a browser")
+sync_api = pytest.importorskip(
+    "playwright.sync_api", reason="`make test-browser` installs what drives a browser"
+)
 
 DAGS = Path(__file__).parent / "dags"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # The server asks the service once in 10 s, and the page asks the server every 5 s.
-TOLD = 25_000
+TOLD = 20_000
 
-Crowd = namedtuple("Crowd", "size run")
+
+class Crowd(NamedTuple):
+    """Tasks that wait, and the run of the DAG that they are of."""
+
+    size: int
+    run: DagRun
 
 
 @pytest.fixture(scope="session")
@@ -107,7 +114,7 @@ def open_page(tab, connection):
     """Open the capacity page in a tab, and choose a connection."""
     tab.goto("/plugin/pixverse")
     tab.get_by_label("Connection", exact=True).select_option(connection)
-    sync_api.expect(tab.get_by_role("main").filter(has_text="PixVerse capacity")).not_to_have_attribute("aria-busy", "true")
+    sync_api.expect(tab.locator("main.page")).not_to_have_attribute("aria-busy", "true")
     return tab
 
 

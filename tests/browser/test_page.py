@@ -69,14 +69,18 @@ def test_the_numbers_follow_the_service(page, sim):
     job = sim.start_job("a-1@example.com", type="image")
     expect(tile(page, "Free slots")).to_have_text("5")
     expect(tile(page, "Executing")).to_have_text("1")
-    expect(page.get_by_role("listitem").filter(has_text="a-1@example.com")).to_contain_text("1 of 3 slots in use")
+    expect(page.get_by_role("listitem").filter(has_text="a-1@example.com")).to_contain_text(
+        "1 of 3 slots in use"
+    )
     expect(jobs(page).nth(1)).to_contain_text("Image")
     expect(jobs(page).nth(1)).to_contain_text("somebody else")
 
     sim.end_job(job)
     expect(tile(page, "Free slots")).to_have_text("6")
     expect(jobs(page)).to_have_count(0)
-    expect(page.get_by_role("img", name=re.compile("Free slots: between 5 and 6 in .*, now 6"))).to_be_visible()
+    expect(
+        page.get_by_role("img", name=re.compile("Free slots: between 5 and 6 in .*, now 6"))
+    ).to_be_visible()
 
 
 def test_a_crowd_that_waits_is_listed_in_order_and_searched(tab, crowd):
@@ -97,7 +101,9 @@ def test_a_crowd_that_waits_is_listed_in_order_and_searched(tab, crowd):
     expect(waits(page).nth(1)).to_contain_text("2 slots")
     expect(page.get_by_role("status").filter(has_text="1 waiting task found")).to_be_attached()
     page.get_by_role("searchbox").fill("no such task")
-    expect(page.get_by_text(f"None of the {crowd.size} tasks that wait matches “no such task”.")).to_be_visible()
+    expect(
+        page.get_by_text(f"None of the {crowd.size} tasks that wait matches “no such task”.")
+    ).to_be_visible()
 
 
 def test_a_link_leads_to_the_task_without_loading_airflow_anew(tab, crowd):
@@ -123,7 +129,14 @@ def test_text_of_the_service_is_shown_as_text(page, sim):
 
 def test_names_of_dags_tasks_and_runs_are_shown_as_text_and_their_links_lead_to_airflow(page):
     wait = {"dag_id": HOSTILE, "task_id": "../x", "run_id": "javascript:alert(1)", "map_index": 3}
-    wait |= {"place": 1, "slots": 1, "emails": [HOSTILE], "since": 0, "times_out_at": None, "mode": "deferred"}
+    wait |= {
+        "place": 1,
+        "slots": 1,
+        "emails": [HOSTILE],
+        "since": 0,
+        "times_out_at": None,
+        "mode": "deferred",
+    }
     rewrite(page, lambda body: body["waits"].update(total=1, found=1, shown=[wait], longest_since=0))
     link = page.get_by_role("link", name=f"{HOSTILE} › ../x [3]")
     expect(link).to_be_visible()
@@ -263,7 +276,8 @@ def test_everything_is_reached_with_the_keyboard(tab, crowd):
 def test_the_live_region_is_silent_while_only_numbers_change(page, sim):
     status = page.locator("main.page [role=status]")
     said = status.inner_text()
-    status.evaluate("node => { node.heard = 0; new MutationObserver(() => node.heard++).observe(node, {childList: true}) }")
+    status.evaluate("node => { node.heard = 0; }")
+    status.evaluate("node => new MutationObserver(() => node.heard++).observe(node, { childList: true })")
     sim.start_job()
     expect(tile(page, "Executing")).to_have_text("1")
     assert status.inner_text() == said
@@ -286,11 +300,11 @@ def test_it_asks_nothing_while_it_is_hidden(tab, sim):
     tab.clock.install()
     page = open_page(tab, "pixverse_default")
     asked = requests(page)
-    hide(page, True)
+    hide(page)
     page.clock.run_for(60_000)
     assert asked == []
     with told(page):
-        hide(page, False)
+        show(page)
     assert len(asked) == 1
 
 
@@ -311,8 +325,8 @@ def requests(page):
     return asked
 
 
-def hide(page, hidden):
-    """Tell the page that its tab is hidden, or shown again."""
+def hide(page, *, hidden=True):
+    """Tell the page that its tab is hidden."""
     page.evaluate(
         """hidden => {
             Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
@@ -320,3 +334,8 @@ def hide(page, hidden):
         }""",
         hidden,
     )
+
+
+def show(page):
+    """Tell the page that its tab is shown again."""
+    hide(page, hidden=False)
