@@ -19,7 +19,7 @@ sync_api = pytest.importorskip(
 DAGS = Path(__file__).parent / "dags"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # The server asks the service once in 10 s, and the page asks the server every 5 s.
-TOLD = 20_000
+TOLD = 40_000
 
 
 class Crowd(NamedTuple):
