@@ -16,7 +16,7 @@ from tools.real_airflow.ports import LOOPBACK, free_port
 PICTURES = Path(__file__).resolve().parent.parent / "docs" / "pictures"
 WIDTH, HEIGHT = 1280, 800
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-PATIENCE = 180_000
+PATIENCE = 180_000  # ms
 
 
 def main() -> None:
@@ -51,9 +51,9 @@ def main() -> None:
 
 def _wait_for_life(page: Page) -> None:
     waits = page.get_by_role("table", name="Tasks that wait for a slot").get_by_role("row")
-    own = page.get_by_role("table", name="Jobs that execute").get_by_role("link")
+    jobs = page.get_by_role("table", name="Jobs that execute").get_by_role("row")
     trend = page.get_by_role("img", name="Free slots: between")
-    for sign in (trend, own.first, waits.nth(2)):
+    for sign in (jobs.nth(3), waits.nth(2), trend):
         expect(sign).to_be_visible(timeout=PATIENCE)
 
 
