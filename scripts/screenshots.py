@@ -26,7 +26,7 @@ def main() -> None:
         raise SystemExit("Chromium is not installed; `make chromium` does so, as root on Debian")
     with (
         tempfile.TemporaryDirectory(prefix="airflow-pixverse-", ignore_cleanup_errors=True) as home,
-        Simulator(ACCOUNTS, arrivals=2, job_seconds=(20, 40), busy=15) as sim,
+        Simulator(ACCOUNTS, arrivals=12, job_seconds=(20, 60), busy=30) as sim,
         Airflow(
             Path(home),
             [LIFE],
