@@ -16,7 +16,7 @@ from tools.real_airflow.ports import LOOPBACK, free_port
 PICTURES = Path(__file__).resolve().parent.parent / "docs" / "pictures"
 WIDTH, HEIGHT = 1280, 800
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-PATIENCE = 180_000
+PATIENCE = 180_000  # ms
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
         raise SystemExit("Chromium is not installed; `make chromium` does so, as root on Debian")
     with (
         tempfile.TemporaryDirectory(prefix="airflow-pixverse-", ignore_cleanup_errors=True) as home,
-        Simulator(ACCOUNTS, arrivals=4, job_seconds=(30, 60), busy=30) as sim,
+        Simulator(ACCOUNTS, arrivals=12, job_seconds=(20, 60), busy=30) as sim,
         Airflow(
             Path(home),
             [LIFE],
@@ -51,9 +51,9 @@ def main() -> None:
 
 def _wait_for_life(page: Page) -> None:
     waits = page.get_by_role("table", name="Tasks that wait for a slot").get_by_role("row")
-    own = page.get_by_role("table", name="Jobs that execute").get_by_role("link")
+    jobs = page.get_by_role("table", name="Jobs that execute").get_by_role("row")
     trend = page.get_by_role("img", name="Free slots: between")
-    for sign in (own.nth(1), waits.nth(4), trend):
+    for sign in (jobs.nth(3), waits.nth(2), trend):
         expect(sign).to_be_visible(timeout=PATIENCE)
 
 

@@ -95,6 +95,9 @@ def tab(airflow, browser):
     context = browser.new_context(base_url=f"http://{LOOPBACK}:{airflow.web_port}", color_scheme="light")
     context.set_default_timeout(TOLD)
     tab = context.new_page()
+    # Airflow 3.1 logs in by itself after a first call that is refused, which the console tells of.
+    tab.goto("/")
+    sync_api.expect(tab.get_by_role("button", name="Browse")).to_be_visible()
     wrong = []
     tab.on("console", lambda message: message.type == "error" and wrong.append(message.text))
     tab.on("pageerror", lambda error: wrong.append(str(error)))
