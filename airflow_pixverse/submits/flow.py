@@ -165,7 +165,9 @@ class SubmitFlow:
             job_ids = find_submitted(self._client, mark)
         except PixverseError as error:
             raise AirflowException(
-                f"what try {mark.try_number} of this task has submitted cannot be looked for now: {error}"
+                f"what try {mark.try_number} of this task has sent to {mark.endpoint} at {mark.sent_at} with "
+                f"replyRef {mark.reference} cannot be looked for now: {error}. A retry looks for it; to clear "
+                "this task may pay for it again"
             ) from error
         if job_ids:
             return self._once.note_accepted(mark, job_ids)
