@@ -2,6 +2,7 @@
 NEWEST := 3.3.2
 OLDEST := 2.11.2
 BETWEEN := 3.0.6 3.1.8 3.2.2
+OLDEST_WITH_PAGE := 3.1.8
 AIRFLOW ?= $(NEWEST)
 
 # Airflow 2.11 and 3.0 do not run on Python 3.13; uv finds (or fetches) one that fits.
@@ -22,11 +23,11 @@ INSTALL = UV_COMPILE_BYTECODE=1 $(UV) pip install --python $(@D)/bin/python --co
 
 # These know no Airflow, so one version tells as much as five.
 WITHOUT_AIRFLOW := tests/unit/api tests/unit/gate tests/unit/simulator
-INSIDE_AIRFLOW := tests/unit tests/integration $(WITHOUT_AIRFLOW:%=--ignore=%)
+INSIDE_AIRFLOW := tests/unit tests/integration tests/page $(WITHOUT_AIRFLOW:%=--ignore=%)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PRECIOUS: .venv/airflow-%/.installed .venv/airflow-%/.installed-test-tools
+.PRECIOUS: .venv/airflow-%/.installed .venv/airflow-%/.installed-test-tools .venv/airflow-%/.installed-browser
 
 .venv/uv/bin/uv:
 	@echo "Installing uv, which installs everything else ..."
@@ -47,6 +48,11 @@ INSIDE_AIRFLOW := tests/unit tests/integration $(WITHOUT_AIRFLOW:%=--ignore=%)
 	$(INSTALL) --group test --group lint
 	@touch $@
 
+.venv/airflow-%/.installed-browser: .venv/airflow-%/.installed-test-tools
+	@echo "Installing what drives a browser ..."
+	$(INSTALL) --group browser
+	@touch $@
+
 .venv/airflow-%/.installed-mutation: .venv/airflow-%/.installed-test-tools
 	@echo "Installing the mutation tester ..."
 	$(INSTALL) --group mutation
@@ -65,7 +71,7 @@ airflow: $(VENV)/.installed  ## the whole of Airflow in the browser, with simula
 	@$(PY) -m scripts.airflow_in_browser
 
 .PHONY: test
-test: lint test-unit test-airflow test-e2e test-packaging  ## everything: lint, types, all tests
+test: lint test-unit test-airflow test-e2e test-browser test-packaging  ## everything: lint, types, all tests
 
 .PHONY: lint
 lint: install  ## ruff and mypy --strict
@@ -86,7 +92,7 @@ test-unit: install  ## what knows no Airflow: API client, gate, simulator
 test-airflow:  ## what runs inside Airflow, on every supported version
 	$(call ON,$(NEWEST)) test-airflow-one TESTS="$(INSIDE_AIRFLOW)"
 	$(call ON,$(OLDEST)) test-airflow-one TESTS="$(INSIDE_AIRFLOW)"
-	set -e; for version in $(BETWEEN); do $(call ON,$$version) test-airflow-one TESTS=tests/integration; done
+	set -e; for version in $(BETWEEN); do $(call ON,$$version) test-airflow-one TESTS="tests/integration tests/page"; done
 
 .PHONY: test-airflow-one
 test-airflow-one: install
@@ -111,6 +117,29 @@ test-e2e: postgresql  ## a real scheduler and triggerer, and the scripts, on the
 .PHONY: test-e2e-$(NEWEST) test-e2e-$(OLDEST)
 test-e2e-$(NEWEST) test-e2e-$(OLDEST): test-e2e-%: .venv/airflow-%/.installed-test-tools
 	$(call ON,$*) test-one TESTS="tests/e2e tests/scripts"
+
+# As for PostgreSQL.
+.PHONY: chromium
+chromium:  ## what the browser tests need, with apt-get if it is not there
+	@{ command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null \
+	|| if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing Chromium ..."; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium fonts-liberation; \
+	else \
+		echo "Chromium is not installed, and only root on Debian can do so here: the browser tests are skipped."; \
+	fi
+
+.PHONY: test-browser
+test-browser: chromium  ## the capacity page in Chromium, on the newest Airflow and the oldest that has it
+	set -e; for version in $(NEWEST) $(OLDEST_WITH_PAGE); do $(call ON,$$version) test-browser-one; done
+
+.PHONY: test-browser-one
+test-browser-one: $(VENV)/.installed-browser
+	$(PYTEST) tests/browser
+
+.PHONY: screenshots
+screenshots: chromium $(VENV)/.installed-browser  ## the pictures of the README, in docs/pictures
+	@$(PY) -m scripts.screenshots
 
 .PHONY: test-packaging
 test-packaging: install  ## the wheel and its metadata

@@ -15,6 +15,7 @@ from airflow.providers.common.compat.version_compat import (
     AIRFLOW_V_3_0_PLUS,
     AIRFLOW_V_3_1_PLUS,
     AIRFLOW_V_3_3_PLUS,
+    get_base_airflow_version_tuple,
 )
 
 if TYPE_CHECKING:
@@ -50,6 +51,9 @@ RENDERED_FIELDS_MAY_CHANGE = AIRFLOW_V_3_1_PLUS or not AIRFLOW_V_3_0_PLUS
 
 HAS_TASK_STATE_STORE = AIRFLOW_V_3_3_PLUS
 """A task instance has a store that outlives its tries; a try that was given up cannot write to it."""
+
+HAS_PLUGIN_PAGES = get_base_airflow_version_tuple() >= (3, 1, 1)
+"""Plugins can have pages in the UI. 3.1.0 has them too, but cannot resolve a connection there."""
 
 WORKERS_HAVE_DATABASE = not AIRFLOW_V_3_0_PLUS
 """Tasks can use Airflow's database. On Airflow 3 they ask the API server."""

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from airflow_pixverse.trigger_parameters import TriggerParameters
 
 # Seconds after the trigger's own deadline at which Airflow ends the deferral, in case no trigger runs.
 SAFETY_NET = 60.0
@@ -34,6 +38,26 @@ class Deadlines:
     since: float
     timeout: float | None = None
     execution_timeout: float | None = None
+
+    @classmethod
+    def of_wait(
+        cls, parameters: TriggerParameters, *, deferral_ends: datetime | None, started: datetime | None
+    ) -> Self:
+        """
+        Return the deadlines of a wait in the triggerer.
+
+        Where the wait began in the trigger, when that was follows from what Airflow knows of it.
+
+        :param parameters: what the trigger was given.
+        :param deferral_ends: when Airflow ends the deferral; None where that is not known.
+        :param started: when the try of the task began; None if it has not.
+        """
+        limits = {"timeout": parameters.timeout, "execution_timeout": parameters.execution_timeout}
+        if parameters.waiting_since is not None:
+            return cls(parameters.waiting_since, **limits)
+        if deferral_ends is not None:
+            return cls.of_deferral(deferral_ends, **limits)
+        return cls(started.timestamp() if started else time.time(), **limits)
 
     @classmethod
     def of_deferral(

@@ -38,6 +38,21 @@ def get_provider_info() -> dict[str, Any]:
             {"name": "pixverse", "class-name": "airflow_pixverse.decorators.pixverse.pixverse_task"}
         ],
         "extra-links": ["airflow_pixverse.links.pixverse.PixverseResultLink"],
+        "config": {
+            "pixverse": {
+                "description": "The provider of PixVerse.",
+                "options": {
+                    "page": {
+                        "description": "Whether Airflow's UI has the page that shows free slots, executing "
+                        "jobs and waiting tasks (Airflow 3.1.1 and later).",
+                        "version_added": "0.1.0",
+                        "type": "boolean",
+                        "example": None,
+                        "default": "True",
+                    }
+                },
+            }
+        },
         "connection-types": [
             {
                 "connection-type": CONN_TYPE,

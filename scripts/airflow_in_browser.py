@@ -9,13 +9,16 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
+from airflow_pixverse.capabilities import HAS_PLUGIN_PAGES
 from airflow_pixverse.simulator import Simulator
 from tools.real_airflow import Airflow, AirflowError
 from tools.real_airflow.ports import LOOPBACK, free_port
 
 EXAMPLE_DAGS = Path(__file__).resolve().parent.parent / "example_dags"
+LIFE = Path(__file__).resolve().parent / "dags"
 AIRFLOW_PORT, SIMULATOR_PORT = 8080, 8900
 ACCOUNTS = {"studio@example.com": 3, "team-2@example.com": 3}
+LOOK = "  This page shows who has the slots and who waits; it is under Browse > PixVerse capacity.\n"
 PASSWORD = "admin"  # noqa: S105 - Airflow 2 wants one, and nobody but this machine can reach it
 SETTINGS = {
     "AIRFLOW__CORE__PARALLELISM": "8",
@@ -40,7 +43,9 @@ def main() -> int:
             say(f"Airflow {version('apache-airflow')} starts; this usually takes half a minute.")
             say(f"What its processes print goes to {home}/components.")
             connections = {"pixverse_default": sim.connection}
-            airflow = Airflow(Path(home), [EXAMPLE_DAGS], SETTINGS, connections=connections, ui_port=port)
+            airflow = Airflow(
+                Path(home), [EXAMPLE_DAGS, LIFE], SETTINGS, connections=connections, ui_port=port
+            )
             with airflow:
                 say_where_to_look(port, create_user(airflow), sim)
                 airflow.watch()
@@ -73,9 +78,11 @@ def create_user(airflow: Airflow) -> str:
 
 def say_where_to_look(port: int, login: str, sim: Simulator) -> None:
     """Print what there is to click on."""
+    page = "/plugin/pixverse" if HAS_PLUGIN_PAGES else ""
     post = "curl -X POST -H 'Content-Type: application/json'"
     say(
-        f"\nAirflow       http://{LOOPBACK}:{port}{login}\n"
+        f"\nAirflow       http://{LOOPBACK}:{port}{page}{login}\n"
+        f"{LOOK if page else ''}"
         f"  The DAGs are called pixverse_*: trigger one, and look at the logs and XComs of its tasks.\n"
         f"  The connection pixverse_default, under Admin > Connections, leads to the simulator.\n"
         f"Simulator     {sim.url}\n"

@@ -55,7 +55,7 @@ def resolve(uv: str, version: str) -> list[str]:
         constraints.write_text("\n".join((f"apache-airflow=={version}", *bounds)), encoding="utf-8")
         command = [uv, "pip", "compile", "--quiet", "--no-config", "--universal", "--python-version", "3.11"]
         command += ["--no-annotate", "--no-header", "--no-emit-index-url", "--no-emit-find-links"]
-        command += ["--extra", "simulator", "--group", "test", "--group", "lint"]
+        command += ["--extra", "simulator", "--group", "test", "--group", "lint", "--group", "browser"]
         command += ["--constraint", str(constraints), "pyproject.toml"]
         pins = subprocess.check_output(command, cwd=ROOT, env=environment, text=True).splitlines()
     if strange := [pin for pin in pins if not PIN.fullmatch(pin)]:

@@ -26,3 +26,9 @@ def random_part_of(reply_ref: str | None) -> str:
     """Return the random part of a ``replyRef``; empty where it has none."""
     _, separator, random_part = (reply_ref or "").rpartition(_SEPARATOR)
     return random_part if separator else ""
+
+
+def prefix_of(reply_ref: str | None) -> str:
+    """Return what a ``replyRef`` has before its random part; empty where it has none."""
+    prefix, _, _ = (reply_ref or "").rpartition(_SEPARATOR)
+    return prefix

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from abc import abstractmethod
 from collections.abc import AsyncIterator
 from typing import Any, ClassVar, Generic, TypeVar
@@ -68,13 +67,11 @@ class WaitTrigger(BaseTrigger, Generic[_Parameters]):
 
     def _deadlines(self, parameters: _Parameters) -> Deadlines:
         """Return the deadlines; when the wait began, Airflow has to tell where it began in the trigger."""
-        limits = {"timeout": parameters.timeout, "execution_timeout": parameters.execution_timeout}
-        if parameters.waiting_since is not None:
-            return Deadlines(parameters.waiting_since, **limits)
-        if ends := deferral_timeout_of(self):
-            return Deadlines.of_deferral(ends, **limits)
-        started = getattr(self.task_instance, "start_date", None)
-        return Deadlines(started.timestamp() if started else time.time(), **limits)
+        return Deadlines.of_wait(
+            parameters,
+            deferral_ends=deferral_timeout_of(self),
+            started=getattr(self.task_instance, "start_date", None),
+        )
 
 
 def tell_gate(pixverse_conn_id: str, news: dict[str, str]) -> None:

@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+from airflow_pixverse.simulator import faults
+
 
 def test_wait_then_list_waits_for_a_slot_and_lists_what_executes(airflow, sim):
     ended, *executing = sim.fill()
@@ -67,3 +69,21 @@ def test_cancel_stuck_frees_the_slots_of_old_jobs(airflow, sim):
     assert [job["id"] for job in outcome.task("list_stuck").xcom] == stuck
     assert [(task.ended, task.xcom) for task in outcome.mapped("cancel")] == [(("success", 1), True)] * 2
     assert sim.free() == 5
+
+
+def test_prompts_become_videos_and_what_moderation_refuses_is_named(airflow, sim):
+    sim.set_fate("an owl", "moderated")
+    sim.inject(faults.lost_answer(), method="POST")
+    already = sim.submitted_count
+    run = airflow.trigger("pixverse_prompts")
+    airflow.wait_until(lambda: sim.submitted_count == already + 3, 120, lambda: "three prompts are submitted")
+    sim.end_all_jobs()
+
+    outcome = airflow.wait_for(run)
+    sim.clear_fates()
+    assert [task.state for task in outcome.mapped("make")] == ["success", "failed", "success"]
+    fox, owl, cat = outcome.task("report").xcom
+    assert fox.startswith("fox: http")
+    assert owl == "owl: MODERATED"
+    assert cat.startswith("cat: http")
+    assert sim.submitted_count == already + 3

@@ -28,6 +28,7 @@ def test_the_wheel_holds_this_package_and_nothing_else(unpacked):
     )
     assert {path for path in packed if path.parts[0] != info} == set(map(Path, tracked.stdout.splitlines()))
     assert Path("airflow_pixverse/py.typed") in packed
+    assert {Path("airflow_pixverse/page/static", name) for name in ("page.js", "page.css")} <= packed
 
 
 def test_its_metadata_is_valid(wheel):
@@ -49,6 +50,7 @@ def test_every_entry_point_imports_from_the_wheel(distribution, unpacked):
     points = {point.group: point.value for point in distribution.entry_points}
     assert points == {
         "apache_airflow_provider": "airflow_pixverse.provider_info:get_provider_info",
+        "airflow.plugins": "airflow_pixverse.plugins.pixverse:PixversePagePlugin",
         "pytest11": "airflow_pixverse.testing.plugin",
     }
     code = """if True:

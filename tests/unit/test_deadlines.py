@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from airflow_pixverse.deadlines import SAFETY_NET, Deadlines, Limit
+from airflow_pixverse.wait_parameters import WaitParameters
 
 TEN_YEARS = timedelta(days=3650).total_seconds()
 
@@ -53,3 +54,23 @@ def test_when_a_wait_began_can_be_told_from_when_airflow_ends_its_deferral(timeo
     deadlines = Deadlines.of_deferral(ends, timeout=timeout, execution_timeout=execution_timeout)
     assert deadlines.since == pytest.approx(began.timestamp())
     assert (deadlines.timeout, deadlines.execution_timeout) == (timeout, execution_timeout)
+
+
+@pytest.mark.parametrize(
+    ("waiting_since", "deferral_ends", "started", "since"),
+    [
+        (50.0, 1000.0, 2000.0, 50.0),
+        (None, 1000.0, 2000.0, 1000.0 - 10.0 - SAFETY_NET),
+        (None, None, 2000.0, 2000.0),
+    ],
+)
+def test_a_wait_began_when_it_says_or_else_when_airflow_lets_conclude(
+    waiting_since, deferral_ends, started, since
+):
+    moment = lambda seconds: seconds and datetime.fromtimestamp(seconds, UTC)  # noqa: E731
+    deadlines = Deadlines.of_wait(
+        WaitParameters(waiting_since=waiting_since, timeout=10.0),
+        deferral_ends=moment(deferral_ends),
+        started=moment(started),
+    )
+    assert deadlines == Deadlines(since, 10.0)

@@ -142,7 +142,9 @@ def test_every_link_leads_somewhere(page):
 
 
 def test_the_readme_links_work_on_a_package_index():
-    assert [target for target in links(README) if not target.startswith("https://")] == []
+    elsewhere = [target for target in links(README) if not target.startswith("https://")]
+    # No address that a picture could be had from is known, so an index shows what it is a picture of.
+    assert [target for target in elsewhere if not target.startswith("docs/pictures/")] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
@@ -244,7 +246,7 @@ def test_the_table_of_capabilities_is_true_of_this_airflow():
     column = series.index((AIRFLOW.major, AIRFLOW.minor))
     flags = {inline_code(row[0])[-1]: row[1:][column].startswith("yes") for row in table}
     constants = {name: can for name, can in flags.items() if name.isupper()}
-    assert len(constants) == 6
+    assert len(constants) == 7
     assert constants == {name: getattr(capabilities, name) for name in constants}
     assert flags["async_xcom"] == (capabilities.async_xcom() is not None)
 
