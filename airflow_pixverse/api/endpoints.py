@@ -32,3 +32,8 @@ def kind_of_endpoint(endpoint: str) -> str | None:
 def takes_seed(endpoint: str) -> bool:
     """Return whether the seed of a job may be chosen when it is submitted."""
     return endpoint.rstrip("/") in _SEEDED
+
+
+def makes_several(endpoint: str) -> bool:
+    """Return whether one submit may make several jobs ("success_ids" in the answers for images)."""
+    return kind_of_endpoint(endpoint) == "image"

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from airflow_pixverse.api.endpoints import kind_of_endpoint
+from airflow_pixverse.api.errors import PixverseError
 
 if TYPE_CHECKING:
     from airflow_pixverse.api.client import PixverseClient
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 _PAGE = 50
 _MOST_PAGES = 10  # of each account
+# "GET music/" lists speech too, which has no list of its own.
+_LISTED_WITH = {"speech": "music"}
 # The clocks of this machine and of the service may differ by this much.
 _CLOCK_DIFFERENCE = timedelta(minutes=5)
 
@@ -69,16 +72,22 @@ def find_made(client: PixverseClient, traces: Traces) -> list[str]:
     They are looked for in ``GET videos/`` and its likes, and told by their ``replyRef`` where the API repeats
     it, else by their seed and age. To find none proves nothing: the API may repeat neither.
 
-    :raises PixverseError: there is no answer.
+    :raises PixverseError: there is no answer for an account, and none was found on the others.
     """
     kind = kind_of_endpoint(traces.endpoint) or ""
     emails = [traces.email] if traces.email else [account.email for account in client.get_accounts()]
-    return [
-        result.id
-        for email in emails
-        for result in _recent(client, kind, email, traces)
-        if result.id and traces.are_of(result)
-    ]
+    found: list[str] = []
+    trouble: PixverseError | None = None
+    for email in emails:
+        try:
+            results = list(_recent(client, _LISTED_WITH.get(kind, kind), email, traces))
+        except PixverseError as error:  # one account in trouble does not hide the others
+            trouble = error
+        else:
+            found += [result.id for result in results if result.id and traces.are_of(result)]
+    if trouble and not found:
+        raise trouble
+    return found
 
 
 def _recent(client: PixverseClient, kind: str, email: str | None, traces: Traces) -> Iterator[JobResult]:

@@ -48,7 +48,9 @@ from airflow_pixverse.triggers.wait_event import WaitStatus
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_pixverse.api.client import PixverseClient
     from airflow_pixverse.api.results import JobResult
+    from airflow_pixverse.marks import MarkStore
     from airflow_pixverse.submits.request import SubmitRequest
     from airflow_pixverse.submits.waits import Waits
 
@@ -99,9 +101,10 @@ class PixverseSubmitOperator(BaseOperator):
         on waiting for the same job. None for never.
     :param lease: deferrable only: seconds, or a timedelta, for which the slot is kept for the submit, longer
         than a worker takes to start; 0 for not at all, None for ``max(120, 2 * poke_interval)``.
-    :param max_refusals: how many refusals (429) are waited out; one more fails the task, with retries.
+    :param max_refusals: how many refusals (429), and submits that got lost and were not listed, are waited
+        out; one more fails the task, with retries.
     :param on_unknown: what to do where it cannot be known whether a job was accepted: ``fail``, or
-        ``resubmit``, which may be paid for twice.
+        ``resubmit`` once a try, which may be paid for twice.
     :param durable: note what is submitted where a retry finds it. False forgets it: a retry submits again.
     :param cancel_on_kill: cancel the job when the task is killed, or marked as failed, while a worker runs
         it.
@@ -191,6 +194,8 @@ class PixverseSubmitOperator(BaseOperator):
             return self.execute(context)
         self._job_ids = list(state.job_ids)
         with self._outcome():
+            if self._waited_in_vain(event) and self._may_have_submitted(context):
+                return self._go_on(context, state)
             match event:
                 case {
                     "status": WaitStatus.SUCCESS,
@@ -216,6 +221,18 @@ class PixverseSubmitOperator(BaseOperator):
                     raise AirflowException(message + self._what_a_retry_does(state.job_ids))
             raise AirflowException(f"the trigger sent an event that this version does not know: {event!r}")
 
+    def _waited_in_vain(self, event: dict[str, Any] | None) -> bool:
+        """
+        Return whether a wait for a slot that began in the trigger has ended without one.
+
+        There, nobody knows what an earlier try has submitted.
+        """
+        ends = {WaitStatus.TIMEOUT, WaitStatus.FATAL, WaitStatus.ERROR}
+        return event is not None and "state" not in event and event.get("status") in ends
+
+    def _may_have_submitted(self, context: Context) -> bool:
+        return any(mark.state != "not accepted" for mark in self._marks(context).read_all())
+
     def on_kill(self) -> None:
         """Cancel the job, if that is asked for. A trigger never does."""
         if not self.cancel_on_kill:
@@ -239,11 +256,12 @@ class PixverseSubmitOperator(BaseOperator):
 
         request, state = self._request(context, state)
         waits = self._waits(context, request)
+        store = self._marks(context)
         flow = SubmitFlow(
             TaskTry.of(context),
             request,
-            client=self.hook.get_conn(),
-            store=mark_store_of(context) if self.durable else NoMarks(),
+            client=self._client(store),
+            store=store,
             waits=waits,
             rules=SubmitRules(
                 wait_for_capacity=self.wait_for_capacity,
@@ -269,6 +287,20 @@ class PixverseSubmitOperator(BaseOperator):
         except AirflowException as error:
             raise AirflowException(f"{error}{self._what_a_retry_does(mark.job_ids)}") from error
         return self._finish(context, results)
+
+    def _marks(self, context: Context) -> MarkStore:
+        return mark_store_of(context) if self.durable else NoMarks()
+
+    def _client(self, store: MarkStore) -> PixverseClient:
+        """Return the client. That it cannot be made ends no wait for a job that is paid for."""
+        from airflow_pixverse.submits.history import accepted_before
+
+        try:
+            return self.hook.get_conn()
+        except PixverseFatalError as error:
+            if mark := accepted_before(store.read_all()):
+                raise AirflowException(f"{error}{self._what_a_retry_does(mark.job_ids)}") from error
+            raise
 
     def _begin_in_trigger(self) -> None:
         payload = self.payload

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airflow_pixverse.api.errors import PixverseNoConnectionError
+
 if TYPE_CHECKING:
     from airflow_pixverse.marks.mark import Mark
 
@@ -18,6 +20,10 @@ class NotOursError(NotSentError):
 
 class TicketExpiredError(NotSentError):
     """The slot that was kept for the task is not kept any more."""
+
+
+class LostSubmitError(PixverseNoConnectionError):
+    """It was sent and its answer was lost, but it was not listed, so it is not accepted."""
 
 
 class UnsettledError(Exception):

@@ -14,10 +14,11 @@ from airflow_pixverse.api.errors import (
     PixverseFatalError,
     PixverseNoConnectionError,
     PixverseRateLimitError,
+    PixverseTransientError,
 )
 from airflow_pixverse.api.preflight import account_troubles
 from airflow_pixverse.submits.admission import Admission
-from airflow_pixverse.submits.errors import TicketExpiredError, UnsettledError
+from airflow_pixverse.submits.errors import LostSubmitError, TicketExpiredError, UnsettledError
 from airflow_pixverse.submits.history import accepted_before, unsettled_before
 from airflow_pixverse.submits.once import SubmitOnce
 from airflow_pixverse.submits.settle import find_submitted
@@ -113,11 +114,11 @@ class SubmitFlow:
                 self._log.warning("%s: it goes back to its place in the queue. Is lease too short?", error)
                 admission = self._waits.for_capacity(state)
             except UnsettledError as error:
-                if self._rules.on_unknown == "fail":
+                if self._rules.on_unknown == "fail" or state.is_resubmitted:
                     raise
                 self._log.warning("%s. It is submitted again, as on_unknown says", error)
                 judged.add(error.mark.reference)
-                state = state.after_setback()
+                state = dataclasses.replace(state.after_setback(), is_resubmitted=True)
                 admission = self._next_admission(state, admission.news("released"), state.pause(None))
             except PixverseError as error:
                 state, news = self._not_accepted(state, admission, error)
@@ -141,10 +142,11 @@ class SubmitFlow:
     ) -> tuple[SubmitState, SlotNews]:
         """Return how to go on after a job was not accepted, or raise what the task ends with."""
         match error:
-            case PixverseRateLimitError():
+            case PixverseRateLimitError() | LostSubmitError():
                 state = state.after_refusal()
                 if self._rules.wait_for_capacity and state.refusals <= self._rules.max_refusals:
-                    return state, admission.news("refused")
+                    is_refusal = isinstance(error, PixverseRateLimitError)
+                    return state, admission.news("refused" if is_refusal else "released")
                 raise self._refused(state, error) from error
             case PixverseNoConnectionError() if self._rules.wait_for_capacity:
                 return state.after_setback(), admission.news("released")
@@ -165,7 +167,9 @@ class SubmitFlow:
             job_ids = find_submitted(self._client, mark)
         except PixverseError as error:
             raise AirflowException(
-                f"what try {mark.try_number} of this task has submitted cannot be looked for now: {error}"
+                f"what try {mark.try_number} of this task has sent to {mark.endpoint} at {mark.sent_at} with "
+                f"replyRef {mark.reference} cannot be looked for now: {error}. A retry looks for it; to "
+                "clear this task may pay for it again"
             ) from error
         if job_ids:
             return self._once.note_accepted(mark, job_ids)
@@ -193,9 +197,9 @@ class SubmitFlow:
             return self._waits.for_capacity(state, news, pause)
         return Admission([])
 
-    def _refused(self, state: SubmitState, error: PixverseRateLimitError) -> PixverseRateLimitError:
+    def _refused(self, state: SubmitState, error: PixverseTransientError) -> PixverseTransientError:
         times = "once" if state.refusals == 1 else f"{state.refusals} times"
-        return PixverseRateLimitError(
+        return type(error)(
             f"{error}; refused {times}{self._troubles()}", retry_after=error.retry_after, status=error.status
         )
 

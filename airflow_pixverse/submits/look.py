@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # How long it looks for a job, how often, and how long at most it may not have seen the list, in seconds.
 _LOOK_FOR = 45.0
 _LOOK_EVERY = 5.0
-_LONGEST_GAP = 10.0
+LONGEST_GAP = 10.0
 
 
 class Finding(StrEnum):
@@ -66,10 +66,10 @@ def look_for_lost_job(
         else:
             if job_ids:
                 return Look(Finding.FOUND, job_ids)
-            has_gaps = has_gaps or asked_at - seen_at > _LONGEST_GAP
+            has_gaps = has_gaps or asked_at - seen_at > LONGEST_GAP
             seen_at = asked_at
         now = clock()
         if now >= ends:
-            has_gaps = has_gaps or now - seen_at > _LONGEST_GAP
+            has_gaps = has_gaps or now - seen_at > LONGEST_GAP
             return Look(Finding.GAPS if has_gaps else Finding.NOT_LISTED, [])
         sleep(min(_LOOK_EVERY, ends - now))

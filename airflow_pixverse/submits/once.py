@@ -10,16 +10,22 @@ from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
-from airflow_pixverse.api.endpoints import MAX_SEED, takes_seed
+from airflow_pixverse.api.endpoints import MAX_SEED, makes_several, takes_seed
 from airflow_pixverse.api.errors import (
     PixverseError,
-    PixverseNoConnectionError,
+    PixverseFatalError,
     PixverseUnknownOutcomeError,
 )
 from airflow_pixverse.api.search import find_made
 from airflow_pixverse.marks import Mark, MarkError, rival_of
-from airflow_pixverse.submits.errors import NotOursError, NotSentError, TicketExpiredError, UnsettledError
-from airflow_pixverse.submits.look import Finding, look_for_lost_job
+from airflow_pixverse.submits.errors import (
+    LostSubmitError,
+    NotOursError,
+    NotSentError,
+    TicketExpiredError,
+    UnsettledError,
+)
+from airflow_pixverse.submits.look import LONGEST_GAP, Finding, look_for_lost_job
 from airflow_pixverse.submits.settle import traces_of
 
 if TYPE_CHECKING:
@@ -80,6 +86,7 @@ class SubmitOnce:
         :param valid_until: when the slot that is kept for it is given to others, in seconds since the epoch.
         :param judged: references of earlier submits that are no reason not to submit.
         :raises PixverseNoConnectionError: it is not accepted: nothing was sent.
+        :raises LostSubmitError: it is not accepted, as far as can be seen: it was sent, and is not listed.
         :raises PixverseRateLimitError: it is not accepted for now (429).
         :raises PixverseFatalError: it is not accepted, and never will be.
         :raises TicketExpiredError: nothing was sent: the slot is not kept any more.
@@ -101,10 +108,13 @@ class SubmitOnce:
         )
         body = request.body(reference=reference, seed=mark.seed, email=email)
         mark = self._mark_before(mark, judged, valid_until)
+        sent_at = time.monotonic()
         try:
             submission = self._client.submit(request.endpoint, body)
         except PixverseUnknownOutcomeError as error:
-            return self._look_for(mark, error, off_peak=bool(request.payload.get("off_peak_mode")))
+            took_long = time.monotonic() - sent_at > LONGEST_GAP
+            off_peak = bool(request.payload.get("off_peak_mode"))
+            return self._look_for(mark, error, is_listed=not off_peak, took_long=took_long)
         except PixverseError:
             self._note(mark, "not accepted")
             raise
@@ -149,25 +159,39 @@ class SubmitOnce:
             )
         self._store.check_still_running()
 
-    def _look_for(self, mark: Mark, error: PixverseUnknownOutcomeError, *, off_peak: bool) -> Mark:
-        """Find out what became of a submit whose answer was lost; only the process that sent it can."""
+    def _look_for(
+        self, mark: Mark, error: PixverseUnknownOutcomeError, *, is_listed: bool, took_long: bool
+    ) -> Mark:
+        """
+        Find out what became of a submit whose answer was lost; only the process that sent it can.
+
+        :param is_listed: whether such a job is listed while it executes.
+        :param took_long: whether a short job may have begun and ended before the first look.
+        """
         log.warning("%s. Looking for replyRef %s", error, mark.reference)
         look = look_for_lost_job(self._client, mark.reference)
-        if look.finding is Finding.FOUND:
-            return self.note_accepted(mark, look.job_ids)
-        if job_ids := self._made(mark):
+        job_ids, made = look.job_ids, None
+        if not job_ids or makes_several(mark.endpoint):  # some may have ended, and others not have begun
+            made = self._made(mark)
+            job_ids = list(dict.fromkeys([*job_ids, *(made or [])]))
+        if job_ids:
             return self.note_accepted(mark, job_ids)
-        if look.finding is Finding.GAPS or off_peak:
+        ended_unseen = took_long and (made is None or mark.seed is None)
+        if look.finding is Finding.GAPS or not is_listed or ended_unseen:
             raise UnsettledError(mark, str(error)) from error
         self._note(mark, "not accepted")
-        raise PixverseNoConnectionError(f"{error}; not listed for 45 s, so it is not accepted") from error
+        text = f"{error}; not listed for 45 s, so it is not accepted"
+        if isinstance(error.__cause__, PixverseFatalError):  # such as 413: it would be refused again
+            raise PixverseFatalError(text, status=error.status) from error
+        raise LostSubmitError(text, status=error.status) from error
 
-    def _made(self, mark: Mark) -> list[str]:
+    def _made(self, mark: Mark) -> list[str] | None:
+        """Return the ids of what the accounts have made of it; None if that cannot be seen."""
         try:
             return find_made(self._client, traces_of(mark))
         except PixverseError as error:
             log.warning("What the accounts have made cannot be seen: %s", error)
-            return []
+            return None
 
     def _note(self, mark: Mark, state: Literal["accepted", "not accepted"]) -> None:
         self._write_after(dataclasses.replace(mark, state=state))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
+from airflow_pixverse.api.models import email_keys
 from airflow_pixverse.parameters import parse_emails, parse_endpoint, parse_payload, parse_reply_ref
 
 
@@ -40,7 +41,7 @@ class SubmitRequest:
         accounts = parse_emails(emails)
         if payload.get("email") is not None:
             own = parse_emails(payload["email"], "email of the payload")
-            if accounts is not None and accounts != own:
+            if accounts is not None and email_keys(accounts) != email_keys(own or ()):
                 raise ValueError(
                     "emails is given, and the payload has another email: give only one of the two"
                 )

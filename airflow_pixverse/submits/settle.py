@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from airflow_pixverse.api.endpoints import makes_several
+from airflow_pixverse.api.errors import PixverseError
 from airflow_pixverse.api.search import Traces, find_executing, find_made
 
 if TYPE_CHECKING:
@@ -29,4 +31,14 @@ def find_submitted(client: PixverseClient, mark: Mark) -> list[str]:
 
     :raises PixverseError: there is no answer.
     """
-    return find_executing(client, mark.reference) or find_made(client, traces_of(mark))
+    executing = find_executing(client, mark.reference)
+    if executing and not makes_several(mark.endpoint):
+        return executing
+    try:
+        made = find_made(client, traces_of(mark))
+    except PixverseError:
+        if not executing:
+            raise
+        made = []
+    # Of several images, some may have ended, and others not have begun.
+    return list(dict.fromkeys([*executing, *made]))

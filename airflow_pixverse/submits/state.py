@@ -23,7 +23,8 @@ class SubmitState:
         queue.
     :param try_number: the try that it belongs to; 0 if that is not known.
     :param not_accepted: how often its submit was not accepted so far.
-    :param refusals: how often of that the service refused it (429).
+    :param refusals: how often of that the service refused it (429), or it got lost and was not listed.
+    :param is_resubmitted: whether it has been submitted again although it may have been accepted.
     :param payload: what a decorated function has returned, which is not called again; None where there is
         none.
     :param job_ids: the jobs that it waits for; none while it waits for a slot.
@@ -34,6 +35,7 @@ class SubmitState:
     try_number: int = 0
     not_accepted: int = 0
     refusals: int = 0
+    is_resubmitted: bool = False
     payload: dict[str, Any] | None = None
     job_ids: tuple[str, ...] = ()
     failure: str = ""

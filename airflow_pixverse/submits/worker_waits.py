@@ -44,9 +44,10 @@ class WorkerWaits:
         from airflow_pixverse.api.models import accounts_with_room
         from airflow_pixverse.api.room import describe_room, obstacles
 
-        time.sleep(pause)
+        ends = self._timing.capacity_ends(state)
+        time.sleep(pause if ends is None else max(0.0, min(pause, ends - time.time())))
         warned: set[str] = set()
-        for _ in self._looks(self._timing.capacity_ends(state), "no free slot within capacity_timeout"):
+        for _ in self._looks(ends, "no free slot within capacity_timeout"):
             try:
                 capacity = self._hook.get_capacity()
             except PixverseTransientError as error:

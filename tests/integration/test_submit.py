@@ -10,7 +10,9 @@ from airflow.providers.common.compat.sdk import task
 from sqlalchemy import text
 
 from airflow_pixverse.api.client import PixverseClient
+from airflow_pixverse.api.errors import PixverseFatalError
 from airflow_pixverse.capabilities import WORKERS_HAVE_DATABASE
+from airflow_pixverse.hooks.pixverse import PixverseHook
 from airflow_pixverse.marks.stored_marks import StoredMarks
 from airflow_pixverse.operators.pixverse import PixverseSubmitOperator
 from airflow_pixverse.sensors.job import PixverseJobSensor
@@ -265,6 +267,103 @@ def test_a_retry_finds_a_job_that_has_ended_meanwhile(sim, mode, dying):
     assert prompts(sim) == ["a cat"]
 
 
+def test_a_retry_that_cannot_know_of_speech_says_what_to_look_for_too(sim, mode, dying, logged):
+    dying("before")
+    outcome = submit(endpoint="speech/create", **mode)
+    assert (outcome.state("make"), outcome.tries["make"]) == ("failed", [2])
+    assert "Nobody can know whether PixVerse accepted" in logged()
+
+
+def test_to_be_told_to_submit_again_pays_twice_at_most(sim, mode, monkeypatch, logged):
+    """Every answer is lost, and nothing can be looked for."""
+    monkeypatch.setattr("airflow_pixverse.submits.look.LONGEST_GAP", 0.1)
+    sim.inject(faults.lost_answer(code=502), times=None, method="POST")
+    sim.inject(faults.status(502), times=None, method="GET", path="scheduler/")
+    sim.inject(faults.status(502), times=None, method="GET", path="accounts")
+    outcome = submit(on_unknown="resubmit", wait_for_capacity=False, **mode)
+    assert (outcome.state("make"), outcome.tries["make"]) == ("failed", [1])
+    assert prompts(sim) == ["a cat", "a cat"]
+    assert "Nobody can know" in logged()
+
+
+def test_what_gets_lost_again_and_again_ends(sim, mode, logged):
+    sim.inject(faults.lost_request(), times=None, method="POST")
+    outcome = submit(max_refusals=1, retries=0, **mode)
+    assert outcome.state("make") == "failed"
+    assert len(posts(sim)) == 2
+    assert "not listed for 45 s" in logged()
+
+
+def test_what_an_unheard_of_status_refuses_is_not_submitted_again_and_again(sim, mode, logged):
+    sim.inject(faults.status(413, {"error": "the image is too large"}), times=None, method="POST")
+    outcome = submit(**mode)
+    assert (outcome.state("make"), outcome.tries["make"]) == ("failed", [1])
+    assert len(posts(sim)) == 1
+    assert "the image is too large" in logged()
+
+
+def test_a_short_job_may_have_ended_during_a_long_silence(sim, mode, monkeypatch, logged):
+    """Speech has no seed, by which it could be found when it is not listed any more."""
+    monkeypatch.setattr("airflow_pixverse.submits.once.LONGEST_GAP", -1.0)
+    sim.inject(faults.lost_request(), times=None, method="POST")
+    outcome = submit(endpoint="speech/create", **mode)
+    assert (outcome.state("make"), outcome.tries["make"]) == ("failed", [1])
+    assert len(posts(sim)) == 1
+    assert "Nobody can know" in logged()
+
+
+def test_a_connection_that_is_gone_for_a_while_does_not_lose_a_job_that_is_paid_for(
+    sim, mode, monkeypatch, logged
+):
+    give_up, get_conn = PixverseSubmitOperator._what_a_retry_does, PixverseHook.get_conn
+
+    def lose_connection(*args):
+        monkeypatch.setattr(PixverseHook, "get_conn", missing)
+        return give_up(*args)
+
+    def missing(hook):
+        monkeypatch.setattr(PixverseHook, "get_conn", get_conn)
+        monkeypatch.setattr(PixverseSubmitOperator, "_what_a_retry_does", give_up)
+        sim.end_all_jobs()
+        raise PixverseFatalError("connection 'pixverse_default' is not defined")
+
+    monkeypatch.setattr(PixverseSubmitOperator, "_what_a_retry_does", lose_connection)
+    outcome = submit(completion_timeout=0.5, retries=2, **mode)
+    assert (outcome.state("make"), outcome.tries["make"]) == ("success", [3])
+    assert prompts(sim) == ["a cat"]
+
+
+def test_a_pause_does_not_outlast_the_wait(sim, mode):
+    """A last look follows."""
+    sim.inject(faults.rate_limit(retry_after=3000), times=None, method="POST")
+    outcome = submit(capacity_timeout=1, max_refusals=1, retries=0, **mode)
+    assert outcome.state("make") == "failed"
+    assert len(posts(sim)) == 2
+
+
+def test_a_wait_that_began_in_the_trigger_and_found_no_slot_does_not_lose_a_job_that_is_paid_for(
+    sim, monkeypatch
+):
+    """The event of the second try is that of a wait which nobody told of the job of the first."""
+    execute, give_up = PixverseSubmitOperator.execute, PixverseSubmitOperator._what_a_retry_does
+
+    def begin(operator, context):
+        if context["ti"].try_number == 1:
+            return execute(operator, context)
+        event = {"status": "timeout", "message": "not enough free slots"}
+        return operator.execute_complete(context, event)
+
+    def give_up_and_end_jobs(*args):
+        sim.end_all_jobs()
+        return give_up(*args)
+
+    monkeypatch.setattr(PixverseSubmitOperator, "execute", begin)
+    monkeypatch.setattr(PixverseSubmitOperator, "_what_a_retry_does", give_up_and_end_jobs)
+    outcome = submit(completion_timeout=0.5)
+    assert (outcome.state("make"), outcome.tries["make"]) == ("success", [2])
+    assert prompts(sim) == ["a cat"]
+
+
 def test_what_is_not_durable_submits_again(sim, dying):
     dying("after")
     with ending_jobs(sim, n=2):
@@ -410,6 +509,22 @@ def test_one_of_several_images_is_enough(sim, mode, logged):
         outcome = submit(endpoint="images/create", payload={"prompt": "a cat", "create_count": 3}, **mode)
     assert [image["state"] for image in outcome.xcom("make")] == ["MODERATED", "COMPLETED", "FAILED"]
     assert "a dragon" in logged()
+
+
+def test_images_of_which_one_has_ended_are_all_found_after_a_lost_answer(sim, mode, dying):
+    def end_first():
+        sim.end_job(sim.submitted()[0].id)
+
+    def end_others():
+        sim.wait_for_submitted(3)
+        sim.wait_for_requests(sim.request_count + 3)
+        sim.end_all_jobs()
+
+    dying("after", then=end_first)
+    with elsewhere(end_others):
+        outcome = submit(endpoint="images/create", payload={"prompt": "a cat", "create_count": 3}, **mode)
+    ids = {image["id"] for image in outcome.xcom("make")}
+    assert ids == {job.id for job in sim.submitted()}
 
 
 def test_an_off_peak_job_is_waited_for_although_it_is_never_listed(sim, mode):

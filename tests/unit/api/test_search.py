@@ -89,3 +89,23 @@ def test_trouble_is_an_error_and_not_an_empty_list(sim, client):
     for find in (lambda: find_executing(client, REFERENCE), lambda: find_made(client, traces())):
         with pytest.raises(PixverseError):
             find()
+
+
+def test_speech_is_found_among_the_music(sim, client):
+    if not sim.results_with_reply_ref:
+        pytest.skip("speech has no seed to be told by")
+    [job] = client.submit("speech/create", {"prompt": "hello", "replyRef": REFERENCE}).job_ids
+    sim.end_all_jobs()
+    assert find_made(client, traces(endpoint="speech/create", seed=None)) == [job]
+
+
+def test_an_account_in_trouble_does_not_hide_what_the_others_have_made(sim, client):
+    job = submit(client, email="a-2@example.com")
+    sim.inject(faults.status(596, {"error": "the password has changed"}), times=1, path="videos/")
+    assert find_made(client, traces()) == [job]
+
+
+def test_an_account_in_trouble_that_may_have_made_it_is_an_error(sim, client):
+    sim.inject(faults.status(596, {"error": "the password has changed"}), times=1, path="videos/")
+    with pytest.raises(PixverseError, match="the password has changed"):
+        find_made(client, traces())

@@ -55,6 +55,11 @@ def test_what_the_payload_says_counts_where_the_parameters_say_nothing():
     assert parse(payload={"replyRef": "mine"}, reply_ref="yours").reply_ref == "yours"
 
 
+def test_the_payload_may_write_its_account_in_another_case():
+    request = SubmitRequest.parse("videos/create", {"email": "A@example.com"}, "a@Example.com ", None)
+    assert request.emails == ["A@example.com"]
+
+
 def test_equal_payloads_have_equal_fingerprints_which_tell_nothing():
     one = parse(payload={"a": 1, "b": [1, {"c": None}]}).fingerprint
     assert one == parse(payload={"b": [1, {"c": None}], "a": 1}, endpoint="videos/create/").fingerprint
