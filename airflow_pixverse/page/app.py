@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
@@ -12,12 +12,15 @@ from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_vi
 from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from fastapi.responses import FileResponse, JSONResponse
 from starlette.concurrency import run_in_threadpool
-from starlette.middleware import Middleware
 
+from airflow_pixverse.hooks.pixverse import PixverseHook
 from airflow_pixverse.page.capacity import CapacityViews
 from airflow_pixverse.page.compose import compose
 from airflow_pixverse.page.database import DatabaseView
 from airflow_pixverse.page.security import SecurityHeaders
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
 
 _STATIC = Path(__file__).with_name("static")
 _DEFAULT_LIMIT = 100
@@ -29,15 +32,21 @@ _METHOD_NOT_ALLOWED = 405
 _CACHED = {"Cache-Control": "private, max-age=3600"}
 
 
+class _Application(FastAPI):
+    """All its answers have the headers: those of middleware are not in the answer to an error of ours."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await SecurityHeaders(super().__call__)(scope, receive, send)
+
+
 def new_app() -> FastAPI:
     """Return the application that Airflow mounts, which inherits nothing from Airflow's own."""
-    app = FastAPI(
+    app = _Application(
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
         dependencies=[Depends(requires_access_view(AccessView.PLUGINS))],
-        middleware=[Middleware(SecurityHeaders)],
     )
     database = DatabaseView()
     views = CapacityViews()
@@ -61,7 +70,7 @@ def new_app() -> FastAPI:
         seen = await run_in_threadpool(database.look)
         if conn_id is not None and conn_id not in seen.connections:
             raise HTTPException(_NOT_FOUND, "There is no connection of type pixverse with this id")
-        connection = conn_id or next(iter(seen.connections), None)
+        connection = conn_id or _first_to_show(seen.connections)
         view = await views.latest(connection) if connection else None
         answer = compose(seen, connection, view, readable=readable, find=find, limit=limit)
         return JSONResponse(answer)
@@ -72,3 +81,8 @@ def new_app() -> FastAPI:
         raise HTTPException(_NOT_FOUND if request.method == "GET" else _METHOD_NOT_ALLOWED)
 
     return app
+
+
+def _first_to_show(connections: list[str]) -> str | None:
+    default = PixverseHook.default_conn_name
+    return default if default in connections else next(iter(connections), None)

@@ -148,6 +148,8 @@ class _Looks:
                 capacity = client.get_capacity()
                 taken_at = time.time()
                 errors = self._view.account_errors
+                with self._lock:
+                    self._view = CapacityView(capacity, taken_at, errors)
                 if self._clock() >= self._accounts_due_at:
                     errors = self._account_errors(client)
                     pause += CALL_EVERY  # it was one call more

@@ -17,6 +17,7 @@ from airflow.utils.state import TaskInstanceState
 from sqlalchemy import and_, func, or_, select
 
 from airflow_pixverse.deadlines import Deadlines
+from airflow_pixverse.parameters import templates
 from airflow_pixverse.wait_parameters import WaitParameters
 
 if TYPE_CHECKING:
@@ -127,7 +128,8 @@ def looking_tasks(session: Session) -> list[WaitingTask]:
     between_looks = (TaskInstanceState.RUNNING, TaskInstanceState.QUEUED, TaskInstanceState.SCHEDULED)
     rows = session.execute(
         select(*_TASK, TaskInstance.start_date, first_look, RenderedTaskInstanceFields.rendered_fields)
-        .join(
+        # Airflow keeps them of the last runs only.
+        .outerjoin(
             RenderedTaskInstanceFields,
             and_(*(column == getattr(RenderedTaskInstanceFields, column.key) for column in _TASK)),
         )
@@ -182,6 +184,8 @@ def _asked(kwargs: Mapping[str, Any]) -> _Asked:
 
 
 def _is_usable(name: str, value: Any) -> bool:
+    if templates(value):
+        return False
     try:
         WaitParameters.parse({name: value})
     except ValueError:

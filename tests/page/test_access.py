@@ -83,3 +83,14 @@ def test_data_is_kept_by_nobody(page, sim, role):
 def test_what_cannot_be_meant_is_refused(page, params):
     assert page.client().get("/pixverse/api/capacity", params=params).status_code == 422
     assert page.client(None).get("/pixverse/api/capacity", params=params).status_code == 401
+
+
+def test_the_answer_to_an_error_of_ours_has_the_security_headers_too(page, sim, monkeypatch):
+    def fail(*_args, **_kwargs):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("airflow_pixverse.page.app.compose", fail)
+    answer = page.client("admin", raise_server_exceptions=False).get("/pixverse/api/capacity")
+    assert answer.status_code == 500
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert answer.headers["Cache-Control"] == "no-store"

@@ -61,7 +61,7 @@ def test_one_that_is_stored_in_the_database_is_used_although_it_is_encrypted(pag
 def test_the_one_that_is_chosen_is_used(page, sim, store, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_GOOD", json.dumps(sim.connection))
     monkeypatch.setenv("AIRFLOW_CONN_BAD", json.dumps(sim.connection | {"password": ""}))
-    assert page.capacity()["connection"] == "bad"
+    assert page.capacity(conn_id="bad")["trouble"]["kind"] == "connection"
     answer = page.capacity(conn_id="good")
     assert (answer["connection"], answer["trouble"]) == ("good", None)
 
@@ -72,3 +72,10 @@ def test_others_cannot_be_asked_for(page, sim, store, conn_id):
     answer = page.client().get("/pixverse/api/capacity", params={"conn_id": conn_id})
     assert answer.status_code == 404
     assert sim.request_count == 0
+
+
+def test_the_default_connection_is_the_one_to_begin_with(page, sim, store):
+    store("another")
+    answer = page.capacity()
+    assert answer["connections"] == ["another", "pixverse_default"]
+    assert answer["connection"] == "pixverse_default"

@@ -150,6 +150,12 @@ def test_what_only_the_triggerer_knows_is_not_guessed(page, sim):
     assert wait["slots"] is None
 
 
+def test_accounts_that_only_the_triggerer_knows_are_not_taken_for_too_few(page, sim):
+    defer("from_trigger", [{"emails": "{{ params.accounts }}", "waiting_since": EARLY}])
+    waits = page.capacity()["waits"]
+    assert (waits["too_large"], waits["shown"][0]["emails"]) == ([], None)
+
+
 def test_a_parameter_of_another_version_does_no_harm(page, sim):
     defer("a", [{"waiting_since": EARLY, "colour": "red"}])
     assert page.capacity()["waits"]["total"] == 1
