@@ -133,7 +133,11 @@ chromium:  ## what the browser tests need, with apt-get if it is not there
 
 .PHONY: test-browser
 test-browser: chromium  ## the capacity page in Chromium, on the newest Airflow and the oldest that has it
-	set -e; for version in $(NEWEST) $(OLDEST_WITH_PAGE); do $(call ON,$$version) test-browser-one; done
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-browser-$(NEWEST) test-browser-$(OLDEST_WITH_PAGE)
+
+.PHONY: test-browser-$(NEWEST) test-browser-$(OLDEST_WITH_PAGE)
+test-browser-$(NEWEST) test-browser-$(OLDEST_WITH_PAGE): test-browser-%: .venv/airflow-%/.installed-browser
+	$(call ON,$*) test-browser-one
 
 .PHONY: test-browser-one
 test-browser-one: $(VENV)/.installed-browser
