@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow.providers.common.compat.version_compat import (
     AIRFLOW_V_3_0_PLUS,
-    AIRFLOW_V_3_1_PLUS,
     AIRFLOW_V_3_3_PLUS,
     get_base_airflow_version_tuple,
 )
@@ -45,9 +44,6 @@ TRIGGERER_TEMPLATE_FILTERS = frozenset({"ds", "ds_nodash", "ts", "ts_nodash", "t
 
 TASK_SUCCESS_EVENT_STORES_XCOM = not AIRFLOW_V_3_0_PLUS
 """``TaskSuccessEvent(xcoms=...)`` stores the values as they are. Airflow 3 stores them as a string."""
-
-RENDERED_FIELDS_MAY_CHANGE = AIRFLOW_V_3_1_PLUS or not AIRFLOW_V_3_0_PLUS
-"""An operator may have its rendered fields stored again. On 3.0 that fails after a try that is retried."""
 
 HAS_TASK_STATE_STORE = AIRFLOW_V_3_3_PLUS
 """A task instance has a store that outlives its tries; a try that was given up cannot write to it."""

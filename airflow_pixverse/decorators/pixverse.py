@@ -12,7 +12,6 @@ from airflow.providers.common.compat.sdk import (
     task_decorator_factory,
 )
 
-from airflow_pixverse.capabilities import RENDERED_FIELDS_MAY_CHANGE
 from airflow_pixverse.operators.submit import PixverseSubmitOperator
 
 if TYPE_CHECKING:
@@ -28,16 +27,13 @@ class PixverseDecoratedOperator(DecoratedOperator, PixverseSubmitOperator):
     :param op_kwargs: its keyword arguments (templated).
     """
 
+    # Without the payload: what a prompt of somebody else's looks like is none of Jinja's business.
     template_fields: Sequence[str] = (
         *DecoratedOperator.template_fields,
-        *PixverseSubmitOperator.template_fields,
+        *(name for name in PixverseSubmitOperator.template_fields if name != "payload"),
     )
-    template_fields_renderers: ClassVar[dict[str, str]] = {
-        **DecoratedOperator.template_fields_renderers,
-        **PixverseSubmitOperator.template_fields_renderers,
-    }
+    template_fields_renderers: ClassVar[dict[str, str]] = DecoratedOperator.template_fields_renderers
     custom_operator_name = "@task.pixverse"
-    overwrite_rtif_after_execution = RENDERED_FIELDS_MAY_CHANGE  # which then show the payload
     _remembers_payload = True
 
     def __init__(
@@ -56,12 +52,15 @@ class PixverseDecoratedOperator(DecoratedOperator, PixverseSubmitOperator):
             **kwargs,
         )
 
+    def execute(self, context: Context) -> Any:
+        """Begin, or go on where an earlier try of this task has ended."""
+        # Not that of the decorators, which takes the result for what the function has returned.
+        return PixverseSubmitOperator.execute(self, context)
+
     def _payload(self, context: Context) -> Any:
         context_merge(context, self.op_kwargs)
         kwargs = determine_kwargs(self.python_callable, self.op_args, context)
-        # It is not rendered: what a prompt of somebody else's looks like is none of Jinja's business.
-        self.payload = self.python_callable(*self.op_args, **kwargs)
-        return self.payload
+        return self.python_callable(*self.op_args, **kwargs)
 
 
 def pixverse_task(python_callable: Callable[..., Any] | None = None, **kwargs: Any) -> TaskDecorator:
