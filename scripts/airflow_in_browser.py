@@ -9,7 +9,8 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-from airflow_pixverse.capabilities import HAS_PLUGIN_PAGES
+from packaging.version import Version
+
 from airflow_pixverse.simulator import Simulator
 from tools.real_airflow import Airflow, AirflowError
 from tools.real_airflow.ports import LOOPBACK, free_port
@@ -78,7 +79,9 @@ def create_user(airflow: Airflow) -> str:
 
 def say_where_to_look(port: int, login: str, sim: Simulator) -> None:
     """Print what there is to click on."""
-    page = "/plugin/pixverse" if HAS_PLUGIN_PAGES else ""
+    # Not asked of the package, which would import Airflow here, and with it its logging.
+    has_page = Version(version("apache-airflow")) >= Version("3.1.1")
+    page = "/plugin/pixverse" if has_page else ""
     post = "curl -X POST -H 'Content-Type: application/json'"
     say(
         f"\nAirflow       http://{LOOPBACK}:{port}{page}{login}\n"

@@ -66,11 +66,17 @@ def as_everybody_writes_it() -> Bill:
 
 def with_this_package() -> Bill:
     """Use PixverseSubmitOperator."""
+    from airflow_pixverse.capabilities import HAS_TASK_STATE_STORE
     from airflow_pixverse.operators.submit import PixverseSubmitOperator
 
     def operator(number: int, prompt: str) -> PixverseSubmitOperator:
         return PixverseSubmitOperator(
-            task_id=f"make_{number}", payload={"prompt": prompt}, deferrable=True, poke_interval=0.3
+            task_id=f"make_{number}",
+            payload={"prompt": prompt},
+            deferrable=True,
+            poke_interval=0.3,
+            # Before Airflow 3.3 marks need a database with these tasks in it.
+            durable=HAS_TASK_STATE_STORE,
         )
 
     return _bill(operator)
