@@ -1,5 +1,7 @@
 """`make demo`."""
 
+from airflow import __version__ as airflow_version
+
 from tests.scripts.command import Command
 
 ROWS = ("refused submits (429)", "prompts lost", "videos paid for twice")
@@ -8,10 +10,13 @@ ROWS = ("refused submits (429)", "prompts lost", "videos paid for twice")
 def test_a_prompt_becomes_a_video_and_thirty_do_without_a_loss():
     with Command("scripts.demo") as demo:
         assert demo.wait() == 0, demo.output
-    one, thirty = demo.output.split("Thirty prompts on three slots")
+    one, thirty = demo.output.split("Thirty prompts on three slots", 1)
     assert "0 slots free" in one
     assert "The video is at http://127.0.0.1:" in one
     assert "XCom" not in one
+    if airflow_version.startswith("2."):
+        assert "on Airflow 3 only" in thirty
+        return
     row = {name: line.split()[-2:] for line in thirty.splitlines() for name in ROWS if name in line}
     assert row["prompts lost"][1] == row["videos paid for twice"][1] == "0"
     assert int(row["refused submits (429)"][0]) > 10 * int(row["refused submits (429)"][1])
