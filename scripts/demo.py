@@ -99,7 +99,9 @@ def _run_thirty_prompts() -> int:
 
     if WORKERS_HAVE_DATABASE:
         say(
-            "2. Thirty prompts on three slots are shown on Airflow 3 only: Airflow 2 runs no tasks in one process."
+            say(
+                "2. Thirty prompts on three slots: on Airflow 3 only, as Airflow 2 needs a process for each task."
+            )
         )
         return 0
     say("2. Thirty prompts on three slots. Other people submit too, and one answer in ten gets lost.")
