@@ -98,11 +98,7 @@ def _run_thirty_prompts() -> int:
     from scripts.thirty_prompts import as_everybody_writes_it, with_this_package
 
     if WORKERS_HAVE_DATABASE:
-        say(
-            say(
-                "2. Thirty prompts on three slots: on Airflow 3 only, as Airflow 2 needs a process for each task."
-            )
-        )
+        say("2. Thirty prompts on three slots: on Airflow 3 only, as Airflow 2 has a process for each task.")
         return 0
     say("2. Thirty prompts on three slots. Other people submit too, and one answer in ten gets lost.")
     say("   First as everybody writes it: submit, fail on 429, let Airflow retry (five times) ...")
