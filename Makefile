@@ -92,12 +92,7 @@ test-unit: install  ## what knows no Airflow: API client, gate, simulator
 test-airflow:  ## what runs inside Airflow, on every supported version
 	$(call ON,$(NEWEST)) test-airflow-one TESTS="$(INSIDE_AIRFLOW)"
 	$(call ON,$(OLDEST)) test-airflow-one TESTS="$(INSIDE_AIRFLOW)"
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target $(BETWEEN:%=test-airflow-%)
-
-# Two at once, since half of the time they wait.
-.PHONY: $(BETWEEN:%=test-airflow-%)
-$(BETWEEN:%=test-airflow-%): test-airflow-%: .venv/airflow-%/.installed-test-tools
-	$(call ON,$*) test-airflow-one TESTS="tests/integration tests/page"
+	set -e; for version in $(BETWEEN); do $(call ON,$$version) test-airflow-one TESTS="tests/integration tests/page"; done
 
 .PHONY: test-airflow-one
 test-airflow-one: install
@@ -138,11 +133,7 @@ chromium:  ## what the browser tests need, with apt-get if it is not there
 
 .PHONY: test-browser
 test-browser: chromium  ## the capacity page in Chromium, on the newest Airflow and the oldest that has it
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-browser-$(NEWEST) test-browser-$(OLDEST_WITH_PAGE)
-
-.PHONY: test-browser-$(NEWEST) test-browser-$(OLDEST_WITH_PAGE)
-test-browser-$(NEWEST) test-browser-$(OLDEST_WITH_PAGE): test-browser-%: .venv/airflow-%/.installed-browser
-	$(call ON,$*) test-browser-one
+	set -e; for version in $(NEWEST) $(OLDEST_WITH_PAGE); do $(call ON,$$version) test-browser-one; done
 
 .PHONY: test-browser-one
 test-browser-one: $(VENV)/.installed-browser
