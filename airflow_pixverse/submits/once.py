@@ -8,7 +8,7 @@ import secrets
 import time
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from airflow_pixverse.api.endpoints import MAX_SEED, makes_several, takes_seed
 from airflow_pixverse.api.errors import (
@@ -94,7 +94,7 @@ class SubmitOnce:
         :raises UnsettledError: it cannot be known whether it is accepted.
         :raises MarkError: nothing was sent, since the mark is not certain to be there.
         """
-        seed = secrets.randbelow(MAX_SEED) + 1 if takes_seed(request.endpoint) else None
+        needs_seed = takes_seed(request.endpoint) and "seed" not in request.payload
         mark = Mark(
             state="sending",
             reference=reference,
@@ -103,7 +103,7 @@ class SubmitOnce:
             max_tries=self._max_tries,
             try_number=self._try_number,
             sent_at=datetime.now(UTC).isoformat(),
-            seed=None if "seed" in request.payload else seed,
+            seed=secrets.randbelow(MAX_SEED) + 1 if needs_seed else None,
             email=email,
         )
         body = request.body(reference=reference, seed=mark.seed, email=email)
@@ -116,7 +116,7 @@ class SubmitOnce:
             off_peak = bool(request.payload.get("off_peak_mode"))
             return self._look_for(mark, error, is_listed=not off_peak, took_long=took_long)
         except PixverseError:
-            self._note(mark, "not accepted")
+            self._note_not_accepted(mark)
             raise
         return self.note_accepted(mark, submission.job_ids)
 
@@ -141,12 +141,12 @@ class SubmitOnce:
                 now = self._clock()
                 _check_ticket(valid_until, now)
             except Exception:
-                self._note(mark, "not accepted")
+                self._note_not_accepted(mark)
                 raise
             if max(now - began, time.monotonic() - ticked) <= _LONGEST_PAUSE:
                 return mark
             log.warning("It took long to note what is about to be submitted, so it is noted again")
-        self._note(mark, "not accepted")
+        self._note_not_accepted(mark)
         raise NotSentError(
             f"nothing was submitted: it took longer than {_LONGEST_PAUSE:g} s to note it, {_ATTEMPTS} times"
         )
@@ -179,7 +179,7 @@ class SubmitOnce:
         ended_unseen = took_long and (made is None or mark.seed is None)
         if look.finding is Finding.GAPS or not is_listed or ended_unseen:
             raise UnsettledError(mark, str(error)) from error
-        self._note(mark, "not accepted")
+        self._note_not_accepted(mark)
         text = f"{error}; not listed for 45 s, so it is not accepted"
         if isinstance(error.__cause__, PixverseFatalError):  # such as 413: it would be refused again
             raise PixverseFatalError(text, status=error.status) from error
@@ -193,8 +193,8 @@ class SubmitOnce:
             log.warning("What the accounts have made cannot be seen: %s", error)
             return None
 
-    def _note(self, mark: Mark, state: Literal["accepted", "not accepted"]) -> None:
-        self._write_after(dataclasses.replace(mark, state=state))
+    def _note_not_accepted(self, mark: Mark) -> None:
+        self._write_after(dataclasses.replace(mark, state="not accepted"))
 
     def _write_after(self, mark: Mark) -> None:
         """Note what is known anyway: without that, a retry has to find it out."""
