@@ -1,9 +1,12 @@
-"""Whether a wait with ``start_from_trigger`` can begin in the triggerer, or has to begin on a worker."""
+"""Waits with ``start_from_trigger``: how they begin in the triggerer, or why they begin on a worker."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
+
+from airflow.triggers.base import StartTriggerArgs
 
 from airflow_pixverse.capabilities import (
     CAN_START_FROM_TRIGGER,
@@ -11,10 +14,26 @@ from airflow_pixverse.capabilities import (
     TRIGGERER_TEMPLATE_FILTERS,
     TRIGGERER_TEMPLATE_NAMES,
 )
+from airflow_pixverse.deadlines import Deadlines
 from airflow_pixverse.parameters import holds_reference, templates
 
 # These take the name of another filter or test, which may be one that the triggerer does not have.
 _FILTERS_BY_NAME = frozenset({"map", "reject", "rejectattr", "select", "selectattr"})
+
+
+def start_trigger_args(kwargs: dict[str, Any]) -> StartTriggerArgs:
+    """
+    Return how a wait for slots begins in the triggerer.
+
+    :param kwargs: the keyword arguments of its trigger, among them ``timeout`` and ``execution_timeout``.
+    """
+    deadlines = Deadlines(0.0, kwargs["timeout"], kwargs["execution_timeout"])
+    return StartTriggerArgs(
+        trigger_cls="airflow_pixverse.triggers.pixverse.PixverseCapacityTrigger",
+        trigger_kwargs=kwargs,
+        next_method="execute_complete",
+        timeout=timedelta(seconds=deadlines.deferral_seconds),
+    )
 
 
 def reason_to_begin_on_worker(fields: Iterable[Any], dag: Any) -> str | None:

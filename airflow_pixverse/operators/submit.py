@@ -36,12 +36,12 @@ from airflow_pixverse.parameters import (
     parse_reply_ref,
     parse_seconds,
 )
-from airflow_pixverse.start_from_trigger import reason_to_begin_on_worker
+from airflow_pixverse.start_from_trigger import reason_to_begin_on_worker, start_trigger_args
 from airflow_pixverse.submits.admission import Admission
 from airflow_pixverse.submits.errors import UnsettledError
 from airflow_pixverse.submits.state import SubmitState
 from airflow_pixverse.submits.timing import Timing
-from airflow_pixverse.submits.triggerer_waits import TriggererWaits, start_trigger_args
+from airflow_pixverse.submits.triggerer_waits import TriggererWaits, first_wait_kwargs
 from airflow_pixverse.submits.worker_waits import WorkerWaits
 from airflow_pixverse.triggers.wait_event import WaitStatus
 
@@ -316,9 +316,10 @@ class PixverseSubmitOperator(BaseOperator):
         if self._reason_to_begin_on_worker is None:
             # Here and not on the class, where a mapped task would take the values for its own.
             self.start_from_trigger = True
-            self.start_trigger_args = start_trigger_args(
+            kwargs = first_wait_kwargs(
                 self.pixverse_conn_id, as_json_list(emails), self.timing, self.execution_timeout
             )
+            self.start_trigger_args = start_trigger_args(kwargs)
 
     def _request(self, context: Context, state: SubmitState) -> tuple[SubmitRequest, SubmitState]:
         """Return what to submit, and the state that remembers it where it is not to be made again."""

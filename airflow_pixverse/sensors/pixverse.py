@@ -8,9 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import PokeReturnValue, conf
-from airflow.triggers.base import StartTriggerArgs
 
-from airflow_pixverse.deadlines import Deadlines
 from airflow_pixverse.hooks.pixverse import PixverseHook
 from airflow_pixverse.parameters import (
     as_json_list,
@@ -21,7 +19,7 @@ from airflow_pixverse.parameters import (
     templates,
 )
 from airflow_pixverse.sensors.base import PixverseSensor
-from airflow_pixverse.start_from_trigger import reason_to_begin_on_worker
+from airflow_pixverse.start_from_trigger import reason_to_begin_on_worker, start_trigger_args
 from airflow_pixverse.triggers.pixverse import PixverseCapacityTrigger
 from airflow_pixverse.triggers.wait_event import WaitStatus
 from airflow_pixverse.wait_parameters import WaitParameters
@@ -136,16 +134,9 @@ class PixverseCapacitySensor(PixverseSensor):
         parse_emails(self.emails)
 
     def _begin_in_trigger(self) -> None:
-        kwargs = self._trigger_kwargs()
-        deadlines = Deadlines(0.0, kwargs["timeout"], kwargs["execution_timeout"])
         # Here and not on the class, where a mapped task would take the values for its own.
         self.start_from_trigger = True
-        self.start_trigger_args = StartTriggerArgs(
-            trigger_cls=PixverseCapacityTrigger.__module__ + ".PixverseCapacityTrigger",
-            trigger_kwargs=kwargs,
-            next_method="execute_complete",
-            timeout=timedelta(seconds=deadlines.deferral_seconds),
-        )
+        self.start_trigger_args = start_trigger_args(self._trigger_kwargs())
 
     def _trigger_kwargs(self) -> dict[str, Any]:
         """Return the parameters of a trigger that the wait begins in; templates are not rendered yet."""

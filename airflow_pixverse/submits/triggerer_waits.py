@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.triggers.base import StartTriggerArgs
-
 from airflow_pixverse.deadlines import SAFETY_NET, Deadlines
 
 if TYPE_CHECKING:
@@ -112,28 +110,20 @@ class TriggererWaits:
         raise AssertionError("a task that is deferred does not go on here")
 
 
-def start_trigger_args(
+def first_wait_kwargs(
     pixverse_conn_id: str, emails: Any, timing: Timing, execution_timeout: timedelta | None
-) -> StartTriggerArgs:
+) -> dict[str, Any]:
     """
-    Return how a wait for a slot begins in the triggerer, without a worker.
+    Return the trigger's keyword arguments of a wait for a slot that begins in the triggerer.
 
     :param emails: the accounts that may have a slot, which may be a template; None for all.
     """
-    limits = {
+    return {
+        "pixverse_conn_id": pixverse_conn_id,
+        "emails": emails,
+        "poke_interval": timing.poke_interval,
         "timeout": timing.capacity_timeout,
         "execution_timeout": execution_timeout.total_seconds() if execution_timeout else None,
+        "lease": timing.lease,
+        "ticket": True,
     }
-    return StartTriggerArgs(
-        trigger_cls="airflow_pixverse.triggers.pixverse.PixverseCapacityTrigger",
-        trigger_kwargs={
-            **limits,
-            "pixverse_conn_id": pixverse_conn_id,
-            "emails": emails,
-            "poke_interval": timing.poke_interval,
-            "lease": timing.lease,
-            "ticket": True,
-        },
-        next_method="execute_complete",
-        timeout=timedelta(seconds=Deadlines(0.0, **limits).deferral_seconds),
-    )
