@@ -8,12 +8,12 @@ Each function returns one kind of fault, to be injected::
 or, over HTTP, ``POST /simulator/faults`` with ``{"fault": "rate_limit", "retry_after": 5, "times": 3}``.
 
 A request that a fault answers is not carried out, except with those that are about how the usual answer
-arrives (``slow``, ``drip``, ``throttle``, ``truncated``, ``cut``, ``short``, ``hold``, ``ignore_range``), and with
-``late_answer`` and ``lost_answer``, which are about answers that do not arrive in time or at all although the
-job was accepted. Their counterpart is ``lost_request``.
+arrives (``slow``, ``drip``, ``throttle``, ``truncated``, ``cut``, ``short``, ``hold``, ``ignore_range``), and
+with ``late_answer`` and ``lost_answer``, which are about answers that do not arrive in time or at all although
+the job was accepted. Their counterpart is ``lost_request``.
 
-The files of results meet faults, too: with ``path=".mp4"``, those of videos do, and with ``path="/media/1.mp4"``
-one of them does.
+Downloads of results meet faults, too: with ``path=".mp4"``, those of all videos, and with
+``path="media/1.mp4"``, those of one.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ class Links:
         self._key = secrets.token_bytes(16)
 
     def query(self, path: str, now: float) -> str:
-        """Return the query of a link to ``path``, with the question mark; nothing while links are for ever."""
+        """Return what a link to ``path`` ends with: a query, or nothing while links are for ever."""
         if self.seconds is None:
             return ""
         expires = f"{now + self.seconds:.3f}"

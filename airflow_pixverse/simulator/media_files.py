@@ -24,7 +24,7 @@ FILLER_BYTES = 65_521
 MP4 = Path(__file__).with_name("sample.mp4").read_bytes()
 # One pixel; the header says that there are chunks besides the picture.
 WEBP = b"VP8X\x0a\0\0\0\x10\0\0\0" + b"\0" * 6
-WEBP += b"VP8L\x0d\0\0\0\x2f\0\0\0\x10\x07\x10\x11\x11\x88\x88\xfe\x07\0" + b"\0"
+WEBP += b"VP8L\x0d\0\0\0\x2f\0\0\0\x10\x07\x10\x11\x11\x88\x88\xfe\x07\0"
 # The header of 24 ms of MPEG-1 layer III, 32 kbit/s, 48 kHz, mono; without data in it, they are silent.
 MP3_HEADER = b"\xff\xfb\x14\xc0" + b"\0" * 17
 MP3_FRAME_BYTES = 96
