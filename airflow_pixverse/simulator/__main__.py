@@ -80,6 +80,18 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="results have the replyRef that was submitted; whether those of the service do is not known",
     )
+    add(
+        "--media-bytes",
+        type=int,
+        metavar="N",
+        help="how large the file of a result is, up to 4 GB; without it, as small as possible",
+    )
+    add(
+        "--link-seconds",
+        type=float,
+        metavar="SECONDS",
+        help="for how long the URL of a result can be used; without it, for ever",
+    )
     add("--seed", type=int, default=0, help="the same seed gives the same jobs and fates")
     add("--version", action="version", version=__version__)
     return parser
@@ -100,6 +112,8 @@ def _simulator(options: argparse.Namespace) -> Simulator:
         credits=options.credits,
         result_delay=options.result_delay,
         results_with_reply_ref=options.results_with_reply_ref,
+        media_bytes=options.media_bytes,
+        link_seconds=options.link_seconds,
         seed=options.seed,
         host=options.host,
         port=options.port,

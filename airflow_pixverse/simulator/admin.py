@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,11 @@ from airflow_pixverse.simulator.admin_bodies import (
     FateBody,
     FaultBody,
     FillBody,
+    HeldQuery,
     JobBody,
+    LinksBody,
 )
-from airflow_pixverse.simulator.bodies import read_body
+from airflow_pixverse.simulator.bodies import problem, read_body, read_query
 from airflow_pixverse.simulator.faults import from_fields
 
 if TYPE_CHECKING:
@@ -51,6 +54,12 @@ class Admin:
             web.post(PREFIX + "fates", self.set_fate),
             web.delete(PREFIX + "fates", self.clear_fates),
             web.get(PREFIX + "requests", self.show_requests),
+            web.get(PREFIX + "uploads", self.show_uploads),
+            web.get(PREFIX + "media/{id}", self.show_media),
+            web.post(PREFIX + "links", self.set_links),
+            web.delete(PREFIX + "links", self.expire_links),
+            web.get(PREFIX + "held", self.show_held),
+            web.delete(PREFIX + "held", self.release),
         ]
 
     async def inject(self, request: web.Request) -> web.Response:
@@ -120,6 +129,40 @@ class Admin:
         """Show how many requests there were, and the last of them."""
         shown = [dataclasses.asdict(logged) for logged in self._control.requests[-SHOWN:]]
         return web.json_response({"count": self._control.request_count, "requests": shown})
+
+    async def show_uploads(self, _request: web.Request) -> web.Response:
+        """Show how many files were uploaded, and the last of them."""
+        shown = [dataclasses.asdict(upload) for upload in self._control.uploads[-SHOWN:]]
+        return web.json_response({"count": self._control.files.count, "uploads": shown})
+
+    async def show_media(self, request: web.Request) -> web.Response:
+        """Show what a download of the job's file must come to."""
+        job_id = request.match_info["id"]
+        sha256 = await asyncio.to_thread(self._control.media_sha256, job_id)
+        return web.json_response({"size": self._control.media_size(job_id), "sha256": sha256})
+
+    async def set_links(self, request: web.Request) -> web.Response:
+        """Decide for how long the URLs of results can be used."""
+        self._control.link_seconds = (await read_body(request, LinksBody)).seconds
+        return web.Response(status=204)
+
+    async def expire_links(self, _request: web.Request) -> web.Response:
+        """Let all signed URLs expire."""
+        self._control.expire_links()
+        return web.Response(status=204)
+
+    async def show_held(self, request: web.Request) -> web.Response:
+        """Show how many answers are held, once there are as many as the query says."""
+        query = read_query(request, HeldQuery)
+        try:
+            await asyncio.wait_for(asyncio.wrap_future(self._control.holds.when(query.count)), query.timeout)
+        except TimeoutError:
+            return problem(408, f"count: only {self._control.held} are held after {query.timeout} s")
+        return web.json_response({"held": self._control.held})
+
+    async def release(self, _request: web.Request) -> web.Response:
+        """Let what is held go on."""
+        return web.json_response({"released": self._control.release()})
 
     def _describe(self, job: Job) -> dict[str, Any]:
         return {

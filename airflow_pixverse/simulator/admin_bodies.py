@@ -55,6 +55,23 @@ class AccountBody(Body):
     expires: AwareDatetime | None = None
 
 
+class LinksBody(Body):
+    """For how many seconds the URL of a result can be used from now on; null means for ever."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    seconds: float | None
+
+
+class HeldQuery(Body):
+    """How many answers to wait for until they are held, and for how many seconds at most."""
+
+    model_config = ConfigDict(strict=False)
+
+    count: Annotated[int, Field(ge=0)] = 0
+    timeout: Annotated[float, Field(ge=0, le=600)] = 60
+
+
 class FateBody(Body):
     """What becomes of submitted jobs whose prompt contains ``prompt``; null leaves it open again."""
 

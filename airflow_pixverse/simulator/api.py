@@ -8,7 +8,9 @@ from aiohttp import web
 
 from airflow_pixverse.simulator.account_calls import AccountCalls
 from airflow_pixverse.simulator.bodies import problem
+from airflow_pixverse.simulator.files import Files
 from airflow_pixverse.simulator.library import Library
+from airflow_pixverse.simulator.media import Media
 from airflow_pixverse.simulator.schema import find_schema
 from airflow_pixverse.simulator.submits import Submits
 
@@ -37,6 +39,8 @@ class Api:
             *Submits(self._control).routes(PREFIX),
             *Library(self._control).routes(PREFIX),
             *AccountCalls(self._control).routes(PREFIX),
+            *Files(self._control).routes(PREFIX),
+            *Media(self._control).routes(),
         ]
 
     async def list_executing(self, _request: web.Request) -> web.Response:

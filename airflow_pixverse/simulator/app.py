@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from airflow_pixverse.simulator import admin, api
 from airflow_pixverse.simulator.bodies import problem
 from airflow_pixverse.simulator.fields import FieldError
+from airflow_pixverse.simulator.holds import HOLDS
+from airflow_pixverse.simulator.links import LinkExpiredError
 from airflow_pixverse.simulator.protection import check_request
 from airflow_pixverse.simulator.requestlog import MAX_TEXT, LoggedRequest, loggable
 from airflow_pixverse.simulator.state import (
@@ -20,6 +22,7 @@ from airflow_pixverse.simulator.state import (
     UnknownAccountError,
     UnknownJobError,
 )
+from airflow_pixverse.simulator.streams import LOGGED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,11 +33,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# No request needs more. It bounds the memory that injected faults can take.
+# No request but an upload, which is not kept, needs more. It bounds the memory that injected faults can take.
 MAX_BODY_BYTES = 64 * 1024
 
 STATUSES: Mapping[type[Exception], int] = {
     FieldError: 400,
+    LinkExpiredError: 403,
     UnknownAccountError: 404,
     UnknownJobError: 404,
     CreditsUsedUpError: 412,
@@ -50,6 +54,7 @@ def create_app(control: Control) -> web.Application:
     app = web.Application(
         middlewares=[middlewares.observe, explain, middlewares.authorize], client_max_size=MAX_BODY_BYTES
     )
+    app[HOLDS] = control.holds
     app.add_routes(api.Api(control).routes())
     app.add_routes(admin.Admin(control).routes())
     return app
@@ -82,14 +87,15 @@ class Middlewares:
         if request.path.startswith(admin.PREFIX):
             return await handler(request)
 
-        async def proceed() -> web.Response:
-            return cast("web.Response", await handler(request))
+        async def proceed() -> web.StreamResponse:
+            return await handler(request)
 
         path = request.rel_url.raw_path
         fault = self._control.script.next_fault(path, request.method)
         headers = loggable(request.headers) | {"Authorization": self._authorization(request)}
         logged = LoggedRequest(request.method, path[:MAX_TEXT], headers, fault=fault.name if fault else None)
         self._control.log.add(logged)
+        request[LOGGED] = logged
         try:
             response = await (fault.answer(request, proceed) if fault else proceed())
         except ConnectionError:

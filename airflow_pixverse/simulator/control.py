@@ -10,6 +10,7 @@ from airflow_pixverse.simulator.account_control import AccountControl
 from airflow_pixverse.simulator.faults import Fault
 from airflow_pixverse.simulator.fields import FieldError, fraction, header, integer
 from airflow_pixverse.simulator.job_control import JobControl
+from airflow_pixverse.simulator.media_control import MediaControl
 from airflow_pixverse.simulator.requestlog import LoggedRequest, RequestLog
 from airflow_pixverse.simulator.schema import find_schema
 from airflow_pixverse.simulator.script import Injected, Script
@@ -20,18 +21,20 @@ if TYPE_CHECKING:
 KEPT_REQUESTS = 10_000
 
 
-class Control(JobControl, AccountControl):
+class Control(JobControl, AccountControl, MediaControl):
     """
-    Controls jobs and accounts, injects faults, and shows the requests; safe to use from any thread.
+    Controls jobs, accounts and files, injects faults, and shows the requests; safe to use from any thread.
 
-    ``token``, ``schema`` and ``results_with_reply_ref`` may be assigned to at any time, as when a token is
-    rotated or the API is revised.
+    ``token``, ``schema``, ``results_with_reply_ref``, ``media_bytes`` and ``link_seconds`` may be assigned to
+    at any time, as when a token is rotated or the API is revised.
 
     :param service: the accounts and jobs
     :param token: the API token that requests must carry
     :param schema: the revision of the API, one of :data:`~airflow_pixverse.simulator.schema.SCHEMAS`
     :param results_with_reply_ref: whether results have the ``replyRef`` that the job was submitted with; it
         is not known whether those of the real service do
+    :param media_bytes: how large the file of a result is; without it, as small as possible
+    :param link_seconds: for how long the URL of a result can be used; without it, for ever
     :param seed: of the random numbers that choose the requests that meet a fault
     """
 
@@ -42,9 +45,11 @@ class Control(JobControl, AccountControl):
         schema: str,
         *,
         results_with_reply_ref: bool = False,
+        media_bytes: int | None = None,
+        link_seconds: float | None = None,
         seed: int = 0,
     ) -> None:
-        super().__init__(service)
+        MediaControl.__init__(self, service, media_bytes, link_seconds)
         self.token = token
         self.schema = schema
         self.results_with_reply_ref = results_with_reply_ref

@@ -7,9 +7,13 @@ Each function returns one kind of fault, to be injected::
 
 or, over HTTP, ``POST /simulator/faults`` with ``{"fault": "rate_limit", "retry_after": 5, "times": 3}``.
 
-A request that a fault answers is not carried out, except with ``slow``, ``drip`` and ``truncated``, and with
-``late_answer`` and ``lost_answer``, which are about answers that do not arrive in time or at all although the
-job was accepted. Their counterpart is ``lost_request``.
+A request that a fault answers is not carried out, except with those that are about how the usual answer
+arrives (``slow``, ``drip``, ``throttle``, ``truncated``, ``cut``, ``short``, ``hold``, ``ignore_range``), and
+with ``late_answer`` and ``lost_answer``, which are about answers that do not arrive in time or at all although
+the job was accepted. Their counterpart is ``lost_request``.
+
+Downloads of results meet faults, too: with ``path=".mp4"``, those of all videos, and with
+``path="media/1.mp4"``, those of one.
 """
 
 from __future__ import annotations
@@ -28,10 +32,13 @@ from aiohttp import web
 
 from airflow_pixverse.simulator.bodies import problem
 from airflow_pixverse.simulator.fields import FieldError, header, integer, number
-from airflow_pixverse.simulator.streams import Dripping, Oversized, Truncated
+from airflow_pixverse.simulator.holds import HOLDS
+from airflow_pixverse.simulator.media import IGNORE_RANGE
+from airflow_pixverse.simulator.protection import is_loopback
+from airflow_pixverse.simulator.streams import Cut, Dripping, Held, Oversized, Short, Throttled
 
 P = ParamSpec("P")
-Proceed = Callable[[], Awaitable[web.Response]]
+Proceed = Callable[[], Awaitable[web.StreamResponse]]
 Answer = Callable[[web.Request, Proceed], Awaitable[web.StreamResponse]]
 
 
@@ -154,7 +161,7 @@ def slow(seconds: float) -> Answer:
     """Answer as usual, but only after ``seconds``."""
     number("seconds", seconds)
 
-    async def answer(_request: web.Request, proceed: Proceed) -> web.Response:
+    async def answer(_request: web.Request, proceed: Proceed) -> web.StreamResponse:
         await asyncio.sleep(seconds)
         return await proceed()
 
@@ -180,7 +187,7 @@ def late_answer(seconds: float) -> Answer:
     """Carry out the request at once, but answer only after ``seconds``."""
     number("seconds", seconds)
 
-    async def answer(_request: web.Request, proceed: Proceed) -> web.Response:
+    async def answer(_request: web.Request, proceed: Proceed) -> web.StreamResponse:
         response = await proceed()
         await asyncio.sleep(seconds)
         return response
@@ -227,8 +234,87 @@ def _lost(seconds: float, code: int | None, *, carried_out: bool) -> Answer:
 def truncated() -> Answer:
     """Answer as usual, but close the connection halfway through the body that ``Content-Length`` promised."""
 
-    async def answer(_request: web.Request, proceed: Proceed) -> Truncated:
-        return Truncated(await proceed())
+    async def answer(_request: web.Request, proceed: Proceed) -> Cut:
+        return Cut(await proceed())
+
+    return answer
+
+
+@_fault
+def cut(after: int) -> Answer:
+    """Answer as usual, but close the connection after the first ``after`` bytes of the body."""
+    integer("after", after, 0)
+
+    async def answer(_request: web.Request, proceed: Proceed) -> Cut:
+        return Cut(await proceed(), after)
+
+    return answer
+
+
+@_fault
+def short(after: int, chunked: bool = False) -> Answer:
+    """
+    Answer with the beginning of the body, as if it were all.
+
+    :param after: how many bytes of it are sent
+    :param chunked: no ``Content-Length`` tells how many they are
+    """
+    integer("after", after, 0)
+
+    async def answer(_request: web.Request, proceed: Proceed) -> Short:
+        return Short(await proceed(), after, chunked=chunked)
+
+    return answer
+
+
+@_fault
+def hold(after: int = 0) -> Answer:
+    """
+    Answer as usual, but stop after the first ``after`` bytes of the body, until ``simulator.release()``.
+
+    ``simulator.wait_for_held()`` waits until a request has come that far; over HTTP, ``GET`` and ``DELETE
+    /simulator/held`` do both.
+    """
+    integer("after", after, 0)
+
+    async def answer(request: web.Request, proceed: Proceed) -> Held:
+        return Held(await proceed(), after, request.app[HOLDS])
+
+    return answer
+
+
+@_fault
+def throttle(bytes_per_second: int) -> Answer:
+    """Answer as usual, but send the body slowly."""
+    integer("bytes_per_second", bytes_per_second, 1)
+
+    async def answer(_request: web.Request, proceed: Proceed) -> Throttled:
+        return Throttled(await proceed(), bytes_per_second)
+
+    return answer
+
+
+@_fault
+def ignore_range() -> Answer:
+    """Answer with the whole file, whatever part of it is asked for."""
+
+    async def answer(request: web.Request, proceed: Proceed) -> web.StreamResponse:
+        request[IGNORE_RANGE] = True
+        return await proceed()
+
+    return answer
+
+
+@_fault
+def cdn_redirect(host: str = "localhost") -> Answer:
+    """Answer 302 to the same path at another origin, this server by another name; there, answer as usual."""
+    if not is_loopback(header("host", host)):
+        raise FieldError("host", "must be another name of this machine, such as localhost")
+
+    async def answer(request: web.Request, proceed: Proceed) -> web.StreamResponse:
+        if request.url.host == host:
+            return await proceed()
+        return web.Response(status=302, headers={"Location": str(request.url.with_host(host))})
 
     return answer
 

@@ -8,7 +8,7 @@ from aiohttp import web
 from pydantic import ConfigDict, Field
 
 from airflow_pixverse.simulator.bodies import Body, Text, problem, read_query
-from airflow_pixverse.simulator.results import write
+from airflow_pixverse.simulator.results import media_path, write
 from airflow_pixverse.simulator.state import Job, UnknownJobError
 
 if TYPE_CHECKING:
@@ -45,7 +45,6 @@ class Library:
         return [
             web.get(prefix + "{kind:videos|images|music}{slash:/?}", self.show_list),
             web.get(prefix + "{kind:videos|images|music|speech}/{id}", self.show_one),
-            web.get("/media/{name}", self.show_media),
         ]
 
     async def show_one(self, request: web.Request) -> web.Response:
@@ -74,10 +73,8 @@ class Library:
             body["next_offset"] = query.offset + limit
         return web.json_response(body)
 
-    async def show_media(self, _request: web.Request) -> web.Response:
-        """Answer in the place of PixVerse's media server, where the URLs of results lead to."""
-        return web.Response(text="The simulator makes no videos, images or sounds.\n")
-
     def _write(self, request: web.Request, job: Job, status: str) -> dict[str, Any]:
         with_reply_ref = self._control.results_with_reply_ref
-        return write(job, status, str(request.url.origin()), with_reply_ref=with_reply_ref)
+        path = media_path(job)
+        query = self._control.links.query(path, self._control.service.now)
+        return write(job, status, f"{request.url.origin()}{path}{query}", with_reply_ref=with_reply_ref)

@@ -44,12 +44,17 @@ def utc(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def write(job: Job, status: str, origin: str, *, with_reply_ref: bool) -> dict[str, Any]:
+def media_path(job: Job) -> str:
+    """Return the path of the file that the job makes."""
+    return f"/media/{job.number}.{KINDS[job.type].suffix}"
+
+
+def write(job: Job, status: str, url: str, *, with_reply_ref: bool) -> dict[str, Any]:
     """
     Return the result of the job, or what there is of it.
 
     :param status: the name of its status
-    :param origin: what the URL begins with
+    :param url: of the file that the job makes
     :param with_reply_ref: whether it has the ``replyRef`` that the job was submitted with
     """
     kind = KINDS[job.type]
@@ -64,7 +69,7 @@ def write(job: Job, status: str, origin: str, *, with_reply_ref: bool) -> dict[s
         "created_at": utc(job.started),
         "prompt": job.payload.get("prompt") or "",
         "model": job.payload.get("model") or "",
-        kind.url: f"{origin}/media/{job.number}.{kind.suffix}" if has_url else "",
+        kind.url: url if has_url else "",
     }
     if kind.create_mode:
         result["create_mode"] = kind.create_mode

@@ -43,6 +43,8 @@ class Simulator(Control):
     :param credits: how many each account has, where a job costs 20; without it, they are never used up
     :param result_delay: how many seconds after a job has left the list its result can be seen
     :param results_with_reply_ref: whether results have the ``replyRef`` that the job was submitted with
+    :param media_bytes: how large the file of a result is, up to 4 GB; without it, as small as possible
+    :param link_seconds: for how long the URL of a result can be used; without it, for ever
     :param seed: the same seed gives the same jobs, fates and faults
     :param host: a loopback address
     :param port: 0 picks a free one
@@ -65,6 +67,8 @@ class Simulator(Control):
         credits: int | None = None,  # noqa: A002 - the API's word
         result_delay: float = 0,
         results_with_reply_ref: bool = False,
+        media_bytes: int | None = None,
+        link_seconds: float | None = None,
         seed: int = 0,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -89,7 +93,15 @@ class Simulator(Control):
         )
         for prompt, fate in (fates or {}).items():
             service.fates.choose(prompt, fate)
-        super().__init__(service, token, schema, results_with_reply_ref=results_with_reply_ref, seed=seed)
+        super().__init__(
+            service,
+            token,
+            schema,
+            results_with_reply_ref=results_with_reply_ref,
+            media_bytes=media_bytes,
+            link_seconds=link_seconds,
+            seed=seed,
+        )
         self.host = _loopback(host)
         self.port = integer("port", port, 0, 65535)
         self._thread: threading.Thread | None = None

@@ -102,6 +102,11 @@ class Service:
         """How many jobs were submitted through the API, kept or not."""
         return self._submitted
 
+    @property
+    def now(self) -> float:
+        """The time of the service, in seconds since the epoch."""
+        return self._clock()
+
     def snapshot(self) -> Snapshot:
         """Return the jobs that the API tracks, and the accounts, as they are now."""
         with self._up_to_date() as now:

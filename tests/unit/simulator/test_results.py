@@ -204,4 +204,4 @@ def test_the_url_of_a_result_leads_to_the_simulator(quiet, connect, clock):
     clock.now += 10
     url = api.get(f"/videos/{job}").json()["url"]
     answer = connect(quiet, "", path="").get(url.removeprefix(quiet.url))
-    assert (answer.status_code, answer.text) == (200, "The simulator makes no videos, images or sounds.\n")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "video/mp4")
