@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 from airflow_pixverse.api.endpoints import is_endpoint
 from airflow_pixverse.api.reply_ref import MAX_PREFIX
 from airflow_pixverse.capabilities import is_made_by_mapping
+from airflow_pixverse.storage.inputs import tagged
 
 _Choice = TypeVar("_Choice", bound=str)
 
@@ -112,9 +113,10 @@ def parse_endpoint(value: Any, name: str = "endpoint") -> str:
 
 
 def parse_payload(value: Any, name: str = "payload") -> dict[str, Any]:
-    """Return a payload, an object of plain JSON, also if it was rendered to a string."""
+    """Return a payload, an object of plain JSON, its inputs tagged, also if it was rendered to a string."""
     if isinstance(value, str):
         value = _from_json(value)
+    value = tagged(value)
     if not isinstance(value, dict):
         raise ValueError(f"{name} must be an object, such as {{'prompt': 'a cat'}}, not {_shown(value)}")
     try:
@@ -140,6 +142,27 @@ def parse_count(value: Any, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ValueError(f"{name} must be a whole number, 0 or more, not {_shown(value)}")
     return value
+
+
+def parse_max_bytes(value: Any, name: str = "max_bytes") -> int:
+    """Return a number of bytes, 1 or more."""
+    if parse_count(value, name) == 0:
+        raise ValueError(f"{name} must be at least 1")
+    return int(value)
+
+
+def parse_results(value: Any, name: str = "result") -> list[dict[str, Any]]:
+    """Return results, which may be given as one or a list of objects or of ids of jobs, also as a string."""
+    value = _from_json(value) if isinstance(value, str) else value
+    results = []
+    for item in value if isinstance(value, (list, tuple)) else [value]:
+        if isinstance(item, dict) and item.get("url"):
+            results.append(item)
+        else:
+            results.append({"id": parse_job_id(item, name)} | (item if isinstance(item, dict) else {}))
+    if not results:
+        raise ValueError(f"{name} is an empty list: give at least one result")
+    return results
 
 
 def parse_choice(value: _Choice, name: str, choices: tuple[_Choice, ...]) -> _Choice:

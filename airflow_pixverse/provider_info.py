@@ -31,7 +31,7 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": modules("hooks"),
-        "operators": modules("operators", "submit"),
+        "operators": modules("operators", "submit", "download"),
         "sensors": modules("sensors", "job"),
         "triggers": modules("triggers", "job"),
         "task-decorators": [

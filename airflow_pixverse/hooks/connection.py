@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
 
     from airflow_pixverse.api.client import PixverseClient
+    from airflow_pixverse.api.media import MediaClient
+    from airflow_pixverse.hooks.extra import ConnectionExtra
 
 CONN_TYPE = "pixverse"
 
@@ -53,14 +55,7 @@ def client_from_connection(conn: Connection, *, max_retries: int | None = None) 
     :raises PixverseFatalError: the connection cannot be used. The message names connection and field, and
         never repeats what the field holds.
     """
-    from airflow import __version__ as airflow_version
-
-    from airflow_pixverse.api.client import (
-        DEFAULT_MAX_RETRIES,
-        DEFAULT_TIMEOUT,
-        PixverseClient,
-        checked_token,
-    )
+    from airflow_pixverse.api.client import DEFAULT_MAX_RETRIES, PixverseClient, checked_token
     from airflow_pixverse.hooks.extra import parse_extra
 
     label = connection_label(conn.conn_id)
@@ -88,20 +83,52 @@ def client_from_connection(conn: Connection, *, max_retries: int | None = None) 
 
     if unknown_keys:
         _warn_of_unknown_keys(label, tuple(unknown_keys))
-    timeout = DEFAULT_TIMEOUT[1] if extra.timeout is None else extra.timeout
     if max_retries is None:
         max_retries = DEFAULT_MAX_RETRIES if extra.max_retries is None else extra.max_retries
     return PixverseClient(
         token,
         base_url,
-        timeout=(min(timeout, DEFAULT_TIMEOUT[0]), timeout),
+        timeout=_timeout(extra),
         max_retries=max_retries,
         proxy=extra.proxy,
         ca_bundle=extra.ca_bundle,
-        user_agent=f"airflow-pixverse/{__version__} "
-        f"(apache-airflow/{airflow_version}; python/{platform.python_version()})",
+        user_agent=_user_agent(),
         label=label,
     )
+
+
+def media_client_from_connection(conn: Connection) -> MediaClient:
+    """
+    Make what reads the files of results. It has no token.
+
+    :param conn: a connection that :func:`client_from_connection` can use; only its extra is looked at.
+    """
+    from airflow_pixverse.api.media import MediaClient
+    from airflow_pixverse.hooks.extra import parse_extra
+
+    extra, _ = parse_extra(conn.extra)
+    return MediaClient(
+        timeout=_timeout(extra),
+        proxy=extra.proxy,
+        ca_bundle=extra.ca_bundle,
+        allow_private=bool(extra.allow_private_results),
+        user_agent=_user_agent(),
+    )
+
+
+def _timeout(extra: ConnectionExtra) -> tuple[float, float]:
+    """Return the seconds to wait for a connection, and for each part of an answer."""
+    from airflow_pixverse.api.client import DEFAULT_TIMEOUT
+
+    timeout = DEFAULT_TIMEOUT[1] if extra.timeout is None else extra.timeout
+    return min(timeout, DEFAULT_TIMEOUT[0]), timeout
+
+
+def _user_agent() -> str:
+    from airflow import __version__ as airflow_version
+
+    python = platform.python_version()
+    return f"airflow-pixverse/{__version__} (apache-airflow/{airflow_version}; python/{python})"
 
 
 def _shown(text: str) -> str:

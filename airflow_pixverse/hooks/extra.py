@@ -76,6 +76,11 @@ class ConnectionExtra(BaseModel):
         title="CA bundle",
         description="File or folder of certificates to trust instead of the default ones.",
     )
+    allow_private_results: Annotated[bool | None, _Empty] = Field(
+        None,
+        title="Allow private results",
+        description="Read results from this machine and private networks, too.",
+    )
 
 
 def parse_extra(text: str | None) -> tuple[ConnectionExtra, list[str]]:

@@ -8,14 +8,23 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_pixverse.api.errors import PixverseAuthError, PixverseError, PixverseFatalError
-from airflow_pixverse.hooks.connection import CONN_TYPE, UI_FIELD_BEHAVIOUR, client_from_connection
+from airflow_pixverse.hooks.connection import (
+    CONN_TYPE,
+    UI_FIELD_BEHAVIOUR,
+    client_from_connection,
+    media_client_from_connection,
+)
 from airflow_pixverse.hooks.lookup import read_connection
 
 if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Connection, ObjectStoragePath
+
     from airflow_pixverse.api.accounts import Account, Features
     from airflow_pixverse.api.client import PixverseClient
+    from airflow_pixverse.api.media import MediaClient
     from airflow_pixverse.api.models import Capacity, ExecutingJob
     from airflow_pixverse.api.results import JobResult
+    from airflow_pixverse.api.uploads import Upload
 
 
 class PixverseHook(BaseHook):
@@ -55,9 +64,22 @@ class PixverseHook(BaseHook):
         return self._client
 
     @cached_property
+    def _connection(self) -> Connection:
+        return read_connection(self.pixverse_conn_id, get_connection=self.get_connection)
+
+    @cached_property
     def _client(self) -> PixverseClient:
-        conn = read_connection(self.pixverse_conn_id, get_connection=self.get_connection)
-        return client_from_connection(conn, max_retries=self.max_retries)
+        return client_from_connection(self._connection, max_retries=self.max_retries)
+
+    def get_media_client(self) -> MediaClient:
+        """
+        Return what reads the files behind the URLs of results, without the API token.
+
+        :raises PixverseFatalError: the connection is missing, or cannot be used.
+        :raises PixverseTransientError: what Airflow reads connections from does not answer.
+        """
+        self.get_conn()
+        return media_client_from_connection(self._connection)
 
     def list_executing(self) -> list[ExecutingJob]:
         """
@@ -98,6 +120,23 @@ class PixverseHook(BaseHook):
         :raises PixverseTransientError: no usable answer; it is safe to cancel the job again.
         """
         return self.get_conn().cancel(job_id)
+
+    def upload(self, path: str | ObjectStoragePath, email: str | None = None) -> Upload:
+        """
+        Upload an image, a video or a sound from object storage (``POST files/``), 5 GB at most.
+
+        :param path: such as ``s3://bucket/a.png``.
+        :param email: the account that it is uploaded with, which any other may use it of; None for any.
+        :return: what payloads name it by, its ``path``; and its ``url`` and ``id``, where it has them.
+        :raises ValueError: ``path`` is none.
+        :raises PixverseFatalError: asking again will not help.
+        :raises PixverseTransientError: it does not get through, even after the retries.
+        :raises StorageError: it cannot be read.
+        """
+        from airflow_pixverse.storage.paths import parse_storage_uri
+        from airflow_pixverse.storage.upload import source_of, upload
+
+        return upload(self.get_conn(), source_of(parse_storage_uri(path, "path")), email)
 
     def get_accounts(self) -> list[Account]:
         """

@@ -1,4 +1,8 @@
-"""The operators: submit a job (in ``submit``), list the jobs that PixVerse executes, and cancel a job."""
+"""
+The operators: list the jobs that PixVerse executes, and cancel a job.
+
+Those that submit a job and store a result are in ``submit`` and ``download``.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperat
 
 from airflow_pixverse.api.errors import PixverseFatalError
 from airflow_pixverse.hooks.pixverse import PixverseHook
+from airflow_pixverse.operators.download import PixverseDownloadOperator
 from airflow_pixverse.operators.submit import PixverseSubmitOperator
 from airflow_pixverse.parameters import (
     as_json_list,
@@ -22,7 +27,12 @@ from airflow_pixverse.parameters import (
     parse_older_than,
 )
 
-__all__ = ["PixverseCancelOperator", "PixverseListExecutingOperator", "PixverseSubmitOperator"]
+__all__ = [
+    "PixverseCancelOperator",
+    "PixverseDownloadOperator",
+    "PixverseListExecutingOperator",
+    "PixverseSubmitOperator",
+]
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

@@ -20,6 +20,7 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_pixverse.api.errors import PixverseError, PixverseFatalError
 from airflow_pixverse.hooks.pixverse import PixverseHook
+from airflow_pixverse.keeps_results import OUTPUT_FIELDS, KeepsResults
 from airflow_pixverse.links.pixverse import XCOM_KEY, PixverseResultLink
 from airflow_pixverse.marks import NoMarks, add_drop_callback, mark_store_of
 from airflow_pixverse.parameters import (
@@ -37,6 +38,9 @@ from airflow_pixverse.parameters import (
     parse_seconds,
 )
 from airflow_pixverse.start_from_trigger import reason_to_begin_on_worker, start_trigger_args
+from airflow_pixverse.storage.destination import DEFAULT_MAX_BYTES
+from airflow_pixverse.storage.file_name import DEFAULT_FILE_NAME
+from airflow_pixverse.storage.inputs import inputs_of
 from airflow_pixverse.submits.admission import Admission
 from airflow_pixverse.submits.errors import UnsettledError
 from airflow_pixverse.submits.state import SubmitState
@@ -46,7 +50,7 @@ from airflow_pixverse.submits.worker_waits import WorkerWaits
 from airflow_pixverse.triggers.wait_event import WaitStatus
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
     from airflow_pixverse.api.client import PixverseClient
     from airflow_pixverse.api.results import JobResult
@@ -55,7 +59,7 @@ if TYPE_CHECKING:
     from airflow_pixverse.submits.waits import Waits
 
 
-class PixverseSubmitOperator(BaseOperator):
+class PixverseSubmitOperator(KeepsResults, BaseOperator):
     """
     Submit a job to PixVerse, wait until it is finished, and return its result.
 
@@ -82,11 +86,16 @@ class PixverseSubmitOperator(BaseOperator):
         ``speech/`` (templated).
     :param payload: what to send, plain JSON. Nothing in it is checked, so whatever the API learns can be used
         at once. ``replyRef`` is added, ``email`` as ``emails`` says, and a ``seed`` where the endpoint takes
-        one and the payload has none (templated).
+        one and the payload has none. An ``ObjectStoragePath``, and a string such as ``s3://bucket/a.png``
+        under a key such as ``first_frame_path``, is a file that is uploaded first (templated).
     :param emails: the accounts that may make it, one string or a list; None for the payload's ``email``, or
         any (templated).
     :param reply_ref: what ``replyRef`` begins with, in place of the name of the task; a random part is added
         (templated).
+    :param output_path: the folder that the result is stored in before the task succeeds, such as
+        ``s3://bucket/{{ ds }}/``; None for none (templated).
+    :param file_name: name of the file, with the fields ``{type}``, ``{number}`` and ``{ext}`` (templated).
+    :param max_bytes: how large the file may be, in bytes.
     :param pixverse_conn_id: id of the connection that holds the API token (templated).
     :param wait_for_capacity: wait for a free slot first. Otherwise the job is submitted at once, and a
         refusal (429) fails the task, with retries.
@@ -111,7 +120,14 @@ class PixverseSubmitOperator(BaseOperator):
     :raises ValueError: a parameter cannot be used; the message names it.
     """
 
-    template_fields: Sequence[str] = ("pixverse_conn_id", "endpoint", "payload", "emails", "reply_ref")
+    template_fields: Sequence[str] = (
+        "pixverse_conn_id",
+        "endpoint",
+        "payload",
+        "emails",
+        "reply_ref",
+        *OUTPUT_FIELDS,
+    )
     template_fields_renderers: ClassVar[dict[str, str]] = {"payload": "json"}
     operator_extra_links = (PixverseResultLink(),)
     ui_color = "#e3dcf5"
@@ -126,6 +142,9 @@ class PixverseSubmitOperator(BaseOperator):
         endpoint: str = "videos/create",
         emails: str | Iterable[str] | None = None,
         reply_ref: str | None = None,
+        output_path: str | ObjectStoragePath | None = None,
+        file_name: str = DEFAULT_FILE_NAME,
+        max_bytes: int = DEFAULT_MAX_BYTES,
         pixverse_conn_id: str = PixverseHook.default_conn_name,
         wait_for_capacity: bool = True,
         wait_for_completion: bool = True,
@@ -166,6 +185,11 @@ class PixverseSubmitOperator(BaseOperator):
         check_at_parse(self, parse_payload, payload)
         check_at_parse(self, parse_emails, self.emails)
         check_at_parse(self, parse_reply_ref, reply_ref)
+        self._set_output(output_path, file_name, max_bytes)
+        if output_path is not None and not wait_for_completion:
+            raise ValueError(
+                "output_path needs wait_for_completion: without a result, there is nothing to store"
+            )
         if durable:
             add_drop_callback(self)
         self.result_url = ""
@@ -193,6 +217,8 @@ class PixverseSubmitOperator(BaseOperator):
             # "dag.test()" of Airflow 3.0 resumes a retry with the event of the try before.
             return self.execute(context)
         self._job_ids = list(state.job_ids)
+        payload = self.payload if state.payload is None else state.payload
+        self._input_uris = [file.uri for file in inputs_of(parse_payload(payload))]
         with self._outcome():
             if self._waited_in_vain(event) and self._may_have_submitted(context):
                 return self._go_on(context, state)
@@ -255,6 +281,7 @@ class PixverseSubmitOperator(BaseOperator):
         from airflow_pixverse.submits.flow import SubmitFlow, SubmitRules
 
         request, state = self._request(context, state)
+        is_first_part = admission is None or not state.try_number
         waits = self._waits(context, request)
         store = self._marks(context)
         flow = SubmitFlow(
@@ -263,6 +290,7 @@ class PixverseSubmitOperator(BaseOperator):
             client=self._client(store),
             store=store,
             waits=waits,
+            prepare=lambda request: self._prepared(context, request, check_output=is_first_part),
             rules=SubmitRules(
                 wait_for_capacity=self.wait_for_capacity,
                 max_refusals=self.max_refusals,
@@ -328,12 +356,34 @@ class PixverseSubmitOperator(BaseOperator):
         payload = self._payload(context) if state.payload is None else state.payload
         try:
             parse_conn_id(self.pixverse_conn_id)
+            self._destination()
             request = SubmitRequest.parse(self.endpoint, payload, self.emails, self.reply_ref)
         except ValueError as error:
             raise PixverseFatalError(str(error)) from None
+        self._input_uris = [file.uri for file in request.inputs]
         if self._remembers_payload:
             state = dataclasses.replace(state, payload=request.payload)
         return request, state
+
+    def _prepared(self, context: Context, request: SubmitRequest, *, check_output: bool) -> SubmitRequest:
+        """Return the request with its inputs uploaded, once it is certain that its result can be stored."""
+        destination = self._destination()
+        if destination and check_output:
+            from airflow_pixverse.storage.paths import object_path
+            from airflow_pixverse.storage.whole_file import check_writable
+
+            check_writable(object_path(destination.folder))
+        if not request.inputs:
+            return request
+        from airflow_pixverse.storage.run_uploads import RunUploads
+
+        hook = PixverseHook(self.pixverse_conn_id)  # which repeats what gets lost
+        return request.with_uploads(RunUploads(context["ti"], self._submitting_tasks(), hook.get_conn))
+
+    def _submitting_tasks(self) -> list[str]:
+        """Return the ids of the tasks of this DAG that upload inputs."""
+        classes = {task.task_id: getattr(task, "operator_class", type(task)) for task in self.dag.tasks}
+        return [name for name, kind in classes.items() if issubclass(kind, PixverseSubmitOperator)]
 
     def _waits(self, context: Context, request: SubmitRequest) -> Waits:
         if not self.deferrable:
@@ -347,9 +397,9 @@ class PixverseSubmitOperator(BaseOperator):
         )
 
     def _finish(self, context: Context, results: list[JobResult]) -> Any:
-        """Return the results in their JSON form, or raise why there is none."""
-        values = [result.to_xcom() for result in results]
-        value = values[0] if len(values) == 1 else values
+        """Return the results in their JSON form, stored if that is asked for, or raise why there is none."""
+        self._job_ids = []  # there is nothing left to cancel
+        value = _one_or_all([result.to_xcom() for result in results])
         context["ti"].xcom_push(key="result", value=value)
         completed = [result for result in results if result.is_completed]
         if not completed:
@@ -359,7 +409,25 @@ class PixverseSubmitOperator(BaseOperator):
         for result in results:
             if not result.is_completed:
                 self.log.warning("Job %s: %s %s", result.id, result.state, result.reason)
+        if self.output_path is None:
+            return value
+        value = _one_or_all(self._stored(context, results))
+        context["ti"].xcom_push(key="result", value=value)
         return value
+
+    def _stored(self, context: Context, results: list[JobResult]) -> list[dict[str, Any]]:
+        """Return the results, stored. Whatever goes wrong with that, the task must not submit again."""
+        from airflow_pixverse.storage.errors import StorageError
+
+        try:
+            return self._kept(context, results)
+        except (PixverseError, StorageError, ValueError) as error:
+            retry = "a retry only stores it. To clear this task would pay again; " if self.durable else ""
+            text = (
+                f"the result is there and paid for, but not stored: {error}. {retry[:1].upper()}{retry[1:]}"
+            )
+            text += "PixverseDownloadOperator stores it, too, from the XCom 'result' of this task"
+            raise (AirflowException if self.durable else AirflowFailException)(text) from error
 
     def _what_a_retry_does(self, job_ids: Sequence[str]) -> str:
         if not (job_ids and self.durable):
@@ -373,3 +441,7 @@ class PixverseSubmitOperator(BaseOperator):
             yield
         except (PixverseFatalError, UnsettledError) as error:
             raise AirflowFailException(str(error)) from error
+
+
+def _one_or_all(values: list[dict[str, Any]]) -> dict[str, Any] | list[dict[str, Any]]:
+    return values[0] if len(values) == 1 else values

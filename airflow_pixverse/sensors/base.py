@@ -81,6 +81,10 @@ class PixverseSensor(BaseSensorOperator):
                 raise AirflowException(message)
         raise AirflowException(f"the trigger sent an event that this version does not know: {event!r}")
 
+    def _finish(self, context: Context, value: Any) -> Any:  # noqa: ARG002
+        """Return what the task returns, once the wait has ended well with ``value``."""
+        return value
+
     def _check_rendered(self) -> None:
         """Raise a ValueError if a rendered parameter cannot be used."""
         parse_conn_id(self.pixverse_conn_id)
@@ -97,7 +101,8 @@ class PixverseSensor(BaseSensorOperator):
                 self._check_rendered()
             except ValueError as error:
                 raise PixverseFatalError(str(error)) from None
-            return self._wait_in_triggerer(context) if self.deferrable else super().execute(context)
+            value = self._wait_in_triggerer(context) if self.deferrable else super().execute(context)
+            return self._finish(context, value)
 
     def poke(self, context: Context) -> PokeReturnValue | bool:  # noqa: ARG002
         """
@@ -148,11 +153,11 @@ class PixverseSensor(BaseSensorOperator):
 
     def execute_complete(
         self,
-        context: Context,  # noqa: ARG002
+        context: Context,
         event: dict[str, Any] | None = None,
     ) -> Any:
         """Turn what the trigger found into the outcome; an event it does not know is a failure."""
-        return self._complete(event)
+        return self._finish(context, self._complete(event))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """

@@ -10,18 +10,21 @@ from airflow.providers.common.compat.sdk import PokeReturnValue, conf
 
 from airflow_pixverse.hooks.pixverse import PixverseHook
 from airflow_pixverse.job_watch import JobWatch
+from airflow_pixverse.keeps_results import OUTPUT_FIELDS, KeepsResults
 from airflow_pixverse.parameters import check_at_parse, parse_job_id
 from airflow_pixverse.sensors.base import PixverseSensor
+from airflow_pixverse.storage.destination import DEFAULT_MAX_BYTES
+from airflow_pixverse.storage.file_name import DEFAULT_FILE_NAME
 from airflow_pixverse.triggers.job import PixverseJobTrigger
 from airflow_pixverse.triggers.wait_event import WaitStatus
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
     from airflow_pixverse.api.results import JobResult
 
 
-class PixverseJobSensor(PixverseSensor):
+class PixverseJobSensor(KeepsResults, PixverseSensor):
     """
     Wait until a PixVerse job is finished, wherever it was submitted, and return its result.
 
@@ -39,19 +42,27 @@ class PixverseJobSensor(PixverseSensor):
 
     :param job_id: id of the job, or an object with its ``id``, such as an item of the list operator's XCom
         (templated).
+    :param output_path: the folder that the result is stored in before the task succeeds, such as
+        ``s3://bucket/{{ ds }}/``; None for none (templated). A retry of a task that could not store it waits
+        for, and stores, the same job.
+    :param file_name: name of the file, with the fields ``{type}``, ``{number}`` and ``{ext}`` (templated).
+    :param max_bytes: how large the file may be, in bytes.
     :param pixverse_conn_id: id of the connection that holds the API token (templated).
     :param deferrable: wait in the triggerer instead of a worker.
     :param kwargs: ``poke_interval``, ``timeout``, ``soft_fail``, ``mode``, ... of Airflow's sensors.
     :raises ValueError: a parameter cannot be used; the message names it.
     """
 
-    template_fields: Sequence[str] = ("pixverse_conn_id", "job_id")
+    template_fields: Sequence[str] = ("pixverse_conn_id", "job_id", *OUTPUT_FIELDS)
     ui_color = "#e6f1f2"
 
     def __init__(
         self,
         *,
         job_id: str | dict[str, Any],
+        output_path: str | ObjectStoragePath | None = None,
+        file_name: str = DEFAULT_FILE_NAME,
+        max_bytes: int = DEFAULT_MAX_BYTES,
         pixverse_conn_id: str = PixverseHook.default_conn_name,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
@@ -59,6 +70,7 @@ class PixverseJobSensor(PixverseSensor):
         super().__init__(pixverse_conn_id=pixverse_conn_id, deferrable=deferrable, **kwargs)
         self.job_id = job_id
         check_at_parse(self, parse_job_id, job_id)
+        self._set_output(output_path, file_name, max_bytes)
 
     @cached_property
     def _watch(self) -> JobWatch:
@@ -87,8 +99,16 @@ class PixverseJobSensor(PixverseSensor):
                 return _checked(JobResult.model_validate(result))
         return super()._complete(event)
 
+    def _finish(self, context: Context, value: Any) -> Any:
+        if self.output_path is None:
+            return value
+        from airflow_pixverse.api.results import JobResult
+
+        return self._kept(context, [JobResult.model_validate(value)])[0]
+
     def _check_rendered(self) -> None:
         super()._check_rendered()
+        self._destination()
         parse_job_id(self.job_id)
 
     def _unfinished(self) -> str:

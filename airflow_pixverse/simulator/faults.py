@@ -9,7 +9,7 @@ or, over HTTP, ``POST /simulator/faults`` with ``{"fault": "rate_limit", "retry_
 
 A request that a fault answers is not carried out, except with those that are about how the usual answer
 arrives (``slow``, ``drip``, ``throttle``, ``truncated``, ``cut``, ``short``, ``hold``, ``ignore_range``), and
-with ``late_answer`` and ``lost_answer``, which are about answers that do not arrive in time or at all although
+with ``late_answer`` and ``lost_answer``, which are about answers that do not arrive in time or at all though
 the job was accepted. Their counterpart is ``lost_request``.
 
 Downloads of results meet faults, too: with ``path=".mp4"``, those of all videos, and with

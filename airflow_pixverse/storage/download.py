@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from airflow_pixverse.api.media import MediaClient
 
-DEFAULT_MAX_BYTES = 5 * 1024**3
-
 _FRUITLESS_REQUESTS = 4
 _FRUITLESS_PARTS = 2
 _REQUESTS = 100
@@ -67,7 +65,7 @@ class Download:
         self,
         media: MediaClient,
         *,
-        max_bytes: int = DEFAULT_MAX_BYTES,
+        max_bytes: int,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._media = media

@@ -5,48 +5,21 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from airflow_pixverse.api.errors import PixverseFatalError, PixverseLinkExpiredError
 from airflow_pixverse.api.job_id import parse_job_id
-from airflow_pixverse.storage.download import DEFAULT_MAX_BYTES, Download, StoredFile
-from airflow_pixverse.storage.file_name import DEFAULT_FILE_NAME, file_name_of, parse_file_name
-from airflow_pixverse.storage.paths import object_path, parse_storage_uri
+from airflow_pixverse.storage.download import Download, StoredFile
+from airflow_pixverse.storage.file_name import file_name_of
+from airflow_pixverse.storage.paths import object_path
 
 if TYPE_CHECKING:
     from airflow_pixverse.api.results import JobResult
     from airflow_pixverse.hooks.pixverse import PixverseHook
+    from airflow_pixverse.storage.destination import Destination
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Destination:
-    """
-    Where results are kept.
-
-    :param folder: address of the folder.
-    :param file_name: template of the names of files; see
-        :func:`~airflow_pixverse.storage.file_name.parse_file_name`.
-    :param max_bytes: how large a file may be.
-    """
-
-    folder: str
-    file_name: str = DEFAULT_FILE_NAME
-    max_bytes: int = DEFAULT_MAX_BYTES
-
-    @classmethod
-    def parse(cls, output_path: Any, file_name: Any, max_bytes: int) -> Destination | None:
-        """
-        Return the destination that an operator's rendered parameters stand for; None for none.
-
-        :raises ValueError: a parameter cannot be used; the message names it.
-        """
-        if output_path is None:
-            return None
-        return cls(parse_storage_uri(output_path, "output_path"), parse_file_name(file_name), max_bytes)
 
 
 def keep(results: Sequence[JobResult], destination: Destination, hook: PixverseHook) -> list[dict[str, Any]]:

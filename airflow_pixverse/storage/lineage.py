@@ -26,7 +26,9 @@ def add_to_asset_events(context: Context, outlets: Iterable[Any], values: Sequen
     :param outlets: of the task.
     :param values: the results in their JSON form; those without a file are passed over.
     """
-    files = [{name: value.get(name) for name in _FACTS} for value in values if value.get("path")]
+    files: list[dict[str, Any]] = [
+        {name: value.get(name) for name in _FACTS} for value in values if value.get("path")
+    ]
     if not files:
         return
     for outlet in outlets:
@@ -34,7 +36,7 @@ def add_to_asset_events(context: Context, outlets: Iterable[Any], values: Sequen
             for file in files:
                 context["outlet_events"][outlet].add(Asset(_without_connection(file["path"])), extra=file)
         elif isinstance(outlet, Asset):
-            extra = files[0] if len(files) == 1 else {"files": files}
+            extra: dict[str, Any] = files[0] if len(files) == 1 else {"files": files}
             context["outlet_events"][outlet].extra.update(extra)
 
 

@@ -68,9 +68,8 @@ def upload(client: PixverseClient, source: Source, email: str | None = None) -> 
 
     @contextmanager
     def opened() -> Iterator[BinaryIO]:
-        with source.path.fs.open(
-            source.path.path, "rb", block_size=_BLOCK_SIZE, cache_type="readahead"
-        ) as file:
+        how = {"block_size": _BLOCK_SIZE, "cache_type": "readahead"}
+        with source.path.fs.open(source.path.path, "rb", **how) as file:
             yield file
 
     with explaining("cannot be uploaded", str(source.path)):
@@ -84,6 +83,6 @@ def _content_type(uri: str, stored: object) -> str:
         if isinstance(content_type, str) and content_type.startswith(_KINDS):
             return content_type
     raise StorageError(
-        f"{uri} cannot be uploaded: neither its content type nor the end of its name says which kind of image, "
-        "video or sound it is"
+        f"{uri} cannot be uploaded: neither its content type nor the end of its name says which kind of "
+        "image, video or sound it is"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
@@ -69,6 +70,7 @@ class SubmitFlow:
     :param client: a client that does not retry.
     :param store: where the marks of the task are.
     :param waits: how to wait for a slot.
+    :param prepare: does what has to be done before anything is submitted, such as uploads.
     :param log: where to tell how it goes.
     """
 
@@ -80,6 +82,7 @@ class SubmitFlow:
         client: PixverseClient,
         store: MarkStore,
         waits: Waits,
+        prepare: Callable[[SubmitRequest], SubmitRequest],
         rules: SubmitRules,
         log: Any,
     ) -> None:
@@ -88,6 +91,7 @@ class SubmitFlow:
         self._client = client
         self._store = store
         self._waits = waits
+        self._prepare = prepare
         self._rules = rules
         self._log = log
         self._once = SubmitOnce(client, store, max_tries=task_try.max_tries, try_number=task_try.try_number)
@@ -104,6 +108,7 @@ class SubmitFlow:
         marks = self._store.read_all()
         if mark := self._submitted_before(marks):
             return Accepted(mark, admission and admission.news("released"))
+        self._request = self._prepare(self._request)
         judged = {mark.reference for mark in marks}
         if admission is None:
             admission = self._next_admission(state)

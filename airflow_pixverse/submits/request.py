@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from airflow_pixverse.api.models import email_keys
 from airflow_pixverse.parameters import parse_emails, parse_endpoint, parse_payload, parse_reply_ref
+from airflow_pixverse.storage.inputs import Input, inputs_of, with_uploads
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,15 @@ class SubmitRequest:
     :param payload: what the user wants to send; plain JSON.
     :param emails: the accounts that may make it; None for any.
     :param reply_ref: what the user wants the ``replyRef`` to begin with; None for the task's own name.
+    :param uploaded: the payload as it is sent, its inputs uploaded; None where it has none, or they are not
+        uploaded yet.
     """
 
     endpoint: str
     payload: dict[str, Any]
     emails: Sequence[str] | None = None
     reply_ref: str | None = None
+    uploaded: dict[str, Any] | None = None
 
     @classmethod
     def parse(cls, endpoint: Any, payload: Any, emails: Any, reply_ref: Any) -> Self:
@@ -49,6 +53,19 @@ class SubmitRequest:
         if reply_ref is None:
             reply_ref = payload.get("replyRef")
         return cls(parse_endpoint(endpoint), payload, accounts, parse_reply_ref(reply_ref))
+
+    @property
+    def inputs(self) -> list[Input]:
+        """The files that the payload names."""
+        return list(inputs_of(self.payload))
+
+    def with_uploads(self, upload: Callable[[Input], str]) -> Self:
+        """
+        Return the request with its inputs uploaded.
+
+        :param upload: uploads a file, and returns what to put in its place.
+        """
+        return replace(self, uploaded=with_uploads(self.payload, upload)) if self.inputs else self
 
     @property
     def fingerprint(self) -> str:
@@ -80,4 +97,4 @@ class SubmitRequest:
             added["seed"] = seed
         if email is not None:
             added["email"] = email
-        return self.payload | added
+        return (self.uploaded or self.payload) | added

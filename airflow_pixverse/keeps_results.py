@@ -1,0 +1,81 @@
+"""KeepsResults: what the operators that store results in object storage have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_pixverse.parameters import check_at_parse, parse_max_bytes
+from airflow_pixverse.storage.destination import Destination
+from airflow_pixverse.storage.file_name import parse_file_name
+from airflow_pixverse.storage.paths import parse_optional_storage_uri
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
+    from airflow.providers.openlineage.extractors import OperatorLineage
+
+    from airflow_pixverse.api.results import JobResult
+    from airflow_pixverse.hooks.pixverse import PixverseHook
+
+OUTPUT_FIELDS = ("output_path", "file_name")
+"""The templated fields."""
+
+
+class KeepsResults:
+    """
+    A part of an operator that stores results.
+
+    The operator calls :meth:`_set_output` in its ``__init__``.
+    """
+
+    outlets: list[Any]
+
+    if TYPE_CHECKING:
+
+        @property
+        def hook(self) -> PixverseHook:
+            """The hook of the task."""
+
+    def _set_output(
+        self, output_path: str | ObjectStoragePath | None, file_name: str, max_bytes: int
+    ) -> None:
+        """Take over, and check, the parameters."""
+        self.output_path = output_path
+        self.file_name = file_name
+        self.max_bytes = parse_max_bytes(max_bytes)
+        check_at_parse(self, lambda value: parse_optional_storage_uri(value, "output_path"), output_path)
+        check_at_parse(self, parse_file_name, file_name)
+        self._input_uris: list[str] = []
+        self._stored_paths: list[str] = []
+
+    def _destination(self) -> Destination | None:
+        """
+        Return where results are kept; None where they are not.
+
+        :raises ValueError: a rendered parameter cannot be used; the message names it.
+        """
+        return Destination.parse(self.output_path, self.file_name, self.max_bytes)
+
+    def _kept(self, context: Context, results: Sequence[JobResult]) -> list[dict[str, Any]]:
+        """
+        Return results in their JSON form, stored if that is asked for.
+
+        :raises PixverseError: a file does not arrive.
+        :raises StorageError: a file cannot be written.
+        """
+        destination = self._destination()
+        if destination is None:
+            return [result.to_xcom() for result in results]
+        from airflow_pixverse.storage.kept_results import keep
+        from airflow_pixverse.storage.lineage import add_to_asset_events
+
+        values = keep(results, destination, self.hook)
+        self._stored_paths = [value["path"] for value in values if "sha256" in value]
+        add_to_asset_events(context, self.outlets, values)
+        return values
+
+    def get_openlineage_facets_on_complete(self, _task_instance: Any) -> OperatorLineage:
+        """Tell OpenLineage which files were uploaded and stored."""
+        from airflow_pixverse.storage.lineage import operator_lineage
+
+        return operator_lineage(self._input_uris, self._stored_paths)

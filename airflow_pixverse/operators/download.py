@@ -1,0 +1,94 @@
+"""PixverseDownloadOperator: store results that another task, or somebody else, has waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
+
+from airflow_pixverse.api.errors import PixverseFatalError
+from airflow_pixverse.hooks.pixverse import PixverseHook
+from airflow_pixverse.keeps_results import OUTPUT_FIELDS, KeepsResults
+from airflow_pixverse.parameters import check_at_parse, parse_conn_id, parse_results
+from airflow_pixverse.storage.destination import DEFAULT_MAX_BYTES
+from airflow_pixverse.storage.file_name import DEFAULT_FILE_NAME
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
+
+    from airflow_pixverse.api.results import JobResult
+
+
+class PixverseDownloadOperator(KeepsResults, BaseOperator):
+    """
+    Store the file of a result in object storage.
+
+    Use it for a result that is there already, such as one that was submitted elsewhere. The submit operator
+    and the job sensor store what they waited for by themselves, with ``output_path``.
+
+    XCom: the result with ``path``, ``bytes``, ``content_type`` and ``sha256``; a list of such objects where a
+    list was given.
+
+    :param result: a result, such as the XCom of the submit operator or of the job sensor; an object with its
+        ``id`` or its ``url``; the id of a job; or a list of these (templated). Where there is no URL, or it
+        leads to nothing any more, the service is asked for one.
+    :param output_path: the folder that it is stored in, such as ``s3://bucket/{{ ds }}/`` (templated).
+    :param file_name: name of the file, with the fields ``{type}``, ``{number}`` and ``{ext}`` (templated).
+    :param max_bytes: how large the file may be, in bytes.
+    :param pixverse_conn_id: id of the connection that holds the API token (templated). The token is not sent
+        to where the file is.
+    :raises ValueError: a parameter cannot be used; the message names it.
+    """
+
+    template_fields: Sequence[str] = ("pixverse_conn_id", "result", *OUTPUT_FIELDS)
+    template_fields_renderers: ClassVar[dict[str, str]] = {"result": "json"}
+    ui_color = "#e6f1f2"
+
+    def __init__(
+        self,
+        *,
+        result: Any,
+        output_path: str | ObjectStoragePath,
+        file_name: str = DEFAULT_FILE_NAME,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+        pixverse_conn_id: str = PixverseHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.pixverse_conn_id = pixverse_conn_id
+        self.result = result
+        check_at_parse(self, parse_conn_id, pixverse_conn_id)
+        check_at_parse(self, parse_results, result)
+        self._set_output(output_path, file_name, max_bytes)
+
+    @cached_property
+    def hook(self) -> PixverseHook:
+        """The hook of this task."""
+        return PixverseHook(self.pixverse_conn_id)
+
+    def execute(self, context: Context) -> Any:
+        """Store the result, and return it."""
+        try:
+            parse_conn_id(self.pixverse_conn_id)
+            given = parse_results(self.result)
+            if self._destination() is None:
+                raise ValueError("output_path must be a path such as s3://bucket/folder/, not None")
+            values = self._kept(context, [self._completed(one) for one in given])
+        except (ValueError, PixverseFatalError) as error:
+            raise AirflowFailException(str(error)) from error
+        is_one = len(given) == 1 and not isinstance(self.result, (list, tuple))
+        return values[0] if is_one else values
+
+    def _completed(self, given: dict[str, Any]) -> JobResult:
+        """Return a result with a URL, or raise why there is none."""
+        from airflow_pixverse.api.results import COMPLETED, RESULT
+
+        result = RESULT.validate_python(given, context={})
+        if result.url is None and result.id is not None:
+            result = self.hook.get_result(result.id, result.kind)
+            result.raise_for_failure()
+        if result.url is None:
+            raise PixverseFatalError(f"result {result.id or given!r:.200} has no URL: is its job finished?")
+        return result.model_copy(update={"state": result.state or COMPLETED})
