@@ -19,6 +19,8 @@ LOGGED_HEADERS = (
     "Content-Length",
     "Content-Type",
     "Host",
+    "If-Range",
+    "Range",
     "User-Agent",
 )
 MAX_TEXT = 512
