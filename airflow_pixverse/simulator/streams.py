@@ -56,9 +56,10 @@ class Streamed(web.StreamResponse):
     async def send(self, start: int, stop: int) -> None:
         """Send what is from one position up to another, and log how much was sent."""
         for piece in self.read(start, min(stop, self.size)):
-            await self.write(piece)
+            # Before, so that no client has read what is not logged.
             if self.logged:
                 self.logged.sent += len(piece)
+            await self.write(piece)
 
 
 class Replay(Streamed):
