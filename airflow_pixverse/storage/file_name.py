@@ -1,0 +1,70 @@
+"""What the file of a result is called."""
+
+from __future__ import annotations
+
+import mimetypes
+import re
+from string import Formatter
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from airflow_pixverse.api.job_id import parse_job_id
+
+if TYPE_CHECKING:
+    from airflow_pixverse.api.results import JobResult
+
+DEFAULT_FILE_NAME = "{type}-{number}.{ext}"
+
+_FIELDS = frozenset({"type", "number", "ext"})
+_UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
+_SUFFIX = re.compile(r"\.([A-Za-z0-9]{1,5})$")
+_MEDIA = ("video/", "image/", "audio/")
+# Where the standard library knows several, or none.
+_EXTENSIONS = {
+    "video/mp4": "mp4", "video/webm": "webm", "image/jpeg": "jpg", "image/png": "png", "image/webp": "webp",
+    "audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/wav": "wav", "audio/x-wav": "wav",
+}  # fmt: skip
+
+
+def parse_file_name(value: Any, name: str = "file_name") -> str:
+    """Return a template of the name of a file, which may hold ``{type}``, ``{number}`` and ``{ext}``."""
+    try:
+        fields = [field for _, field, *_ in Formatter().parse(value) if field is not None]
+        usable = value.strip() and set(fields) <= _FIELDS and value.format(type="", number="", ext="")
+    except (TypeError, ValueError, AttributeError):
+        usable = False
+    parts = value.split("/") if isinstance(value, str) else []
+    if not usable or not value.isprintable() or {"", ".", ".."} & set(parts) or set(value) & set("*?[]\\"):
+        raise ValueError(
+            f"{name} must be the name of a file, such as '{DEFAULT_FILE_NAME}', whose fields are "
+            f"{', '.join(f'{{{field}}}' for field in sorted(_FIELDS))}, not {value!r:.200}"
+        )
+    return str(value)
+
+
+def file_name_of(result: JobResult, content_type: str, template: str = DEFAULT_FILE_NAME) -> str:
+    """
+    Return the name of the file of a result.
+
+    :param content_type: of the file, as its server says.
+    :param template: see :func:`parse_file_name`.
+    """
+    parsed = parse_job_id(result.id or "")
+    return template.format(
+        type=_fit(result.kind or "file"),
+        number=_fit(parsed.number if parsed else result.id or "0"),
+        ext=_extension(result.url or "", content_type),
+    )
+
+
+def _extension(url: str, content_type: str) -> str:
+    if extension := _EXTENSIONS.get(content_type):
+        return extension
+    guessed = mimetypes.guess_extension(content_type) if content_type.startswith(_MEDIA) else None
+    suffix = _SUFFIX.search(urlsplit(url).path)
+    return (guessed or "").lstrip(".") or (suffix[1].lower() if suffix else "bin")
+
+
+def _fit(text: str) -> str:
+    """Return a text of somebody else's as a part of a name, which is no path."""
+    return _UNFIT.sub("_", text).strip(".") or "_"

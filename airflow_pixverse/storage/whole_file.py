@@ -1,0 +1,104 @@
+"""WholeFile: a file in object storage that is there whole, or not at all."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from typing import TYPE_CHECKING, Any, Self
+
+from airflow_pixverse.storage.errors import StorageError, explaining
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+# Written in parts of this size, of which a store may take 10,000.
+_PART_SIZE = 8 * 1024 * 1024
+
+log = logging.getLogger(__name__)
+
+
+class WholeFile:
+    """
+    A context manager that writes under a temporary name beside the final one, and moves at the end.
+
+    A file that is not moved is removed. (A store's own ways of doing that differ: of some, what has been
+    written when an error occurs takes the place of the file that was there.)
+
+    :param folder: where the file is to be.
+    """
+
+    def __init__(self, folder: ObjectStoragePath) -> None:
+        self.written = 0
+        self._folder = folder
+        self._fs = folder.fs
+        self._temporary = f"{folder.path.rstrip('/')}/.{secrets.token_hex(8)}.part"
+        self._file: Any = None
+
+    def __enter__(self) -> Self:
+        with explaining("cannot be written to", str(self._folder)):
+            self._file = self._open()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._file is None:
+            return
+        # Closed, what was written so far is there under the temporary name, in every store.
+        try:
+            self._file.close()
+            self._fs.rm_file(self._temporary)
+        except Exception as error:  # noqa: BLE001 - each store has its own
+            log.warning("%s may be left over: %s", self._temporary, error)
+
+    def write(self, chunk: bytes) -> None:
+        """
+        Write the next bytes.
+
+        :raises StorageError: they cannot be written.
+        """
+        with explaining("cannot be written to", str(self._folder)):
+            self._file.write(chunk)
+        self.written += len(chunk)
+
+    def move_to(self, name: str) -> str:
+        """
+        Give the file its name, in place of a file that has it, and return its address.
+
+        :param name: a path below the folder.
+        :raises StorageError: it is not there as it was written.
+        """
+        path = self._folder / name
+        with explaining("cannot be written", str(path)):
+            self._file.close()
+            if (size := self._fs.info(self._temporary)["size"]) != self.written:
+                raise StorageError(f"{path} cannot be written: of {self.written} bytes, {size} arrived")
+            if "/" in name:
+                self._make_folder(path.path)
+            self._fs.mv(self._temporary, path.path)
+        self._file = None
+        return str(path)
+
+    def _open(self) -> Any:
+        try:
+            return self._fs.open(self._temporary, "wb", block_size=_PART_SIZE)
+        except FileNotFoundError:
+            self._make_folder(self._temporary)
+            return self._fs.open(self._temporary, "wb", block_size=_PART_SIZE)
+
+    def _make_folder(self, file: str) -> None:
+        """Make the folder of a file, where folders are more than parts of names; never a bucket."""
+        parent = file.rpartition("/")[0]
+        if "file" in self._fs.protocol:
+            self._fs.makedirs(parent, exist_ok=True)
+
+
+def check_writable(folder: ObjectStoragePath) -> None:
+    """
+    Check that files can be written to a folder, by writing, moving and removing an empty one.
+
+    :raises StorageError: they cannot.
+    """
+    name = f".{secrets.token_hex(8)}.probe"
+    with WholeFile(folder) as file:
+        path = file.move_to(name)
+    with explaining("cannot be removed", path):
+        folder.fs.rm_file((folder / name).path)
