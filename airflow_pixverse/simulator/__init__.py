@@ -17,7 +17,13 @@ or the fixture ``pixverse_simulator`` of the pytest plugin, :mod:`airflow_pixver
 A job is submitted with any create endpoint, is listed by the scheduler endpoints while it runs, and has a
 result when it has ended. With ``"off_peak_mode": true`` in its payload it takes no slot and is never listed.
 What becomes of it depends on its prompt (``sim.set_fate``), on shares (``failed``, ``moderated``) or on
-``sim.end_job``.
+``sim.end_job``. Behind the URL of a result is a file, and a test can act in the middle of its download::
+
+    sim.inject(faults.hold(after=1000), path=".mp4")
+    ...
+    sim.wait_for_held()
+    sim.release()
+    assert sha256 == sim.media_sha256(job_id)
 """
 
 try:

@@ -152,12 +152,14 @@ class Admin:
         return web.Response(status=204)
 
     async def show_held(self, request: web.Request) -> web.Response:
-        """Show how many answers are held, once there are as many as the query says."""
+        """Show how many answers are held, once there are as many as the query says, if it says so."""
         query = read_query(request, HeldQuery)
-        try:
-            await asyncio.wait_for(asyncio.wrap_future(self._control.holds.when(query.count)), query.timeout)
-        except TimeoutError:
-            return problem(408, f"count: only {self._control.held} are held after {query.timeout} s")
+        if query.count is not None:
+            reached = asyncio.wrap_future(self._control.holds.when(query.count))
+            try:
+                await asyncio.wait_for(reached, query.timeout)
+            except TimeoutError:
+                return problem(408, f"count: {self._control.held} are held after {query.timeout} s")
         return web.json_response({"held": self._control.held})
 
     async def release(self, _request: web.Request) -> web.Response:

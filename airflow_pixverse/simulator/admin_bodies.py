@@ -64,11 +64,11 @@ class LinksBody(Body):
 
 
 class HeldQuery(Body):
-    """How many answers to wait for until they are held, and for how many seconds at most."""
+    """How many answers are to be held (0 means none), and for how many seconds at most to wait for that."""
 
     model_config = ConfigDict(strict=False)
 
-    count: Annotated[int, Field(ge=0)] = 0
+    count: Annotated[int, Field(ge=0)] | None = None
     timeout: Annotated[float, Field(ge=0, le=600)] = 60
 
 

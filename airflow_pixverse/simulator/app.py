@@ -22,7 +22,7 @@ from airflow_pixverse.simulator.state import (
     UnknownAccountError,
     UnknownJobError,
 )
-from airflow_pixverse.simulator.streams import LOGGED
+from airflow_pixverse.simulator.streams import Streamed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,13 +95,14 @@ class Middlewares:
         headers = loggable(request.headers) | {"Authorization": self._authorization(request)}
         logged = LoggedRequest(request.method, path[:MAX_TEXT], headers, fault=fault.name if fault else None)
         self._control.log.add(logged)
-        request[LOGGED] = logged
         try:
             response = await (fault.answer(request, proceed) if fault else proceed())
         except ConnectionError:
             return web.Response()  # the client has gone
         else:
             logged.status = response.status
+            if isinstance(response, Streamed):
+                response.logged = logged
             return response
         finally:
             log.info("%s %s %s", request.method, path, logged.status or "no answer")

@@ -9,8 +9,8 @@ or, over HTTP, ``POST /simulator/faults`` with ``{"fault": "rate_limit", "retry_
 
 A request that a fault answers is not carried out, except with those that are about how the usual answer
 arrives (``slow``, ``drip``, ``throttle``, ``truncated``, ``cut``, ``short``, ``hold``, ``ignore_range``), and
-with ``late_answer`` and ``lost_answer``, which are about answers that do not arrive in time or at all though
-the job was accepted. Their counterpart is ``lost_request``.
+with ``late_answer`` and ``lost_answer``, which are about answers that do not arrive in time or at all
+although the job was accepted. Their counterpart is ``lost_request``.
 
 Downloads of results meet faults, too: with ``path=".mp4"``, those of all videos, and with
 ``path="media/1.mp4"``, those of one.
@@ -33,7 +33,7 @@ from aiohttp import web
 from airflow_pixverse.simulator.bodies import problem
 from airflow_pixverse.simulator.fields import FieldError, header, integer, number
 from airflow_pixverse.simulator.holds import HOLDS
-from airflow_pixverse.simulator.media import IGNORE_RANGE
+from airflow_pixverse.simulator.media import ranges_ignored
 from airflow_pixverse.simulator.protection import is_loopback
 from airflow_pixverse.simulator.streams import Cut, Dripping, Held, Oversized, Short, Throttled
 
@@ -298,9 +298,12 @@ def throttle(bytes_per_second: int) -> Answer:
 def ignore_range() -> Answer:
     """Answer with the whole file, whatever part of it is asked for."""
 
-    async def answer(request: web.Request, proceed: Proceed) -> web.StreamResponse:
-        request[IGNORE_RANGE] = True
-        return await proceed()
+    async def answer(_request: web.Request, proceed: Proceed) -> web.StreamResponse:
+        before = ranges_ignored.set(True)
+        try:
+            return await proceed()
+        finally:
+            ranges_ignored.reset(before)
 
     return answer
 

@@ -33,6 +33,7 @@ class Holds:
         finally:
             with self._lock:
                 self._held.pop(go_on, None)
+                self._tell()
 
     def release(self) -> int:
         """Let all answers that are held go on, and return how many there were."""
@@ -41,10 +42,11 @@ class Holds:
                 loop.call_soon_threadsafe(go_on.set)
             released = len(self._held)
             self._held.clear()
+            self._tell()
         return released
 
     def when(self, count: int) -> Future[None]:
-        """Return what is done once ``count`` answers are held at the same time."""
+        """Return what is done once at least ``count`` answers are held at the same time, or with 0, none."""
         future: Future[None] = Future()
         with self._lock:
             self._waiting.append((count, future))
@@ -54,7 +56,8 @@ class Holds:
     def _tell(self) -> None:
         """Tell those whose count is reached, and forget those that wait no more."""
         for count, future in self._waiting:
-            if len(self._held) >= count and future.set_running_or_notify_cancel():
+            reached = len(self._held) >= count if count else not self._held
+            if reached and future.set_running_or_notify_cancel():
                 future.set_result(None)
         self._waiting = [(count, future) for count, future in self._waiting if not future.done()]
 

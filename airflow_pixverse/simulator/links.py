@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 
 class LinkExpiredError(Exception):
-    """The URL is signed for a time that is over, or not signed as it must be."""
+    """The URL of a file cannot be used, or not any more."""
 
 
 class Links:
@@ -39,12 +39,9 @@ class Links:
         if self.seconds is None and "signature" not in query:
             return
         expires = query.get("expires", "")
-        if not hmac.compare_digest(
-            query.get("signature", "").encode(), self._signature(path, expires).encode()
-        ):
-            raise LinkExpiredError("The link is not signed as it must be")
-        if float(expires) <= now:
-            raise LinkExpiredError("The link has expired")
+        presented, right = query.get("signature", ""), self._signature(path, expires)
+        if not hmac.compare_digest(presented.encode(), right.encode()) or float(expires) <= now:
+            raise LinkExpiredError("The link has expired, or was never given out")
 
     def expire(self) -> None:
         """Let all links that were signed until now expire."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
     from airflow_pixverse.simulator.media_files import MediaFile
 
 # Other ranges may be ignored, says RFC 9110.
-RANGE = re.compile(r"bytes=(\d+)-(\d*)")
-# Under this key, a request says that its range is to be ignored.
-IGNORE_RANGE = "ignore_range"
+RANGE = re.compile(r"bytes=(\d{1,18})-(\d{0,18})")
+# Whether the range of the request that is being answered is to be ignored.
+ranges_ignored: ContextVar[bool] = ContextVar("ranges_ignored", default=False)
 
 
 class Media:
@@ -32,7 +33,7 @@ class Media:
 
     def routes(self) -> list[web.RouteDef]:
         """Return the route."""
-        return [web.get("/media/{number:[0-9]+}.{suffix}", self.show)]
+        return [web.get("/media/{number:[0-9]{1,18}}.{suffix}", self.show)]
 
     async def show(self, request: web.Request) -> web.StreamResponse:
         """Answer with the file, or the part of it that is asked for; it takes no token."""
@@ -44,7 +45,7 @@ class Media:
             start, last = wanted
             stop = min(stop, last + 1)
             if start >= stop:
-                response = problem(416, "Range: begins behind the end of the file, or behind its own")
+                response = problem(416, "Range: begins behind the end of the file")
                 response.headers["Content-Range"] = f"bytes */{file.size}"
                 return response
             headers["Content-Range"] = f"bytes {start}-{stop - 1}/{file.size}"
@@ -59,6 +60,9 @@ class Media:
 def _wanted(request: web.Request, file: MediaFile) -> tuple[int, int] | None:
     """Return the first and the last position that the request asks for, or ``None`` for the whole file."""
     match = RANGE.fullmatch(request.headers.get("Range", ""))
-    if match is None or request.get(IGNORE_RANGE) or request.headers.get("If-Range", file.etag) != file.etag:
+    if match is None or ranges_ignored.get() or request.headers.get("If-Range", file.etag) != file.etag:
         return None
-    return int(match[1]), int(match[2] or file.size - 1)
+    first, last = int(match[1]), int(match[2]) if match[2] else None
+    if last is None:
+        return first, file.size - 1
+    return None if last < first else (first, last)

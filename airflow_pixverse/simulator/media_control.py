@@ -82,11 +82,16 @@ class MediaControl:
 
     def wait_for_held(self, n: int = 1, timeout: float = 60) -> None:
         """
-        Wait until ``n`` answers are held at the same time.
+        Wait until at least ``n`` answers are held at the same time, or with 0, until none is.
 
         :param timeout: seconds after which ``TimeoutError`` is raised
         """
-        self.holds.when(n).result(timeout)
+        enough = self.holds.when(n)
+        try:
+            enough.result(timeout)
+        except TimeoutError:
+            enough.cancel()
+            raise TimeoutError(f"{n} were to be held within {timeout} s; {self.held} are") from None
 
     def release(self) -> int:
         """Let all answers that are held go on, and return how many there were."""

@@ -19,6 +19,8 @@ LOGGED_HEADERS = (
     "Content-Length",
     "Content-Type",
     "Host",
+    "If-Range",
+    "Range",
     "User-Agent",
 )
 MAX_TEXT = 512
@@ -40,7 +42,7 @@ class LoggedRequest:
         ``missing`` or ``wrong``
     :param fault: the name of the fault that the request met
     :param status: of the answer, set just before it is sent; ``None`` if there was no answer
-    :param sent: how many bytes have been sent so far of a file, or of what a fault sends in pieces
+    :param sent: how many bytes were handed to the connection, of a file or of what a fault sends in pieces
     :param monotonic: ``time.monotonic()`` at arrival
     :param wall: ``time.time()`` at arrival
     """

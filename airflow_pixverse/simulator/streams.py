@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 Read = Callable[[int, int], Iterator[bytes]]
 
 BLOCK = 65536
-# Under this key, a request has its entry in the log.
-LOGGED = "logged"
 
 
 class Streamed(web.StreamResponse):
@@ -37,16 +35,17 @@ class Streamed(web.StreamResponse):
         self.size = size
         self.read = read
         self.content_length = size
+        # Where to note how much was sent.
+        self.logged: LoggedRequest | None = None
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Remember the request, and begin to answer it."""
-        self.without_body = request.method == "HEAD"
-        self.logged: LoggedRequest | None = request.get(LOGGED)
+        """Begin to answer the request."""
+        self._without_body = request.method == "HEAD"
         return await super().prepare(request)
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Send the body."""
-        if not self.without_body:
+        if not self._without_body:
             await self.send_body()
         await super().write_eof(data)
 
@@ -57,9 +56,10 @@ class Streamed(web.StreamResponse):
     async def send(self, start: int, stop: int) -> None:
         """Send what is from one position up to another, and log how much was sent."""
         for piece in self.read(start, min(stop, self.size)):
-            await self.write(piece)
+            # Before, so that no client has read what is not logged.
             if self.logged:
                 self.logged.sent += len(piece)
+            await self.write(piece)
 
 
 class Replay(Streamed):

@@ -57,7 +57,7 @@ class Uploads:
 
     def add(self, origin: str, content_type: str, size: int, sha256: str, email: str | None) -> Upload:
         """Keep an upload, and return it."""
-        suffix = mimetypes.guess_extension(content_type) or ".bin"
+        suffix = mimetypes.guess_extension(content_type, strict=False) or ".bin"
         with self._lock:
             self._count += 1
             path = f"upload/{self._count}{suffix}"

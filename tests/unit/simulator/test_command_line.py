@@ -91,6 +91,17 @@ def test_its_options_decide_what_becomes_of_jobs():
         assert get(fields, "videos/create", "POST").status_code == 412
 
 
+def test_its_options_decide_how_large_files_are_and_how_long_links_live():
+    options = ("--accounts", "1", "--arrivals", "0", "--job-seconds", "0", "0")
+    with running(*options, "--media-bytes", "5000", "--link-seconds", "0") as process:
+        fields = connection(process)
+        job = get(fields, "videos/create", "POST").json()["video_id"]
+        url = get(fields, f"videos/{job}").json()["url"]
+        assert requests.get(url, timeout=60).status_code == 403
+        sizes = requests.get(f"{fields['host']}/simulator/media/{job}", timeout=60).json()
+        assert sizes["size"] == 5000
+
+
 def test_help_says_that_it_is_not_for_production(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
@@ -120,6 +131,8 @@ def test_a_taken_port_is_one_line_and_exit_code_1(sim):
         ("--moderated", ["-1"]),
         ("--credits", ["-1"]),
         ("--result-delay", ["-1"]),
+        ("--media-bytes", ["100"]),
+        ("--link-seconds", ["-1"]),
         ("--job-seconds", ["60", "20"]),
         ("--job-seconds", ["20"]),
     ],

@@ -304,6 +304,12 @@ def test_who_is_spared_by_a_share_meets_the_next_fault(sim):
         (lambda: faults.late_answer(-1), "seconds"),
         (lambda: faults.lost_answer(seconds=-1), "seconds"),
         (lambda: faults.lost_request(code=600), "code"),
+        (lambda: faults.cut(-1), "after"),
+        (lambda: faults.short(0.5), "after"),
+        (lambda: faults.hold(after=-1), "after"),
+        (lambda: faults.throttle(0), "bytes_per_second"),
+        (lambda: faults.cdn_redirect("example.com"), "host"),
+        (lambda: faults.cdn_redirect("localhost\r\nX: y"), "host"),
     ],
 )
 def test_what_no_fault_can_be_made_of_is_refused_under_its_name(make, field):

@@ -1,0 +1,139 @@
+"""Uploading files, and looking at what was uploaded."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+
+import pytest
+import requests
+
+from airflow_pixverse.simulator import faults, files
+
+A, B = "a-1@example.com", "b@example.com"
+
+
+def upload(api, content=b"picture", content_type="image/png", path="/files/", **params):
+    headers = {} if content_type is None else {"Content-Type": content_type}
+    return api.post(path, data=content, headers=headers, params=params)
+
+
+@pytest.mark.parametrize("path", ["/files/", "/files"])
+def test_the_upload_of_an_image_is_answered_with_a_list_of_one(sim, api, path):
+    assert upload(api, path=path).json() == {
+        "result": [
+            {
+                "id": 1,
+                "url": f"{sim.url}/upload/1.png",
+                "path": "upload/1.png",
+                "size": 7,
+                "name": "1.png",
+            }
+        ]
+    }
+
+
+@pytest.mark.parametrize(("content_type", "suffix"), [("video/mp4", ".mp4"), ("audio/mpeg", ".mp3")])
+def test_the_upload_of_a_video_or_a_sound_is_answered_with_its_path(sim, api, content_type, suffix):
+    answer = upload(api, content_type=content_type)
+    assert answer.json() == {"path": f"upload/1{suffix}", "url": f"{sim.url}/upload/1{suffix}"}
+
+
+def test_what_was_uploaded_is_known_but_for_its_content(sim, api):
+    upload(api, b"one", email=B.upper())
+    upload(api, b"two two", "video/mp4; codecs=avc1")
+    assert [(u.number, u.path, u.url, u.content_type, u.size, u.sha256, u.email) for u in sim.uploads] == [
+        (1, "upload/1.png", f"{sim.url}/upload/1.png", "image/png", 3, hashlib.sha256(b"one").hexdigest(), B),
+        (
+            2,
+            "upload/2.mp4",
+            f"{sim.url}/upload/2.mp4",
+            "video/mp4",
+            7,
+            hashlib.sha256(b"two two").hexdigest(),
+            None,
+        ),
+    ]
+
+
+def test_the_last_hundred_uploads_are_shown_and_all_are_counted(api, admin):
+    for number in range(102):
+        upload(api, f"picture {number}".encode())
+    shown = admin.get("/uploads").json()
+    assert (shown["count"], len(shown["uploads"])) == (102, 100)
+    last = shown["uploads"][-1]
+    assert (last["path"], last["size"], last["content_type"]) == ("upload/102.png", 11, "image/png")
+    assert last["sha256"] == hashlib.sha256(b"picture 101").hexdigest()
+
+
+def test_an_upload_may_be_larger_than_any_other_request_and_in_chunks(sim, api):
+    block = bytes(range(256)) * 256
+    upload(api, (block for _ in range(100)), "video/mp4")
+    [uploaded] = sim.uploads
+    assert (uploaded.size, uploaded.sha256) == (6_553_600, hashlib.sha256(block * 100).hexdigest())
+
+
+@pytest.mark.parametrize("content_type", [None, "application/octet-stream", "text/plain", "image"])
+def test_a_content_type_of_a_picture_a_video_or_a_sound_is_needed(sim, api, content_type):
+    answer = upload(api, content_type=content_type)
+    assert (answer.status_code, answer.json()["error"].partition(":")[0]) == (400, "Content-Type")
+    assert sim.uploads == []
+
+
+def test_an_empty_file_is_refused(sim, api):
+    answer = upload(api, b"")
+    assert (answer.status_code, answer.json()["error"]) == (400, "body: must be the file, and not be empty")
+    assert sim.uploads == []
+
+
+def test_a_file_for_an_unknown_account_is_refused(sim, api):
+    assert upload(api, email="nobody@example.com").status_code == 404
+    assert sim.uploads == []
+
+
+def test_a_file_is_not_taken_without_the_token(sim, connect):
+    assert upload(connect(sim, "wrong")).status_code == 401
+    assert sim.uploads == []
+
+
+def test_a_file_that_says_that_it_is_too_large_is_refused_before_it_is_sent(sim):
+    with socket.create_connection(("127.0.0.1", sim.port), timeout=60) as connection:
+        head = (
+            "POST /v2/pixverse/files/ HTTP/1.1",
+            "Host: x",
+            f"Authorization: Bearer {sim.token}",
+            "Content-Type: video/mp4",
+            "Content-Length: 5000000001",
+        )
+        connection.sendall("\r\n".join((*head, "", "")).encode())
+        assert connection.recv(12) == b"HTTP/1.1 413"
+
+
+@pytest.mark.parametrize(("size", "status"), [(100, 200), (101, 413)])
+def test_a_file_that_turns_out_to_be_too_large_is_refused(sim, api, monkeypatch, size, status):
+    monkeypatch.setattr(files, "MAX_BYTES", 100)
+    assert upload(api, iter([b"x" * size])).status_code == status
+    assert len(sim.uploads) == (status == 200)
+
+
+def test_an_upload_that_the_client_gives_up_is_not_kept(sim, api):
+    with socket.create_connection(("127.0.0.1", sim.port), timeout=60) as connection:
+        head = (
+            "POST /v2/pixverse/files/ HTTP/1.1",
+            "Host: x",
+            f"Authorization: Bearer {sim.token}",
+            "Content-Type: video/mp4",
+            "Content-Length: 1000",
+        )
+        connection.sendall("\r\n".join((*head, "", "half")).encode())
+        sim.wait_for_requests(1)
+    assert upload(api).status_code == 200
+    assert [uploaded.size for uploaded in sim.uploads] == [7]
+
+
+def test_an_answer_to_an_upload_can_be_lost(sim, api):
+    sim.inject(faults.lost_answer(), path="files/", method="POST")
+    with pytest.raises(requests.ConnectionError):
+        upload(api)
+    assert upload(api).json()["result"][0]["path"] == "upload/2.png"
+    assert len(sim.uploads) == 2
