@@ -6,7 +6,8 @@ import hashlib
 import random
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter, ValidationError
@@ -37,7 +38,8 @@ from airflow_pixverse.api.results import RESULT, RESULTS, JobResult, ResultPage,
 from airflow_pixverse.api.sanitizer import Sanitizer
 from airflow_pixverse.api.service import Service
 from airflow_pixverse.api.submission import Submission, job_ids_of
-from airflow_pixverse.api.transport import Transport
+from airflow_pixverse.api.transport import RawFile, Transport
+from airflow_pixverse.api.uploads import MAX_UPLOAD, Upload, UploadBody, upload_of
 
 if TYPE_CHECKING:
     from airflow_pixverse.api.transport import Answer
@@ -214,6 +216,49 @@ class PixverseClient:
         no_id = Trouble("answered no id of a job")
         raise unknown_outcome(self._service.error("POST", endpoint, no_id, status=answer.status), value)
 
+    def upload(
+        self,
+        open_file: Callable[[], AbstractContextManager[BinaryIO]],
+        *,
+        size: int,
+        content_type: str,
+        email: str | None = None,
+    ) -> Upload:
+        """
+        Upload an image, a video or a sound (``POST files/``), which payloads can then name by its ``path``.
+
+        It is no paid job, so it is repeated after transient trouble. It may take as long as bytes move.
+
+        :param open_file: opens the file for reading, at each attempt anew.
+        :param size: of the file in bytes, 5 GB at most.
+        :param content_type: such as ``image/png``.
+        :param email: the account that it is uploaded with, which any other may use it of; None for any.
+        :raises PixverseFatalError: asking again will not help.
+        :raises PixverseTransientError: no usable answer, even after the retries.
+        :raises Exception: whatever opening and reading the file ends with.
+        """
+        path = "files/"
+        if not 0 < size <= MAX_UPLOAD:
+            trouble = Trouble(f"cannot be sent: a file must have 1 to {MAX_UPLOAD} bytes", fatal=True)
+            raise self._service.error("POST", path, trouble)
+
+        def send() -> Upload:
+            with open_file() as file:
+                body = UploadBody(file, size)
+                try:
+                    answer = self._sent_once(
+                        "POST", path, _given(email=email), file=RawFile(body, content_type)
+                    )
+                except PixverseError:
+                    if body.failure:
+                        raise body.failure from None
+                    raise
+            if upload := upload_of(self._answers.value("POST", path, answer)):
+                return upload
+            raise self._service.error("POST", path, Trouble("answered no path of a file"))
+
+        return self._retried(send)
+
     def get_result(self, job_id: str, kind: str | None = None) -> JobResult:
         """
         Return what has become of a job (``GET videos/{id}`` and its likes).
@@ -296,7 +341,7 @@ class PixverseClient:
         return self._retried(lambda: self._read("features/", FEATURES, params=params, asked=params))
 
     def _retried(self, read: Callable[[], _Model]) -> _Model:
-        """Read, again after transient trouble: reads change nothing, so repeating them is safe."""
+        """Do what may be repeated, again after transient trouble."""
         for attempt in range(self.max_retries):
             try:
                 return read()
@@ -350,13 +395,18 @@ class PixverseClient:
         raise self._service.error(method, self._sanitizer.words(f"{folder}/{job_id}"), trouble)
 
     def _sent_once(
-        self, method: str, path: str, params: Mapping[str, str | int] | None = None, json: Any = None
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str | int] | None = None,
+        json: Any = None,
+        file: RawFile | None = None,
     ) -> Answer:
         """Send what changes something, once, over a connection of its own."""
         # The server may just be closing a connection that was kept alive, and with it lose the request.
         self.close()
         try:
-            return self._exchange.send(method, path, params, json)
+            return self._exchange.send(method, path, params, json, file)
         finally:
             self.close()
 

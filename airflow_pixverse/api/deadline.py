@@ -9,9 +9,11 @@ not subject to it: nothing can interrupt the system's resolver, which has time l
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import threading
+import time
 from contextlib import suppress
 from contextvars import ContextVar, Token
 from http.client import HTTPException, HTTPResponse
@@ -40,21 +42,30 @@ class Deadline:
         self.sent = False
         self._seconds = seconds
         self._lock = threading.Lock()
+        self._is_over = False
         self._sockets: list[socket.socket] = []
 
     def __enter__(self) -> Self:
-        self._timer = threading.Timer(self._seconds, self._pass)
-        self._timer.daemon = True
-        self._timer.start()
+        self.postpone()
+        self._start_timer(self._seconds)
         self._token: Token[Deadline | None] = _current.set(self)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         _current.reset(self._token)
-        self._timer.cancel()
         with self._lock:
+            self._is_over = True
+            self._timer.cancel()
             while self._sockets:
                 self._sockets.pop().close()
+
+    def postpone(self) -> None:
+        """Count the seconds from now on: something has arrived, or has been sent."""
+        self._ends = time.monotonic() + self._seconds
+
+    def pause(self) -> None:
+        """Count no seconds until :meth:`postpone`: it is not the network that is waited for."""
+        self._ends = math.inf
 
     def watch(self, file_descriptor: int) -> None:
         """Shut this socket down when the time is over, whoever owns it then."""
@@ -65,11 +76,26 @@ class Deadline:
             if self.passed:
                 _shut_down(duplicate)
 
+    def _start_timer(self, seconds: float) -> None:
+        self._timer = threading.Timer(seconds, self._pass)
+        self._timer.daemon = True
+        self._timer.start()
+
     def _pass(self) -> None:
         with self._lock:
+            if self._is_over:
+                return
+            if (rest := self._ends - time.monotonic()) > 0:  # it was postponed
+                self._start_timer(min(rest, self._seconds))
+                return
             self.passed = True
             for watched in self._sockets:
                 _shut_down(watched)
+
+
+def current_deadline() -> Deadline | None:
+    """Return the deadline that what runs now is subject to; None if there is none."""
+    return _current.get()
 
 
 class DeadlineAdapter(HTTPAdapter):
@@ -79,10 +105,15 @@ class DeadlineAdapter(HTTPAdapter):
     It never repeats a request by itself. SOCKS proxies have connections of their own and are refused.
     """
 
+    @property
+    def direct_pools(self) -> dict[str, type[HTTPConnectionPool]]:
+        """The pools of direct connections, by scheme."""
+        return _POOLS
+
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Make the manager of direct connections."""
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
+        self.poolmanager.pool_classes_by_scheme = self.direct_pools
 
     def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> Any:
         """Return the manager of the connections through a proxy."""
@@ -107,7 +138,7 @@ class _Response(HTTPResponse):
         del self.headers["Set-Cookie"]
 
 
-class _Watched(HTTPConnection):
+class WatchedConnection(HTTPConnection):
     """A connection whose socket the current deadline knows before anything is received."""
 
     response_class = _Response
@@ -138,6 +169,7 @@ class _Watched(HTTPConnection):
     def _connected_socket(self) -> socket.socket:
         """Try the addresses of the host in turn, as ``socket.create_connection`` does."""
         addresses = socket.getaddrinfo(self._dns_host, self.port, type=socket.SOCK_STREAM)
+        self.check_addresses([str(address[0]) for *_, address in addresses])
         failure: OSError = OSError("the name has no address")
         for family, kind, protocol, _, address in addresses:
             if self._deadline is not None and self._deadline.passed:
@@ -153,6 +185,9 @@ class _Watched(HTTPConnection):
                 return connection
         raise failure
 
+    def check_addresses(self, addresses: list[str]) -> None:
+        """Raise an error, which ends the request, if no connection to these addresses is wanted."""
+
     def _prepare(self, connection: socket.socket) -> None:
         for option in self.socket_options or ():
             connection.setsockopt(*option)
@@ -161,19 +196,23 @@ class _Watched(HTTPConnection):
             self._deadline.watch(connection.fileno())
 
 
-class _WatchedHTTPS(_Watched, HTTPSConnection):
+class WatchedHTTPSConnection(WatchedConnection, HTTPSConnection):
     """The same over TLS."""
 
 
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Watched
+class WatchedPool(HTTPConnectionPool):
+    """A pool of watched connections."""
+
+    ConnectionCls = WatchedConnection
 
 
-class _HTTPSPool(HTTPSConnectionPool):
-    ConnectionCls = _WatchedHTTPS
+class WatchedHTTPSPool(HTTPSConnectionPool):
+    """The same over TLS."""
+
+    ConnectionCls = WatchedHTTPSConnection
 
 
-_POOLS = {"http": _Pool, "https": _HTTPSPool}
+_POOLS = {"http": WatchedPool, "https": WatchedHTTPSPool}
 
 
 def _shut_down(watched: socket.socket) -> None:

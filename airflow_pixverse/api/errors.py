@@ -9,6 +9,7 @@ What can go wrong, one class per way to react.
     │   ├── PixverseJobFailedError      a job ended without a result
     │   └── PixverseJobModeratedError   a job ended because moderation refused its input or its result
     ├── PixverseTransientError          asking again later may help; may carry ``retry_after``
+    │   ├── PixverseLinkExpiredError    the URL of a result leads to nothing any more: ask for a new one
     │   ├── PixverseNoConnectionError   no connection came about, so nothing was sent
     │   └── PixverseRateLimitError      too many requests (429)
     └── PixverseUnknownOutcomeError     a job may have been accepted or not: look for it, submit nothing
@@ -97,6 +98,10 @@ class PixverseTransientError(PixverseError):
     ) -> None:
         super().__init__(message, status=status, method=method, path=path, detail=detail)
         self.retry_after = retry_after
+
+
+class PixverseLinkExpiredError(PixverseTransientError):
+    """The URL of a result leads to nothing any more. The service may tell a new one for the same job."""
 
 
 class PixverseNoConnectionError(PixverseTransientError):

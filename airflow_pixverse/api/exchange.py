@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from airflow_pixverse.api.sanitizer import Sanitizer
     from airflow_pixverse.api.service import Service
-    from airflow_pixverse.api.transport import Answer, Transport
+    from airflow_pixverse.api.transport import Answer, RawFile, Transport
 
 _MAX_REDIRECTS = 5
 
@@ -51,7 +51,12 @@ class Exchange:
         return sum(self._timeout)
 
     def send(
-        self, method: str, path: str, params: Mapping[str, str | int] | None = None, json: Any = None
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str | int] | None = None,
+        json: Any = None,
+        file: RawFile | None = None,
     ) -> Answer:
         """
         Send a request once, redirects of a GET included, and return the answer, whatever its status.
@@ -60,7 +65,7 @@ class Exchange:
         :raises PixverseNoConnectionError: no connection came about.
         :raises PixverseTransientError: there is no whole answer.
         """
-        request = self._prepared(method, path, params, json)
+        request = self._prepared(method, path, params, json, file)
         deadline = Deadline(self.time_limit)
         trouble: Trouble | None = None
         try:
@@ -77,11 +82,16 @@ class Exchange:
         return answer
 
     def _prepared(
-        self, method: str, path: str, params: Mapping[str, str | int] | None, json: Any
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str | int] | None,
+        json: Any,
+        file: RawFile | None,
     ) -> PreparedRequest:
         url = self._base + path
         try:
-            request = self._transport.prepare(method, url, params=params, json=json)
+            request = self._transport.prepare(method, url, params=params, json=json, file=file)
         except (OSError, ValueError, TypeError):  # the errors of requests are among these
             request = None
         # Ids have to arrive as they are: what would be encoded, resolved or cut off is refused.

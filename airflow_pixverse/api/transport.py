@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import requests
 
 from airflow_pixverse.api.deadline import DeadlineAdapter
 from airflow_pixverse.api.retry_after import seconds_to_wait
+from airflow_pixverse.api.route import Route
+
+if TYPE_CHECKING:
+    from airflow_pixverse.api.uploads import UploadBody
 
 MAX_BODY = 5 * 1024 * 1024
 
 _READ_SIZE = 64 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+class RawFile(NamedTuple):
+    """A file as the body of a request."""
+
+    body: UploadBody
+    content_type: str
 
 
 class Answer(NamedTuple):
@@ -74,17 +85,23 @@ class Transport:
             "User-Agent": user_agent,
         }
         self._timeout = timeout
-        self._proxies = {"http": proxy, "https": proxy} if proxy else {}
-        self._ca_bundle = ca_bundle
-        self._direct = direct
+        self._route = None if direct else Route(proxy, ca_bundle)
         self._adapter = DeadlineAdapter()
-        self._environment = requests.Session()
 
     def prepare(
-        self, method: str, url: str, *, params: Mapping[str, str | int] | None = None, json: Any = None
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, str | int] | None = None,
+        json: Any = None,
+        file: RawFile | None = None,
     ) -> requests.PreparedRequest:
         """Return the request as it will be sent; its ``url`` is the address it goes to."""
-        return requests.Request(method, url, headers=self._headers, params=params, json=json).prepare()
+        headers, body = self._headers, None
+        if file is not None:
+            headers, body = headers | {"Content-Type": file.content_type}, file.body
+        return requests.Request(method, url, headers=headers, params=params, json=json, data=body).prepare()
 
     def send(self, request: requests.PreparedRequest) -> Answer:
         """
@@ -92,7 +109,8 @@ class Transport:
 
         :raises Exception: whatever ``requests``, urllib3 and the standard library make of what arrives.
         """
-        response = self._adapter.send(request, stream=True, timeout=self._timeout, **self._route(request))
+        route: dict[str, Any] = self._route.of(request.url or "") if self._route else {"proxies": {}}
+        response = self._adapter.send(request, stream=True, timeout=self._timeout, **route)
         headers = response.headers
         with response:
             encoding = headers.get("Content-Encoding", "").strip().lower().replace("identity", "")
@@ -109,15 +127,6 @@ class Transport:
     def close(self) -> None:
         """Close the connections that are kept alive."""
         self._adapter.close()
-
-    def _route(self, request: requests.PreparedRequest) -> dict[str, Any]:
-        """Return which proxies and certificates to use."""
-        if self._direct:
-            return {"proxies": {}}
-        settings = self._environment.merge_environment_settings(
-            request.url or "", dict(self._proxies), stream=True, verify=self._ca_bundle, cert=None
-        )
-        return {"proxies": settings["proxies"], "verify": settings["verify"]}
 
 
 def _bounded_body(response: requests.Response) -> bytes:
