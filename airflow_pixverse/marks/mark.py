@@ -30,6 +30,8 @@ class Mark:
     :param seed: the ``seed`` of the payload, if it was chosen for the submission.
     :param email: the account that it was submitted to, if that is known.
     :param job_ids: the ids of the jobs that PixVerse accepted.
+    :param cost_credits: what they cost, if the service said so.
+    :param credits_before: what the account had before, if that is known.
     """
 
     state: State
@@ -42,6 +44,8 @@ class Mark:
     seed: int | None = None
     email: str | None = None
     job_ids: tuple[str, ...] = ()
+    cost_credits: int | None = None
+    credits_before: int | None = None
 
     def to_json(self) -> str:
         """Return the mark as a JSON object."""
@@ -69,9 +73,11 @@ class Mark:
             max_tries=_checked(fields, "max_tries", _is_whole),
             try_number=_checked(fields, "try_number", _is_whole),
             sent_at=_checked(fields, "sent_at", _is_moment),
-            seed=_checked(fields, "seed", lambda value: value is None or _is_whole(value)),
+            seed=_checked(fields, "seed", _is_whole_or_none),
             email=_checked(fields, "email", lambda value: value is None or _is_text(value)),
             job_ids=tuple(job_ids),
+            cost_credits=_checked(fields, "cost_credits", _is_whole_or_none),
+            credits_before=_checked(fields, "credits_before", _is_whole_or_none),
         )
 
 
@@ -117,6 +123,10 @@ def _is_text(value: object) -> bool:
 
 def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_whole_or_none(value: object) -> bool:
+    return value is None or _is_whole(value)
 
 
 def _is_moment(value: object) -> bool:

@@ -20,6 +20,7 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_pixverse.api.errors import PixverseError, PixverseFatalError
 from airflow_pixverse.hooks.pixverse import PixverseHook
+from airflow_pixverse.job_metrics import count_finished
 from airflow_pixverse.keeps_results import OUTPUT_FIELDS, KeepsResults
 from airflow_pixverse.links.pixverse import XCOM_KEY, PixverseResultLink
 from airflow_pixverse.marks import NoMarks, add_drop_callback, mark_store_of
@@ -42,6 +43,7 @@ from airflow_pixverse.storage.destination import DEFAULT_MAX_BYTES
 from airflow_pixverse.storage.file_name import DEFAULT_FILE_NAME
 from airflow_pixverse.storage.inputs import inputs_of
 from airflow_pixverse.submits.admission import Admission
+from airflow_pixverse.submits.cost import Cost
 from airflow_pixverse.submits.errors import UnsettledError
 from airflow_pixverse.submits.state import SubmitState
 from airflow_pixverse.submits.timing import Timing
@@ -76,9 +78,11 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
     XCom: the result, an object with ``id``, ``kind``, ``email``, ``state``, ``url``, ``prompt``, ``seed``,
     ``created_at``, ``replyRef`` and whatever else the API sends; a list of them where the endpoint made more
     than one. It is under the key ``result``, too, also when the job has failed. ``job_ids`` is a list of the
-    ids, and is there as soon as they are known. With ``wait_for_completion=False``, the XCom is an object
-    with ``id``, ``job_ids``, ``email``, ``seed`` and ``replyRef``, which ``PixverseJobSensor`` takes as its
-    ``job_id``.
+    ids, and is there as soon as they are known. ``cost`` has ``cost_credits``, ``credits_before``,
+    ``credits_after`` and ``email``, null where they are not known, and is there also when the job has failed;
+    the result of a single job has the credits, too. With ``wait_for_completion=False``, the XCom is an object
+    with ``id``, ``job_ids``, ``email``, ``seed``, ``replyRef`` and ``cost_credits``, which
+    ``PixverseJobSensor`` takes as its ``job_id``.
 
     Source: "Create a video using text prompt or image" (``POST videos/create``) and its likes.
 
@@ -117,6 +121,8 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
     :param durable: note what is submitted where a retry finds it. False forgets it: a retry submits again.
     :param cancel_on_kill: cancel the job when the task is killed, or marked as failed, while a worker runs
         it.
+    :param report_credits: look at what the account has before the submit, where it is known which one gets
+        it, and once the job is finished. Trouble with that is logged, and ends nothing.
     :raises ValueError: a parameter cannot be used; the message names it.
     """
 
@@ -158,6 +164,7 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
         on_unknown: Literal["fail", "resubmit"] = "fail",
         durable: bool = True,
         cancel_on_kill: bool = False,
+        report_credits: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -180,6 +187,7 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
         self.on_unknown = parse_choice(on_unknown, "on_unknown", choices)
         self.durable = durable
         self.cancel_on_kill = cancel_on_kill
+        self.report_credits = report_credits
         check_at_parse(self, parse_conn_id, pixverse_conn_id)
         check_at_parse(self, parse_endpoint, endpoint)
         check_at_parse(self, parse_payload, payload)
@@ -233,7 +241,7 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
                 case {"status": WaitStatus.FINISHED, "results": list(results)}:
                     from airflow_pixverse.api.results import JobResult
 
-                    return self._finish(context, [JobResult.model_validate(one) for one in results])
+                    return self._finish(context, [JobResult.model_validate(one) for one in results], state)
                 case {"status": WaitStatus.TOLD} if state.failure:
                     raise AirflowFailException(state.failure)
                 case {"status": WaitStatus.EXECUTION_TIMEOUT, "message": message}:
@@ -295,26 +303,35 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
                 wait_for_capacity=self.wait_for_capacity,
                 max_refusals=self.max_refusals,
                 on_unknown=self.on_unknown,
+                report_credits=self.report_credits,
             ),
             log=self.log,
         )
         mark, news = flow.accepted(state, admission)
         self._job_ids = list(mark.job_ids)
         context["ti"].xcom_push(key="job_ids", value=self._job_ids)
+        state = dataclasses.replace(
+            state,
+            job_ids=mark.job_ids,
+            waiting_since=time.time(),
+            cost_credits=mark.cost_credits,
+            credits_before=mark.credits_before,
+        )
         if not self.wait_for_completion:
+            self._report_cost(context, state)
             return {
                 "id": mark.job_ids[0],
                 "job_ids": self._job_ids,
                 "email": mark.email,
                 "seed": mark.seed,
                 "replyRef": mark.reference,
+                "cost_credits": mark.cost_credits,
             }
-        state = dataclasses.replace(state, job_ids=mark.job_ids, waiting_since=time.time())
         try:
             results = waits.for_results(state, news)
         except AirflowException as error:
             raise AirflowException(f"{error}{self._what_a_retry_does(mark.job_ids)}") from error
-        return self._finish(context, results)
+        return self._finish(context, results, state)
 
     def _marks(self, context: Context) -> MarkStore:
         return mark_store_of(context) if self.durable else NoMarks()
@@ -396,23 +413,26 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
             timing=self.timing,
         )
 
-    def _finish(self, context: Context, results: list[JobResult]) -> Any:
+    def _finish(self, context: Context, results: list[JobResult], state: SubmitState) -> Any:
         """Return the results in their JSON form, stored if that is asked for, or raise why there is none."""
         self._job_ids = []  # there is nothing left to cancel
-        value = _one_or_all([result.to_xcom() for result in results])
+        cost = self._report_cost(context, state, is_finished=True)
+        value = _one_or_all([result.to_xcom() for result in results], cost)
         context["ti"].xcom_push(key="result", value=value)
         completed = [result for result in results if result.is_completed]
         if not completed:
+            count_finished(results, self.endpoint)
             results[0].raise_for_failure()
         self.result_url = completed[0].url or ""
         context["ti"].xcom_push(key=XCOM_KEY, value=self.result_url)
         for result in results:
             if not result.is_completed:
                 self.log.warning("Job %s: %s %s", result.id, result.state, result.reason)
-        if self.output_path is None:
-            return value
-        value = _one_or_all(self._stored(context, results))
-        context["ti"].xcom_push(key="result", value=value)
+        if self.output_path is not None:
+            value = _one_or_all(self._stored(context, results), cost)
+            context["ti"].xcom_push(key="result", value=value)
+        # Last, so that a try which does not come to its end here counts nothing twice.
+        count_finished(results, self.endpoint)
         return value
 
     def _stored(self, context: Context, results: list[JobResult]) -> list[dict[str, Any]]:
@@ -422,12 +442,21 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
         try:
             return self._kept(context, results)
         except (PixverseError, StorageError, ValueError) as error:
-            retry = "a retry only stores it. To clear this task would pay again; " if self.durable else ""
-            text = (
-                f"the result is there and paid for, but not stored: {error}. {retry[:1].upper()}{retry[1:]}"
-            )
+            text = f"the result is there and paid for, but not stored: {error}. "
+            if self.durable:
+                text += "A retry only stores it. To clear this task would pay again; "
             text += "PixverseDownloadOperator stores it, too, from the XCom 'result' of this task"
             raise (AirflowException if self.durable else AirflowFailException)(text) from error
+
+    def _report_cost(self, context: Context, state: SubmitState, *, is_finished: bool = False) -> Cost:
+        """Tell what the jobs have cost, in the log and as XCom, and return it."""
+        cost = Cost.of(state)
+        if is_finished and self.report_credits:
+            cost = cost.after(self.hook)
+        if line := cost.describe(state.job_ids):
+            self.log.info("%s", line)
+        context["ti"].xcom_push(key="cost", value=cost.to_xcom())
+        return cost
 
     def _what_a_retry_does(self, job_ids: Sequence[str]) -> str:
         if not (job_ids and self.durable):
@@ -443,5 +472,6 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
             raise AirflowFailException(str(error)) from error
 
 
-def _one_or_all(values: list[dict[str, Any]]) -> dict[str, Any] | list[dict[str, Any]]:
-    return values[0] if len(values) == 1 else values
+def _one_or_all(values: list[dict[str, Any]], cost: Cost) -> dict[str, Any] | list[dict[str, Any]]:
+    """Return what a task returns: one result, with its cost, or all there are."""
+    return cost.added_to(values[0]) if len(values) == 1 else values

@@ -18,7 +18,9 @@ from airflow_pixverse.api.errors import (
     PixverseTransientError,
 )
 from airflow_pixverse.api.preflight import account_troubles
+from airflow_pixverse.job_metrics import count
 from airflow_pixverse.submits.admission import Admission
+from airflow_pixverse.submits.cost import read_credits
 from airflow_pixverse.submits.errors import LostSubmitError, TicketExpiredError, UnsettledError
 from airflow_pixverse.submits.history import accepted_before, unsettled_before
 from airflow_pixverse.submits.once import SubmitOnce
@@ -42,11 +44,13 @@ class SubmitRules:
     :param wait_for_capacity: wait for a free slot first, and again after a refusal.
     :param max_refusals: how many refusals (429) are waited out.
     :param on_unknown: what to do where it cannot be known whether a job was accepted.
+    :param report_credits: look at what the account has before a job is submitted.
     """
 
     wait_for_capacity: bool = True
     max_refusals: int = 10
     on_unknown: Literal["fail", "resubmit"] = "fail"
+    report_credits: bool = True
 
 
 class Accepted(NamedTuple):
@@ -133,12 +137,14 @@ class SubmitFlow:
 
     def _submit(self, admission: Admission, judged: set[str]) -> Accepted:
         prefix = self._request.reply_ref or task_prefix(self._task_try)
+        email = self._request.account(admission.accounts)
         mark = self._once.submit(
             self._request,
             reply_ref.join(prefix, admission.random_part or reply_ref.new_random_part()),
-            email=self._request.account(admission.accounts),
+            email=email,
             valid_until=admission.valid_until,
             judged=judged,
+            credits_before=read_credits(self._client, email) if self._rules.report_credits else None,
         )
         return Accepted(mark, admission.news("accepted"))
 
@@ -178,6 +184,7 @@ class SubmitFlow:
             ) from error
         if job_ids:
             return self._once.note_accepted(mark, job_ids)
+        count("unknown", mark.endpoint)
         unsettled = UnsettledError(mark, f"try {mark.try_number} of this task ended before it knew")
         if self._rules.on_unknown == "fail":
             raise unsettled

@@ -14,10 +14,13 @@ from airflow_pixverse.api.endpoints import MAX_SEED, makes_several, takes_seed
 from airflow_pixverse.api.errors import (
     PixverseError,
     PixverseFatalError,
+    PixverseRateLimitError,
     PixverseUnknownOutcomeError,
 )
 from airflow_pixverse.api.search import find_made
+from airflow_pixverse.job_metrics import count
 from airflow_pixverse.marks import Mark, MarkError, rival_of
+from airflow_pixverse.submits.cost import known_credits
 from airflow_pixverse.submits.errors import (
     LostSubmitError,
     NotOursError,
@@ -77,6 +80,7 @@ class SubmitOnce:
         email: str | None = None,
         valid_until: float | None = None,
         judged: Collection[str] = (),
+        credits_before: int | None = None,
     ) -> Mark:
         """
         Submit a job, and return its mark, which is accepted.
@@ -85,6 +89,7 @@ class SubmitOnce:
         :param email: the account to send it to; None to let the service choose.
         :param valid_until: when the slot that is kept for it is given to others, in seconds since the epoch.
         :param judged: references of earlier submits that are no reason not to submit.
+        :param credits_before: what the account has, if that is known.
         :raises PixverseNoConnectionError: it is not accepted: nothing was sent.
         :raises LostSubmitError: it is not accepted, as far as can be seen: it was sent, and is not listed.
         :raises PixverseRateLimitError: it is not accepted for now (429).
@@ -105,6 +110,7 @@ class SubmitOnce:
             sent_at=datetime.now(UTC).isoformat(),
             seed=secrets.randbelow(MAX_SEED) + 1 if needs_seed else None,
             email=email,
+            credits_before=credits_before,
         )
         body = request.body(reference=reference, seed=mark.seed, email=email)
         mark = self._mark_before(mark, judged, valid_until)
@@ -115,10 +121,13 @@ class SubmitOnce:
             took_long = time.monotonic() - sent_at > LONGEST_GAP
             off_peak = bool(request.payload.get("off_peak_mode"))
             return self._look_for(mark, error, is_listed=not off_peak, took_long=took_long)
-        except PixverseError:
+        except PixverseError as error:
             self._note_not_accepted(mark)
+            if isinstance(error, PixverseRateLimitError):
+                count("refused", mark.endpoint)
             raise
-        return self.note_accepted(mark, submission.job_ids)
+        cost = known_credits(submission.answer.get("cost_credits"))
+        return self.note_accepted(dataclasses.replace(mark, cost_credits=cost), submission.job_ids)
 
     def note_accepted(self, mark: Mark, job_ids: Collection[str]) -> Mark:
         """Note the ids of a job that is accepted, and return its mark; this try is going to wait for it."""
@@ -127,6 +136,8 @@ class SubmitOnce:
             mark, state="accepted", job_ids=tuple(job_ids), try_number=self._try_number
         )
         self._write_after(accepted)
+        for job_id in job_ids:
+            count("submitted", mark.endpoint, job_id)
         return accepted
 
     def _mark_before(self, mark: Mark, judged: Collection[str], valid_until: float | None) -> Mark:
@@ -178,6 +189,7 @@ class SubmitOnce:
             return self.note_accepted(mark, job_ids)
         ended_unseen = took_long and (made is None or mark.seed is None)
         if look.finding is Finding.GAPS or not is_listed or ended_unseen:
+            count("unknown", mark.endpoint)
             raise UnsettledError(mark, str(error)) from error
         self._note_not_accepted(mark)
         text = f"{error}; not listed for 45 s, so it is not accepted"

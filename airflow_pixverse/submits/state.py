@@ -28,6 +28,8 @@ class SubmitState:
     :param payload: what a decorated function has returned, which is not called again; None where there is
         none.
     :param job_ids: the jobs that it waits for; none while it waits for a slot.
+    :param cost_credits: what these jobs cost; None where that is not known.
+    :param credits_before: what their account had before; None where that is not known.
     :param failure: what the task is to fail with; empty where it is not to fail.
     """
 
@@ -38,6 +40,8 @@ class SubmitState:
     is_resubmitted: bool = False
     payload: dict[str, Any] | None = None
     job_ids: tuple[str, ...] = ()
+    cost_credits: int | None = None
+    credits_before: int | None = None
     failure: str = ""
 
     @classmethod

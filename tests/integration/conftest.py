@@ -4,6 +4,9 @@ import re
 
 import pytest
 
+from airflow_pixverse.api.client import PixverseClient
+from tests.integration.submits import MODES
+
 
 @pytest.fixture(autouse=True)
 def _database(airflow_db):
@@ -34,3 +37,36 @@ def logged(caplog, capfd):
         return re.sub(r"[\s│]+", " ", caplog.text + "".join(printed))
 
     return text
+
+
+@pytest.fixture(params=MODES)
+def mode(request):
+    """Where a task waits: the arguments that say so."""
+    return MODES[request.param]
+
+
+@pytest.fixture
+def short_minutes(monkeypatch):
+    """What a submit waits for in minutes takes a moment."""
+    monkeypatch.setattr("airflow_pixverse.result_pacing._UNLISTED", 0.5)
+    monkeypatch.setattr("airflow_pixverse.submits.look._LOOK_FOR", 1.0)
+    monkeypatch.setattr("airflow_pixverse.submits.look._LOOK_EVERY", 0.2)
+    monkeypatch.setattr("airflow_pixverse.submits.state._FIRST_PAUSE", 0.2)
+
+
+@pytest.fixture
+def dying(monkeypatch):
+    """A function that lets the first submit die, before or after the service has got it."""
+    submit_once = PixverseClient.submit
+
+    def die(when, then=lambda: None):
+        def submit(client, *args):
+            monkeypatch.setattr(PixverseClient, "submit", submit_once)
+            if when == "after":
+                submit_once(client, *args)
+                then()
+            raise RuntimeError("the worker died")
+
+        monkeypatch.setattr(PixverseClient, "submit", submit)
+
+    return die

@@ -2,14 +2,11 @@
 
 import dataclasses
 import time
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import pytest
 from airflow.providers.common.compat.sdk import task
 from sqlalchemy import text
 
-from airflow_pixverse.api.client import PixverseClient
 from airflow_pixverse.api.errors import PixverseFatalError
 from airflow_pixverse.capabilities import WORKERS_HAVE_DATABASE
 from airflow_pixverse.hooks.pixverse import PixverseHook
@@ -19,98 +16,23 @@ from airflow_pixverse.sensors.job import PixverseJobSensor
 from airflow_pixverse.simulator import faults
 from airflow_pixverse.submits.state import SubmitState
 from tests.integration.dag_runs import new_dag, run
+from tests.integration.submits import (
+    PROMPT,
+    elsewhere,
+    ending_jobs,
+    ending_jobs_once_listed,
+    posts,
+    prompts,
+    submit,
+    submitting,
+)
 
-MODES = {"worker": {"deferrable": False}, "deferrable": {"deferrable": True}}
-PROMPT = {"prompt": "a cat"}
 LINK_KEYS = ["result_url", "_link_PixverseResultLink"]
 
 
-@pytest.fixture(params=MODES)
-def mode(request):
-    return MODES[request.param]
-
-
 @pytest.fixture(autouse=True)
-def _minutes_are_short(monkeypatch):
-    monkeypatch.setattr("airflow_pixverse.result_pacing._UNLISTED", 0.5)
-    monkeypatch.setattr("airflow_pixverse.submits.look._LOOK_FOR", 1.0)
-    monkeypatch.setattr("airflow_pixverse.submits.look._LOOK_EVERY", 0.2)
-    monkeypatch.setattr("airflow_pixverse.submits.state._FIRST_PAUSE", 0.2)
-
-
-@contextmanager
-def elsewhere(function):
-    """Do something at the same time."""
-    with ThreadPoolExecutor() as threads:
-        future = threads.submit(function)
-        yield
-        future.result()
-
-
-def submitting(**kwargs):
-    """A DAG with one task, ``make``, which has one retry."""
-    with new_dag("submit") as dag:
-        defaults = {"payload": PROMPT, "poke_interval": 0.2, "retries": 1, "retry_delay": 0}
-        PixverseSubmitOperator(task_id="make", **(defaults | kwargs))
-    return dag
-
-
-def submit(**kwargs):
-    return run(submitting(**kwargs))
-
-
-def posts(sim):
-    """The submits that came, whatever became of them."""
-    return [one for one in sim.requests if one.method == "POST"]
-
-
-def prompts(sim):
-    """What has been submitted, and is paid for."""
-    return [job.payload["prompt"] for job in sim.submitted()]
-
-
-@contextmanager
-def ending_jobs(sim, outcome=None, n=1):
-    """End the jobs that are submitted, once there are ``n``."""
-
-    def end():
-        sim.wait_for_submitted(n)
-        for job in sim.submitted():
-            sim.end_job(job.id, outcome)
-
-    with elsewhere(end):
-        yield
-
-
-@contextmanager
-def ending_jobs_once_listed(sim):
-    """End the jobs that are submitted, once a list with them has been asked for."""
-
-    def end():
-        sim.wait_for_submitted(1)
-        sim.wait_for_requests(sim.request_count + 2)
-        sim.end_all_jobs()
-
-    with elsewhere(end):
-        yield
-
-
-@pytest.fixture
-def dying(monkeypatch):
-    """A function that lets the first submit die, before or after the service has got it."""
-    submit_once = PixverseClient.submit
-
-    def die(when, then=lambda: None):
-        def submit(client, *args):
-            monkeypatch.setattr(PixverseClient, "submit", submit_once)
-            if when == "after":
-                submit_once(client, *args)
-                then()
-            raise RuntimeError("the worker died")
-
-        monkeypatch.setattr(PixverseClient, "submit", submit)
-
-    return die
+def _minutes_are_short(short_minutes):
+    """No test here waits as long as a user would."""
 
 
 def test_a_prompt_becomes_a_url(sim, mode):

@@ -30,6 +30,7 @@ def stored(**changes):
         replace(
             MARK, state="accepted", job_ids=("101", "user:1-pixverse:a@b.c-job:2"), email="a@b.c", seed=0
         ),
+        replace(MARK, state="accepted", job_ids=("101",), cost_credits=20, credits_before=100),
         replace(MARK, state="not accepted", reference="ü€\"'\\\n\x00"),
     ],
 )
@@ -43,7 +44,7 @@ def test_keys_of_a_later_version_are_ignored():
 
 def test_keys_with_a_default_may_be_missing():
     fields = json.loads(MARK.to_json())
-    for name in ("seed", "email", "job_ids"):
+    for name in ("seed", "email", "job_ids", "cost_credits", "credits_before"):
         del fields[name]
     assert Mark.from_json(json.dumps(fields)) == MARK
 
@@ -81,6 +82,8 @@ def test_a_mark_with_a_key_missing_is_unreadable(name):
         ("sent_at", 1767225600),
         ("seed", "7"),
         ("seed", False),
+        ("cost_credits", "20"),
+        ("credits_before", -1),
         ("email", 7),
         ("job_ids", None),
         ("job_ids", "101"),

@@ -16,6 +16,8 @@ def test_it_comes_back_as_it_went():
         refusals=1,
         payload={"a": 1},
         job_ids=("x", "y"),
+        cost_credits=20,
+        credits_before=2**62,
         failure="no",
     )
     event = {"status": "success", "state": json.loads(json.dumps(state.to_json()))}
