@@ -27,6 +27,8 @@ BOUNDS: dict[str, tuple[str, ...]] = {
         "fastapi<0.132",
         # It signs tokens with no string as issuer, which 2.11 refuses: logging in answers 500.
         "pyjwt<2.11",
+        # With 0.3, no ObjectStoragePath other than of a local file can be made: TypeError.
+        "universal-pathlib<0.3",
     ),
     "3.1": (),
     "3.2": (

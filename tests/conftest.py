@@ -1,5 +1,6 @@
 """An Airflow home of its own for the whole test run, set before anything imports Airflow."""
 
+import json
 import os
 import tempfile
 from pathlib import Path
@@ -28,3 +29,20 @@ def airflow_db() -> None:
 def sim(pixverse_simulator):
     """The simulator, which the connection ``pixverse_default`` leads to."""
     return pixverse_simulator
+
+
+@pytest.fixture(scope="session")
+def object_store():
+    """An S3 server, which the connection ``object_store`` leads to."""
+    # Here, since most runs need none, and it takes a second to import.
+    from tests.object_store import ObjectStore
+
+    with ObjectStore() as store, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW_CONN_OBJECT_STORE", json.dumps(store.connection))
+        yield store
+
+
+@pytest.fixture
+def bucket(object_store):
+    """An empty bucket of the object store."""
+    return object_store.new_bucket()
