@@ -35,6 +35,7 @@ def test_its_connection_is_what_airflow_needs():
         "conn_type": "pixverse",
         "host": "http://127.0.0.1:8900",
         "password": "user:7-x",
+        "extra": '{"allow_private_results": true}',
     }
 
 
