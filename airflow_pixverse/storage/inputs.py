@@ -11,8 +11,8 @@ from airflow_pixverse.storage.paths import is_storage_uri, parse_storage_uri
 if TYPE_CHECKING:
     from airflow_pixverse.api.uploads import Upload
 
-# In plain JSON, an object with this key alone stands for an input. It is no key that a path is given under, so
-# that what is tagged once stays as it is.
+# In plain JSON, an object with this key alone stands for an input. No path is given under such a key, so what
+# is tagged once stays as it is.
 _TAG = "object_storage_file"
 # As in "first_frame_path" and "image_path_1".
 _PATH_KEY = re.compile(r"(?:.*_)?path(?:_\d+)?", re.IGNORECASE)
