@@ -40,7 +40,7 @@ def add_to_asset_events(context: Context, outlets: Iterable[Any], values: Sequen
             context["outlet_events"][outlet].extra.update(extra)
 
 
-def operator_lineage(inputs: Iterable[str], outputs: Iterable[str]) -> OperatorLineage:
+def operator_lineage(inputs: Iterable[str], outputs: Iterable[str]) -> OperatorLineage[Any, Any]:
     """
     Return what OpenLineage is told of a task.
 
