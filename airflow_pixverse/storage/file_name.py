@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import mimetypes
 import re
 from string import Formatter
 from typing import TYPE_CHECKING, Any
 
 from airflow_pixverse.api.job_id import parse_job_id
+from airflow_pixverse.storage.media_types import extension_of
 
 if TYPE_CHECKING:
     from airflow_pixverse.api.results import JobResult
@@ -18,12 +18,6 @@ _FIELDS = frozenset({"type", "number", "ext"})
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 _SUFFIX = re.compile(r"\.([A-Za-z0-9]{1,5})$")
 _MAX_PART = 100
-_MEDIA = ("video/", "image/", "audio/")
-# Where the standard library knows several, or none.
-_EXTENSIONS = {
-    "video/mp4": "mp4", "video/webm": "webm", "image/jpeg": "jpg", "image/png": "png", "image/webp": "webp",
-    "audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/wav": "wav", "audio/x-wav": "wav",
-}  # fmt: skip
 
 
 def parse_file_name(value: Any, name: str = "file_name") -> str:
@@ -58,11 +52,8 @@ def file_name_of(result: JobResult, content_type: str, template: str = DEFAULT_F
 
 
 def _extension(url: str, content_type: str) -> str:
-    if extension := _EXTENSIONS.get(content_type):
-        return extension
-    guessed = mimetypes.guess_extension(content_type) if content_type.startswith(_MEDIA) else None
     suffix = _SUFFIX.search(re.split("[?#]", url)[0].partition("://")[2].partition("/")[2])
-    return (guessed or "").lstrip(".") or (suffix[1].lower() if suffix else "bin")
+    return extension_of(content_type) or (suffix[1].lower() if suffix else "bin")
 
 
 def _fit(text: str) -> str:

@@ -4,10 +4,7 @@ import hashlib
 
 import pytest
 
-from airflow_pixverse.operators.pixverse import PixverseDownloadOperator
-from airflow_pixverse.sensors.job import PixverseJobSensor
 from airflow_pixverse.simulator import faults
-from tests.integration.dag_runs import new_dag, run
 from tests.integration.submits import ending_jobs, posts, prompts, submit
 
 
