@@ -225,8 +225,6 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
             # "dag.test()" of Airflow 3.0 resumes a retry with the event of the try before.
             return self.execute(context)
         self._job_ids = list(state.job_ids)
-        payload = self.payload if state.payload is None else state.payload
-        self._input_uris = [file.uri for file in inputs_of(parse_payload(payload))]
         with self._outcome():
             if self._waited_in_vain(event) and self._may_have_submitted(context):
                 return self._go_on(context, state)
@@ -241,6 +239,8 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
                 case {"status": WaitStatus.FINISHED, "results": list(results)}:
                     from airflow_pixverse.api.results import JobResult
 
+                    payload = self.payload if state.payload is None else state.payload
+                    self._input_uris = [file.uri for file in inputs_of(parse_payload(payload))]
                     return self._finish(context, [JobResult.model_validate(one) for one in results], state)
                 case {"status": WaitStatus.TOLD} if state.failure:
                     raise AirflowFailException(state.failure)

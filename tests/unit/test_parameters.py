@@ -7,6 +7,7 @@ from airflow.providers.common.compat.sdk import DAG
 
 from airflow_pixverse import parameters
 from airflow_pixverse.operators.pixverse import PixverseCancelOperator, PixverseListExecutingOperator
+from airflow_pixverse.parameters import parse_payload
 from airflow_pixverse.sensors.pixverse import PixverseCapacitySensor
 
 
@@ -137,3 +138,9 @@ def test_a_job_id_that_is_the_output_of_another_task_is_left_for_when_it_is_know
         earlier = PixverseListExecutingOperator(task_id="list")
         PixverseCancelOperator(task_id="cancel", job_id=earlier.output)
         PixverseCancelOperator(task_id="cancel_too", job_id={"id": earlier.output})
+
+
+@pytest.mark.parametrize("rendered", ["{{'a'}}", "{[1]: 2}", "{'a'}", "[", "no object", "[" * 100_000])
+def test_a_payload_that_was_rendered_to_anything_else_is_refused_in_plain_words(rendered):
+    with pytest.raises(ValueError, match=r"^payload must be"):
+        parse_payload(rendered)
