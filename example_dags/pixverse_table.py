@@ -1,14 +1,15 @@
 """
 A table of prompts in a bucket: each row becomes a video there, once, and a manifest says what became of it.
 
-The variable `pixverse_folder` names a folder, such as `s3://my_aws@bucket/campaign`. In it are `prompts.csv`, with
-a column `prompt` and, if videos are to begin with a picture in that folder, `first_frame_path`; the videos, in
-`videos/`; and `manifest.csv`, which is written also if rows have failed.
+The variable `pixverse_folder` names a folder, such as `s3://my_aws@bucket/campaign`. In it are `prompts.csv`,
+with a column `prompt` and, if videos are to begin with a picture in that folder, `first_frame_path`; the
+videos, in `videos/`; and `manifest.csv`, which is written also if rows have failed.
 
 A row is what it says, not where it stands: its key is a hash of its content. So the table may be sorted anew,
-and grow, at any time. A run makes the rows that are not in the manifest, and those that have failed or were not
-submitted. What may be paid for is not made again: a row that is `begun`, `accepted` or `unknown` is left out until
-somebody has looked for its job and drops its line, or stores its video. So is one that was moderated.
+and grow, at any time. A run makes the rows that are not in the manifest, and those that have failed or were
+not submitted. What may be paid for is not made again: a row that is `begun`, `accepted` or `unknown` is left
+out until somebody has looked for its job, and drops its line or stores its video. So is a row that was
+moderated. To clear tasks of `make` submits, and pays for, their rows again.
 """
 
 import csv
