@@ -11,8 +11,9 @@ from airflow_pixverse.storage.paths import is_storage_uri, parse_storage_uri
 if TYPE_CHECKING:
     from airflow_pixverse.api.uploads import Upload
 
-# In plain JSON, an object with this key alone stands for an input.
-_TAG = "object_storage_path"
+# In plain JSON, an object with this key alone stands for an input. No path is given under such a key, so what
+# is tagged once stays as it is.
+_TAG = "object_storage_file"
 # As in "first_frame_path" and "image_path_1".
 _PATH_KEY = re.compile(r"(?:.*_)?path(?:_\d+)?", re.IGNORECASE)
 _PLAIN = (str, int, float, bool, type(None))
@@ -67,7 +68,7 @@ def tagged(payload: Any, key: str = "") -> Any:
 def inputs_of(payload: Any, key: str = "") -> Iterator[Input]:
     """Return the inputs in a payload that is plain JSON."""
     match payload:
-        case {"object_storage_path": str(uri), **others} if not others:
+        case {"object_storage_file": str(uri), **others} if not others:
             yield Input(uri, key)
         case dict():
             for name, value in payload.items():
@@ -84,7 +85,7 @@ def with_uploads(payload: Any, upload: Callable[[Input], str], key: str = "") ->
     :param upload: returns what to put in the place of an input.
     """
     match payload:
-        case {"object_storage_path": str(uri), **others} if not others:
+        case {"object_storage_file": str(uri), **others} if not others:
             return upload(Input(uri, key))
         case dict():
             return {name: with_uploads(value, upload, name) for name, value in payload.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from airflow.providers.common.compat.sdk import Asset, AssetAlias
 
@@ -61,12 +61,14 @@ def operator_lineage(inputs: Iterable[str], outputs: Iterable[str]) -> OperatorL
 
 def _namespace_and_name(uri: str) -> tuple[str, str]:
     """Return namespace and name of a dataset, as OpenLineage writes them of files."""
-    parts = urlsplit(_without_connection(uri))
-    if parts.scheme == "file":
-        return "file", parts.path
-    return f"{parts.scheme}://{parts.netloc}", parts.path.lstrip("/") or "/"
+    scheme, _, path = _without_connection(uri).partition("://")
+    if scheme == "file":
+        return "file", path
+    container, _, key = path.partition("/")
+    return f"{scheme}://{container}", key.lstrip("/") or "/"
 
 
 def _without_connection(uri: str) -> str:
-    parts = urlsplit(uri)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    scheme, _, path = uri.partition("://")
+    container, slash, key = path.partition("/")
+    return f"{scheme}://{container.rpartition('@')[2]}{slash}{key}"
