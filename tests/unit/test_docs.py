@@ -41,7 +41,7 @@ from airflow_pixverse.operators.pixverse import (
 )
 from airflow_pixverse.sensors.job import PixverseJobSensor
 from airflow_pixverse.sensors.pixverse import PixverseCapacitySensor
-from airflow_pixverse.simulator import Simulator
+from airflow_pixverse.simulator import Simulator, faults
 from airflow_pixverse.storage.download import Download
 from airflow_pixverse.storage.errors import StorageError
 from airflow_pixverse.storage.paths import object_path
@@ -305,7 +305,7 @@ def messages_of_storage(folder):
             message(PixverseFatalError, stored, private),
             message(StorageError, stored, private, folder / "a file" / "folder"),
         ]
-        simulator.expire_links()
+        simulator.inject(faults.status(404), path=".mp4", times=None)
         messages.append(message(PixverseLinkExpiredError, stored, private))
     return [
         *messages,
