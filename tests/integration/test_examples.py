@@ -18,11 +18,6 @@ from tests.integration.dag_runs import AIRFLOW, ending_jobs_after_two_looks, run
 FOLDER = Path(__file__).parents[2] / "example_dags"
 
 
-needs_callbacks = pytest.mark.skipif(
-    (AIRFLOW.major, AIRFLOW.minor) == (3, 0), reason='its "dag.test()" runs no callbacks; tests/e2e runs it'
-)
-
-
 @pytest.fixture
 def example(monkeypatch):
     """A function that loads an example DAG by its name."""
@@ -178,7 +173,6 @@ def run_table(example):
     return run_once
 
 
-@needs_callbacks
 def test_pixverse_table(sim, table, run_table):
     sim.set_credits("a-1@example.com", 1000)
     sim.set_credits("a-2@example.com", 1000)
@@ -224,7 +218,6 @@ def test_pixverse_table(sim, table, run_table):
 
 
 @pytest.mark.parametrize("table", ["folder"], indirect=True)
-@needs_callbacks
 def test_the_table_leaves_out_what_may_be_paid_for(sim, table, run_table, dying):
     table.write("a fox,")
     dying("before")  # which the retry cannot know
@@ -239,7 +232,6 @@ def test_the_table_leaves_out_what_may_be_paid_for(sim, table, run_table, dying)
 
 
 @pytest.mark.parametrize("table", ["folder"], indirect=True)
-@needs_callbacks
 def test_the_table_names_the_job_whose_video_could_not_be_stored(sim, table, run_table):
     sim.set_credits("a-1@example.com", 1000)
     sim.set_credits("a-2@example.com", 1000)
