@@ -91,8 +91,8 @@ class ObjectStore:
         extra = {"endpoint_url": self.endpoint, "region_name": _REGION}
         return {"conn_type": "aws", "login": _LOGIN, "password": _PASSWORD, "extra": json.dumps(extra)}
 
-    def new_bucket(self) -> Bucket:
-        """Make a bucket of a name that no other one has."""
-        name = f"bucket-{secrets.token_hex(8)}"
+    def new_bucket(self, name: str | None = None) -> Bucket:
+        """Make a bucket, of a name that no other one has unless one is given."""
+        name = name or f"bucket-{secrets.token_hex(8)}"
         self._client.create_bucket(Bucket=name)
         return Bucket(self._client, self.conn_id, name)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from airflow.providers.common.compat.sdk import (
     AirflowException,
     AirflowFailException,
+    AirflowSkipException,
     AirflowTaskTimeout,
     BaseOperator,
     conf,
@@ -45,6 +46,8 @@ from airflow_pixverse.storage.inputs import inputs_of
 from airflow_pixverse.submits.admission import Admission
 from airflow_pixverse.submits.cost import Cost
 from airflow_pixverse.submits.errors import UnsettledError
+from airflow_pixverse.submits.failure import XCOM_KEY as FAILURE_KEY
+from airflow_pixverse.submits.failure import failure_of
 from airflow_pixverse.submits.state import SubmitState
 from airflow_pixverse.submits.timing import Timing
 from airflow_pixverse.submits.triggerer_waits import TriggererWaits, first_wait_kwargs
@@ -80,9 +83,11 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
     than one. It is under the key ``result``, too, also when the job has failed. ``job_ids`` is a list of the
     ids, and is there as soon as they are known. ``cost`` has ``cost_credits``, ``credits_before``,
     ``credits_after`` and ``email``, null where they are not known, and is there also when the job has failed;
-    the result of a single job has the credits, too. With ``wait_for_completion=False``, the XCom is an object
-    with ``id``, ``job_ids``, ``email``, ``seed``, ``replyRef`` and ``cost_credits``, which
-    ``PixverseJobSensor`` takes as its ``job_id``.
+    the result of a single job has the credits, too. A task that fails leaves ``failure``, an object with
+    ``status`` (``not submitted``, ``unknown``, ``accepted``, ``failed`` or ``moderated``), ``reason``,
+    ``job_ids``, ``cost_credits`` and ``map_index``, unless its worker was killed. With
+    ``wait_for_completion=False``, the XCom is an object with ``id``, ``job_ids``, ``email``, ``seed``,
+    ``replyRef`` and ``cost_credits``, which ``PixverseJobSensor`` takes as its ``job_id``.
 
     Source: "Create a video using text prompt or image" (``POST videos/create``) and its likes.
 
@@ -202,6 +207,7 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
             add_drop_callback(self)
         self.result_url = ""
         self._job_ids: list[str] = []
+        self._cost_credits: int | None = None
         self._reason_to_begin_on_worker: str | None = None
         if start_from_trigger:
             self._begin_in_trigger()
@@ -215,7 +221,7 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
         """Begin, or go on where an earlier try of this task has ended."""
         if self._reason_to_begin_on_worker:
             self.log.info("The wait begins on a worker: %s", self._reason_to_begin_on_worker)
-        with self._outcome():
+        with self._outcome(context):
             return self._go_on(context, SubmitState.new(context["ti"].try_number))
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
@@ -225,7 +231,7 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
             # "dag.test()" of Airflow 3.0 resumes a retry with the event of the try before.
             return self.execute(context)
         self._job_ids = list(state.job_ids)
-        with self._outcome():
+        with self._outcome(context):
             if self._waited_in_vain(event) and self._may_have_submitted(context):
                 return self._go_on(context, state)
             match event:
@@ -273,10 +279,11 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
             return
         for job_id in self._job_ids:
             try:
-                self.hook.cancel(job_id)
+                was_executing = self.hook.cancel(job_id)
             except PixverseError as error:
                 self.log.warning("Job %s could not be cancelled: %s", job_id, error)
-            else:
+                continue
+            if was_executing:
                 self.log.info("Job %s is cancelled: its slot is free, and PixVerse may go on with it", job_id)
 
     def _payload(self, context: Context) -> Any:  # noqa: ARG002
@@ -415,7 +422,6 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
 
     def _finish(self, context: Context, results: list[JobResult], state: SubmitState) -> Any:
         """Return the results in their JSON form, stored if that is asked for, or raise why there is none."""
-        self._job_ids = []  # there is nothing left to cancel
         cost = self._report_cost(context, state, is_finished=True)
         value = _one_or_all([result.to_xcom() for result in results], cost)
         context["ti"].xcom_push(key="result", value=value)
@@ -453,6 +459,7 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
         cost = Cost.of(state)
         if is_finished and self.report_credits:
             cost = cost.after(self.hook)
+        self._cost_credits = cost.cost_credits
         if line := cost.describe(state.job_ids):
             self.log.info("%s", line)
         context["ti"].xcom_push(key="cost", value=cost.to_xcom())
@@ -464,12 +471,20 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
         return f". A retry goes on waiting for {', '.join(job_ids)}, which is not paid for again"
 
     @contextmanager
-    def _outcome(self) -> Iterator[None]:
-        """Fail without retry what a retry could not mend."""
+    def _outcome(self, context: Context) -> Iterator[None]:
+        """Fail without retry what a retry could not mend, and leave word of what has become of the job."""
         try:
             yield
-        except (PixverseFatalError, UnsettledError) as error:
-            raise AirflowFailException(str(error)) from error
+        except AirflowSkipException:
+            raise
+        except (Exception, AirflowTaskTimeout) as error:  # which is no Exception on Airflow 2
+            ti = context["ti"]
+            failure = failure_of(error, self._job_ids, self._marks(context).read_all)
+            more = {"cost_credits": self._cost_credits, "map_index": ti.map_index}
+            ti.xcom_push(key=FAILURE_KEY, value=failure | more)
+            if isinstance(error, (PixverseFatalError, UnsettledError)):
+                raise AirflowFailException(str(error)) from error
+            raise
 
 
 def _one_or_all(values: list[dict[str, Any]], cost: Cost) -> dict[str, Any] | list[dict[str, Any]]:

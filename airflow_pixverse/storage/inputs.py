@@ -44,11 +44,13 @@ def tagged(payload: Any, key: str = "") -> Any:
     Return a payload with the inputs in it as plain JSON.
 
     An input is an ``ObjectStoragePath``, or a string such as ``s3://bucket/a.png`` under a key such as
-    ``first_frame_path``.
+    ``first_frame_path``. What is plain JSON already stays as it is.
 
     :raises ValueError: an input cannot be used; the message names its key.
     """
     if isinstance(payload, dict):
+        if payload.keys() == {_TAG}:
+            return {_TAG: parse_storage_uri(payload[_TAG], key or "payload")}
         return {name: tagged(value, str(name)) for name, value in payload.items()}
     if isinstance(payload, (list, tuple)):
         return [tagged(value, key) for value in payload]

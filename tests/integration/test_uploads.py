@@ -273,14 +273,12 @@ def test_a_path_that_cannot_be_used_is_refused_when_the_dag_is_read():
 
 def test_a_wait_that_began_in_the_trigger_ends_without_retry_if_the_payload_cannot_be_used():
     with new_dag("began_in_trigger"):
-        make = PixverseSubmitOperator(task_id="make", payload="{{ 'no object' }}", emails="a-1@example.com")
-    event = {
-        "status": "success",
-        "accounts": [],
-        "ticket": {"reference": "r", "admitted_at": 0.0, "lease": 0},
-    }
+        make = PixverseSubmitOperator(task_id="make", payload="{{ 'no object' }}", durable=False)
+    make.payload = "no object"  # as it is rendered
+    ti = SimpleNamespace(try_number=1, map_index=-1, xcom_push=lambda **_: None)
+    ticket = {"reference": "r", "admitted_at": 0.0, "lease": 0}
     with pytest.raises(AirflowFailException, match="payload must be an object"):
-        make.execute_complete({"ti": SimpleNamespace(try_number=1)}, event)
+        make.execute_complete({"ti": ti}, {"status": "success", "accounts": [], "ticket": ticket})
 
 
 # The hook, and DAGs

@@ -82,10 +82,16 @@ def test_what_is_tagged_once_is_not_tagged_again():
 
 
 def test_an_object_of_the_users_own_that_only_looks_like_it_is_left_alone():
-    payload = {"a": {"object_storage_file": "s3://b/c", "more": 1}, "b": {"object_storage_path": 5}}
+    payload = {"a": {"object_storage_file": "upload/1.png", "more": 1}}
     assert tagged(payload) == payload
     assert list(inputs_of(payload)) == []
     assert with_uploads(payload, lambda _file: "never") == payload
+
+
+@pytest.mark.parametrize("value", [5, None, "a.png", {}])
+def test_an_object_that_stands_for_no_file_is_refused_by_its_key(value):
+    with pytest.raises(ValueError, match=r"^image must be a path such as s3://"):
+        tagged({"image": {"object_storage_file": value}})
 
 
 def test_a_payload_that_was_rendered_to_a_string_has_its_files(tmp_path):
