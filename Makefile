@@ -3,6 +3,8 @@ NEWEST := 3.3.2
 OLDEST := 2.11.2
 BETWEEN := 3.0.6 3.1.8 3.2.2
 OLDEST_WITH_PAGE := 3.1.8
+ENDS := $(NEWEST) $(OLDEST)
+WITH_PAGE := $(NEWEST) $(OLDEST_WITH_PAGE)
 AIRFLOW ?= $(NEWEST)
 
 # Airflow 2.11 and 3.0 do not run on Python 3.13; uv finds (or fetches) one that fits.
@@ -21,9 +23,15 @@ PIP_INSTALL := .venv/uv/bin/pip install --quiet --disable-pip-version-check
 UV := scripts/uv $(shell test -t 2 || echo --quiet)
 INSTALL = UV_COMPILE_BYTECODE=1 $(UV) pip install --python $(@D)/bin/python --constraint constraints/airflow-$*.txt
 
+# What mostly waits runs two at a time, each with the output of its own.
+AT_ONCE := $(MAKE) --no-print-directory --jobs=2 --output-sync=target
+
 # These know no Airflow, so one version tells as much as five.
 WITHOUT_AIRFLOW := tests/unit/api tests/unit/gate tests/unit/simulator
 INSIDE_AIRFLOW := tests/unit tests/integration tests/page $(WITHOUT_AIRFLOW:%=--ignore=%)
+
+# These bring up an Airflow of their own, on PostgreSQL.
+ON_POSTGRESQL := tests/e2e/test_paid_once.py tests/e2e/test_postgresql.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -89,14 +97,18 @@ test-unit: install  ## what knows no Airflow: API client, gate, simulator
 	$(PYTEST) -n 4 $(WITHOUT_AIRFLOW)
 
 .PHONY: test-airflow
-test-airflow:  ## what runs inside Airflow, on every supported version
-	$(call ON,$(NEWEST)) test-airflow-one TESTS="$(INSIDE_AIRFLOW)"
-	$(call ON,$(OLDEST)) test-airflow-one TESTS="$(INSIDE_AIRFLOW)"
-	set -e; for version in $(BETWEEN); do $(call ON,$$version) test-airflow-one TESTS="tests/integration tests/page"; done
+test-airflow: | .venv/uv/bin/uv  ## what runs inside Airflow, on every supported version
+	$(AT_ONCE) $(ENDS:%=test-airflow-%) $(BETWEEN:%=test-airflow-%)
+
+.PHONY: $(ENDS:%=test-airflow-%) $(BETWEEN:%=test-airflow-%)
+$(ENDS:%=test-airflow-%): test-airflow-%:
+	$(call ON,$*) test-airflow-one TESTS="$(INSIDE_AIRFLOW)"
+$(BETWEEN:%=test-airflow-%): test-airflow-%:
+	$(call ON,$*) test-airflow-one TESTS="tests/integration tests/page"
 
 .PHONY: test-airflow-one
 test-airflow-one: install
-	$(PYTEST) -n 4 $(TESTS)
+	$(PYTEST) -n 6 $(TESTS)
 
 # Root on Debian may install it; elsewhere the tests that need it say that it is missing, and fail in CI.
 .PHONY: postgresql
@@ -112,12 +124,13 @@ postgresql:  ## what some end-to-end tests need, with apt-get if it is not there
 
 .PHONY: test-e2e
 test-e2e: postgresql  ## a real scheduler and triggerer, and the scripts, on the newest and the oldest Airflow
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-e2e-$(NEWEST) test-e2e-$(OLDEST)
+	$(AT_ONCE) $(ENDS:%=test-e2e-on-postgresql-%) $(ENDS:%=test-e2e-on-sqlite-%)
 
-# Both versions at once, since most of the time they wait.
-.PHONY: test-e2e-$(NEWEST) test-e2e-$(OLDEST)
-test-e2e-$(NEWEST) test-e2e-$(OLDEST): test-e2e-%: .venv/airflow-%/.installed-test-tools
-	$(call ON,$*) test-one TESTS="tests/e2e tests/scripts"
+.PHONY: $(ENDS:%=test-e2e-on-postgresql-%) $(ENDS:%=test-e2e-on-sqlite-%)
+$(ENDS:%=test-e2e-on-postgresql-%): test-e2e-on-postgresql-%: .venv/airflow-%/.installed-test-tools
+	$(call ON,$*) test-one TESTS="$(ON_POSTGRESQL)"
+$(ENDS:%=test-e2e-on-sqlite-%): test-e2e-on-sqlite-%: .venv/airflow-%/.installed-test-tools
+	$(call ON,$*) test-one TESTS="tests/e2e tests/scripts $(ON_POSTGRESQL:%=--ignore=%)"
 
 # As for PostgreSQL.
 .PHONY: chromium
@@ -133,7 +146,11 @@ chromium:  ## what the browser tests need, with apt-get if it is not there
 
 .PHONY: test-browser
 test-browser: chromium  ## the capacity page in Chromium, on the newest Airflow and the oldest that has it
-	set -e; for version in $(NEWEST) $(OLDEST_WITH_PAGE); do $(call ON,$$version) test-browser-one; done
+	$(AT_ONCE) $(WITH_PAGE:%=test-browser-%)
+
+.PHONY: $(WITH_PAGE:%=test-browser-%)
+$(WITH_PAGE:%=test-browser-%): test-browser-%: .venv/airflow-%/.installed-browser
+	$(call ON,$*) test-browser-one
 
 .PHONY: test-browser-one
 test-browser-one: $(VENV)/.installed-browser

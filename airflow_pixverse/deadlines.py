@@ -10,6 +10,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import BaseOperator
+
     from airflow_pixverse.trigger_parameters import TriggerParameters
 
 # Seconds after the trigger's own deadline at which Airflow ends the deferral, in case no trigger runs.
@@ -73,6 +75,18 @@ class Deadlines:
         seconds = cls(0.0, timeout, execution_timeout).deferral_seconds
         # Airflow itself cuts a deferral at the execution_timeout, without a safety net.
         return cls(ends.timestamp() - min(seconds, execution_timeout or math.inf), timeout, execution_timeout)
+
+    @classmethod
+    def of_task(cls, task: BaseOperator, started: datetime, *, since: float, timeout: float | None) -> Self:
+        """
+        Return the deadlines of a wait that a task is about to defer.
+
+        :param started: when this try of it began, which its ``execution_timeout`` counts from.
+        """
+        if not task.execution_timeout:
+            return cls(since, timeout)
+        ends = started.timestamp() + task.execution_timeout.total_seconds()
+        return cls(since, timeout, max(0.0, ends - since))
 
     @property
     def deferral_seconds(self) -> float:

@@ -74,7 +74,7 @@ class KeepsResults:
         add_to_asset_events(context, self.outlets, values)
         return values
 
-    def get_openlineage_facets_on_complete(self, _task_instance: Any) -> OperatorLineage:
+    def get_openlineage_facets_on_complete(self, _task_instance: Any) -> OperatorLineage[Any, Any]:
         """Tell OpenLineage which files were uploaded and stored."""
         from airflow_pixverse.storage.lineage import operator_lineage
 

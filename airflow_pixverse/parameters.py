@@ -7,7 +7,7 @@ import json
 import math
 import re
 import reprlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar, cast
 
@@ -151,18 +151,15 @@ def parse_max_bytes(value: Any, name: str = "max_bytes") -> int:
     return int(value)
 
 
-def parse_results(value: Any, name: str = "result") -> list[dict[str, Any]]:
-    """Return results, which may be given as one or a list of objects or of ids of jobs, also as a string."""
+def parse_results(value: Any, name: str = "result") -> dict[str, Any] | list[dict[str, Any]]:
+    """Return a result, or a list of results, each given as an object or as the id of a job."""
     value = _from_json(value) if isinstance(value, str) else value
-    results = []
-    for item in value if isinstance(value, (list, tuple)) else [value]:
-        if isinstance(item, dict) and item.get("url"):
-            results.append(item)
-        else:
-            results.append({"id": parse_job_id(item, name)} | (item if isinstance(item, dict) else {}))
-    if not results:
+    # What mapped tasks have returned is a sequence, but no list.
+    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
+        return _parse_result(value, name)
+    if not value:
         raise ValueError(f"{name} is an empty list: give at least one result")
-    return results
+    return [_parse_result(item, name) for item in value]
 
 
 def parse_choice(value: _Choice, name: str, choices: tuple[_Choice, ...]) -> _Choice:
@@ -240,6 +237,12 @@ def parse_job_ids(value: Any, name: str = "job_ids") -> list[str]:
     if not isinstance(value, (list, tuple)) or not value:
         raise ValueError(f"{name} must be a list of ids of jobs, not {_shown(value)}")
     return [parse_job_id(item, name) for item in value]
+
+
+def _parse_result(value: Any, name: str) -> dict[str, Any]:
+    if isinstance(value, dict) and value.get("url"):
+        return value
+    return {"id": parse_job_id(value, name)} | (value if isinstance(value, dict) else {})
 
 
 def _parse_names(value: Any, name: str) -> list[str] | None:

@@ -20,6 +20,7 @@ LIFE = Path(__file__).resolve().parent / "dags"
 AIRFLOW_PORT, SIMULATOR_PORT = 8080, 8900
 ACCOUNTS = {"studio@example.com": 3, "team-2@example.com": 3}
 LOOK = "  This page shows who has the slots and who waits; it is under Browse > PixVerse capacity.\n"
+TABLE = "prompt\na fox in the snow\nan owl at night\na cat on a roof\n"
 PASSWORD = "admin"  # noqa: S105 - Airflow 2 wants one, and nobody but this machine can reach it
 SETTINGS = {
     "AIRFLOW__CORE__PARALLELISM": "8",
@@ -44,9 +45,8 @@ def main() -> int:
             say(f"Airflow {version('apache-airflow')} starts; this usually takes half a minute.")
             say(f"What its processes print goes to {home}/components.")
             connections = {"pixverse_default": sim.connection}
-            airflow = Airflow(
-                Path(home), [EXAMPLE_DAGS, LIFE], SETTINGS, connections=connections, ui_port=port
-            )
+            env = SETTINGS | {"AIRFLOW_VAR_PIXVERSE_FOLDER": f"file://{new_table(Path(home))}"}
+            airflow = Airflow(Path(home), [EXAMPLE_DAGS, LIFE], env, connections=connections, ui_port=port)
             with airflow:
                 say_where_to_look(port, create_user(airflow), sim)
                 airflow.watch()
@@ -56,6 +56,15 @@ def main() -> int:
     except AirflowError as error:
         print(error, file=sys.stderr)
         return 1
+
+
+def new_table(home: Path) -> Path:
+    """Write a table of prompts, and return the folder that it is in."""
+    folder = home / "table"
+    folder.mkdir()
+    (folder / "prompts.csv").write_text(TABLE)
+    say(f"pixverse_table makes the prompts of {folder}/prompts.csv, and keeps the videos beside it.")
+    return folder
 
 
 def port_or_another(preferred: int) -> int:

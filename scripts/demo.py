@@ -1,4 +1,4 @@
-"""A prompt becomes a video inside Airflow, then thirty do on three slots; `make demo` runs this."""
+"""A prompt becomes a stored video inside Airflow, then thirty do on three slots; `make demo` runs this."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def main() -> int:
         from airflow.utils.db import initdb
 
         initdb()
-        return _run_example() or _run_thirty_prompts()
+        return _run_example(Path(home) / "videos") or _run_thirty_prompts()
 
 
 def _stop_at_ctrl_c(home: str) -> None:
@@ -58,7 +58,7 @@ def _configure_airflow(home: Path) -> None:
     }
 
 
-def _run_example() -> int:
+def _run_example(videos: Path) -> int:
     with Simulator({"studio@example.com": 2, "team-2@example.com": 1}, job_seconds=(3, 4)) as sim:
         os.environ["AIRFLOW_CONN_PIXVERSE_DEFAULT"] = json.dumps(sim.connection)
         jobs = sim.fill()
@@ -68,13 +68,15 @@ def _run_example() -> int:
         dag = importlib.import_module("pixverse_prompt_to_url").dag
         make_video = dag.get_task("make_video")
         make_video.timing = dataclasses.replace(make_video.timing, poke_interval=3.0)  # for those who watch
+        make_video.output_path = videos.as_uri()
         say(f"1. Running {dag.dag_id}.py in Airflow. Somebody else's jobs take all slots at first.\n")
         dag_run = dag.test()
-        url = next(ti.xcom_pull(task_ids="url") for ti in dag_run.get_task_instances())
+        video = next(ti.xcom_pull(task_ids="make_video") for ti in dag_run.get_task_instances())
     if str(dag_run.state) != "success":
         say(f"The DAG run ended as {dag_run.state}.")
         return 1
-    say(f"\nThe video is at {url}\n")
+    say(f"\nThe video is at {video['url']}, for as long as PixVerse keeps it there,")
+    say(f"and kept at {video['path']} ({video['bytes']} bytes).\n")
     return 0
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.utils import select_proxy
@@ -33,7 +33,8 @@ _MAX_SHOWN = 200
 _OK, _PARTIAL = 200, 206
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _GONE = frozenset({401, 403, 404, 410})
-_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
+_RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18})")
+_LENGTH = re.compile(r"[0-9]{1,18}")
 _NO_FILE = ("text/", "application/json", "application/xml")
 
 
@@ -134,7 +135,7 @@ class MediaClient:
                 return response
             response.close()
             target, previous = urljoin(target, location), target
-            if previous.startswith("https:") and not target.startswith("https:"):
+            if urlsplit(previous).scheme == "https" and urlsplit(target).scheme != "https":
                 raise PixverseFatalError(f"{shown(url)} is redirected from https to http, which is refused")
         raise PixverseTransientError(f"{shown(url)} is redirected too often")
 
@@ -224,5 +225,5 @@ def _part(response: requests.Response) -> tuple[int, int | None]:
         if content_range is None:
             raise PixverseTransientError(f"{shown(response.url)} answered a part that it does not describe")
         return int(content_range[1]), int(content_range[2])
-    length = response.headers.get("Content-Length", "")
-    return 0, int(length) if length.isascii() and length.isdecimal() else None
+    length = _LENGTH.fullmatch(response.headers.get("Content-Length", ""))
+    return 0, int(length[0]) if length else None

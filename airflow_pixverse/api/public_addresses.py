@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -17,6 +18,8 @@ from airflow_pixverse.api.deadline import (
 if TYPE_CHECKING:
     from urllib3.connectionpool import HTTPConnectionPool
 
+# All that is public in IPv6; the rest has uses of its own, or none yet.
+_PUBLIC_IPV6 = ipaddress.ip_network("2000::/3")
 # IPv6 addresses that a translator turns into the IPv4 address in their last bits.
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
@@ -53,11 +56,8 @@ def check_literal(url: str) -> None:
     host = (urlsplit(url).hostname or "").rstrip(".")
     if host == "localhost" or host.endswith(".localhost"):
         raise PrivateAddressError(host)
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return  # a name, which only the proxy can look up
-    check_public([host])
+    if (address := _literal(host)) is not None:
+        check_public([address])
 
 
 class PublicAdapter(DeadlineAdapter):
@@ -95,4 +95,15 @@ def _is_public(address: str) -> bool:
             embedded = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if embedded is not None:
             return _is_public(str(embedded))
+        return ip.is_global and ip in _PUBLIC_IPV6
     return ip.is_global and not ip.is_multicast
+
+
+def _literal(host: str) -> str | None:
+    """Return the address that a host is written as; None for a name, which only the proxy can look up."""
+    if ":" in host:
+        return host
+    try:
+        return socket.inet_ntoa(socket.inet_aton(host))  # which knows 127.1 and 2130706433, too
+    except OSError:
+        return None

@@ -75,20 +75,22 @@ class PixverseDownloadOperator(KeepsResults, BaseOperator):
             given = parse_results(self.result)
             if self._destination() is None:
                 raise ValueError("output_path must be a path such as s3://bucket/folder/, not None")
-            values = self._kept(context, [self._completed(one) for one in given])
+            results = given if isinstance(given, list) else [given]
+            values = self._kept(context, [self._completed(one) for one in results])
         except (ValueError, PixverseFatalError) as error:
             raise AirflowFailException(str(error)) from error
-        is_one = len(given) == 1 and not isinstance(self.result, (list, tuple))
-        return values[0] if is_one else values
+        return values if isinstance(given, list) else values[0]
 
     def _completed(self, given: dict[str, Any]) -> JobResult:
-        """Return a result with a URL, or raise why there is none."""
+        """Return a result that is there, or raise why it is not."""
         from airflow_pixverse.api.results import COMPLETED, RESULT
 
         result = RESULT.validate_python(given, context={})
-        if result.url is None and result.id is not None:
+        if result.state is None:
+            result = result.model_copy(update={"state": COMPLETED})
+        if not result.is_completed and result.id is not None:
             result = self.hook.get_result(result.id, result.kind)
             result.raise_for_failure()
-        if result.url is None:
-            raise PixverseFatalError(f"result {result.id or given!r:.200} has no URL: is its job finished?")
-        return result.model_copy(update={"state": result.state or COMPLETED})
+        if not result.is_completed:
+            raise PixverseFatalError(f"result {result.id or given!r:.200} is not there: is its job finished?")
+        return result

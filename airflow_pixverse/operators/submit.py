@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from airflow.providers.common.compat.sdk import (
     AirflowException,
     AirflowFailException,
+    AirflowSkipException,
     AirflowTaskTimeout,
     BaseOperator,
     conf,
@@ -45,6 +46,8 @@ from airflow_pixverse.storage.inputs import inputs_of
 from airflow_pixverse.submits.admission import Admission
 from airflow_pixverse.submits.cost import Cost
 from airflow_pixverse.submits.errors import UnsettledError
+from airflow_pixverse.submits.failure import XCOM_KEY as FAILURE_KEY
+from airflow_pixverse.submits.failure import failure_of
 from airflow_pixverse.submits.state import SubmitState
 from airflow_pixverse.submits.timing import Timing
 from airflow_pixverse.submits.triggerer_waits import TriggererWaits, first_wait_kwargs
@@ -80,8 +83,10 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
     than one. It is under the key ``result``, too, also when the job has failed. ``job_ids`` is a list of the
     ids, and is there as soon as they are known. ``cost`` has ``cost_credits``, ``credits_before``,
     ``credits_after`` and ``email``, null where they are not known, and is there also when the job has failed;
-    the result of a single job has the credits, too. With ``wait_for_completion=False``, the XCom is an object
-    with ``id``, ``job_ids``, ``email``, ``seed``, ``replyRef`` and ``cost_credits``, which
+    the result of a single job has the credits, too. A task that fails leaves ``failure``, an object with
+    ``status`` (``not submitted``, ``unknown``, ``accepted``, ``failed`` or ``moderated``), ``reason``,
+    ``job_ids`` and ``map_index``, unless its worker was killed. With ``wait_for_completion=False``, the XCom
+    is an object with ``id``, ``job_ids``, ``email``, ``seed``, ``replyRef`` and ``cost_credits``, which
     ``PixverseJobSensor`` takes as its ``job_id``.
 
     Source: "Create a video using text prompt or image" (``POST videos/create``) and its likes.
@@ -215,7 +220,7 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
         """Begin, or go on where an earlier try of this task has ended."""
         if self._reason_to_begin_on_worker:
             self.log.info("The wait begins on a worker: %s", self._reason_to_begin_on_worker)
-        with self._outcome():
+        with self._outcome(context):
             return self._go_on(context, SubmitState.new(context["ti"].try_number))
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
@@ -227,7 +232,7 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
         self._job_ids = list(state.job_ids)
         payload = self.payload if state.payload is None else state.payload
         self._input_uris = [file.uri for file in inputs_of(parse_payload(payload))]
-        with self._outcome():
+        with self._outcome(context):
             if self._waited_in_vain(event) and self._may_have_submitted(context):
                 return self._go_on(context, state)
             match event:
@@ -273,10 +278,11 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
             return
         for job_id in self._job_ids:
             try:
-                self.hook.cancel(job_id)
+                was_executing = self.hook.cancel(job_id)
             except PixverseError as error:
                 self.log.warning("Job %s could not be cancelled: %s", job_id, error)
-            else:
+                continue
+            if was_executing:
                 self.log.info("Job %s is cancelled: its slot is free, and PixVerse may go on with it", job_id)
 
     def _payload(self, context: Context) -> Any:  # noqa: ARG002
@@ -415,7 +421,6 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
 
     def _finish(self, context: Context, results: list[JobResult], state: SubmitState) -> Any:
         """Return the results in their JSON form, stored if that is asked for, or raise why there is none."""
-        self._job_ids = []  # there is nothing left to cancel
         cost = self._report_cost(context, state, is_finished=True)
         value = _one_or_all([result.to_xcom() for result in results], cost)
         context["ti"].xcom_push(key="result", value=value)
@@ -464,12 +469,19 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
         return f". A retry goes on waiting for {', '.join(job_ids)}, which is not paid for again"
 
     @contextmanager
-    def _outcome(self) -> Iterator[None]:
-        """Fail without retry what a retry could not mend."""
+    def _outcome(self, context: Context) -> Iterator[None]:
+        """Fail without retry what a retry could not mend, and leave word of what has become of the job."""
         try:
             yield
-        except (PixverseFatalError, UnsettledError) as error:
-            raise AirflowFailException(str(error)) from error
+        except AirflowSkipException:
+            raise
+        except (Exception, AirflowTaskTimeout) as error:  # which is no Exception on Airflow 2
+            ti = context["ti"]
+            failure = failure_of(error, self._job_ids, self._marks(context).read_all)
+            ti.xcom_push(key=FAILURE_KEY, value=failure | {"map_index": ti.map_index})
+            if isinstance(error, (PixverseFatalError, UnsettledError)):
+                raise AirflowFailException(str(error)) from error
+            raise
 
 
 def _one_or_all(values: list[dict[str, Any]], cost: Cost) -> dict[str, Any] | list[dict[str, Any]]:

@@ -139,16 +139,12 @@ class PixverseSensor(BaseSensorOperator):
     def _defer(self, trigger: type[BaseTrigger], kwargs: dict[str, Any], context: Context) -> None:
         """Defer to a trigger that is told since when the task waits, and how long it may wait."""
         now = time.time()
-        execution_timeout = None
-        if self.execution_timeout:
-            passed = now - context["ti"].start_date.timestamp()
-            execution_timeout = max(0.0, self.execution_timeout.total_seconds() - passed)
-        kwargs = kwargs | {"execution_timeout": execution_timeout, "waiting_since": now}
-        seconds = Deadlines(now, self.timeout, execution_timeout).deferral_seconds
+        deadlines = Deadlines.of_task(self, context["ti"].start_date, since=now, timeout=self.timeout)
+        kwargs = kwargs | {"execution_timeout": deadlines.execution_timeout, "waiting_since": now}
         self.defer(
             trigger=trigger(**kwargs),
             method_name="execute_complete",
-            timeout=timedelta(seconds=seconds),
+            timeout=timedelta(seconds=deadlines.deferral_seconds),
         )
 
     def execute_complete(

@@ -9,7 +9,8 @@ from airflow.providers.common.compat.sdk import (
     AirflowTaskTimeout,
 )
 
-from airflow_pixverse.api.errors import PixverseFatalError
+from airflow_pixverse.api.errors import PixverseFatalError, PixverseTransientError
+from airflow_pixverse.storage.errors import StorageError
 
 
 def outcome_of(error: BaseException, *, soft_fail: bool, never_fail: bool, deferrable: bool) -> BaseException:
@@ -28,7 +29,8 @@ def outcome_of(error: BaseException, *, soft_fail: bool, never_fail: bool, defer
             end, skips = error, soft_fail or never_fail
         case PixverseFatalError():
             end, skips = AirflowFailException(str(error)), never_fail
-        case AirflowTaskTimeout():
+        case AirflowTaskTimeout() | PixverseTransientError() | StorageError():
+            # The latter two are about storing the result, which follows the wait in every mode.
             end, skips = error, never_fail
         case _:
             # Not deferred, the base class has skipped already, and asks to be rescheduled by an exception.

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import PokeReturnValue, conf
 
+from airflow_pixverse.capacity_watch import CapacityWatch
 from airflow_pixverse.hooks.pixverse import PixverseHook
 from airflow_pixverse.parameters import (
     as_json_list,
@@ -83,7 +85,6 @@ class PixverseCapacitySensor(PixverseSensor):
         self.lease = parse_optional_seconds(lease, "lease")
         check_at_parse(self, parse_slots, slots)
         check_at_parse(self, parse_emails, self.emails)
-        self._warned: set[str] = set()
         self._asked_to_start_from_trigger = start_from_trigger
         self._reason_to_begin_on_worker: str | None = None
         if start_from_trigger:
@@ -111,22 +112,14 @@ class PixverseCapacitySensor(PixverseSensor):
         self._defer(PixverseCapacityTrigger, kwargs, context)
         return None
 
-    def _look(self) -> PokeReturnValue | bool:
-        from airflow_pixverse.api.models import accounts_with_room
-        from airflow_pixverse.api.room import describe_room, obstacles
+    @cached_property
+    def _watch(self) -> CapacityWatch:
+        return CapacityWatch(parse_slots(self.slots), parse_emails(self.emails), self.log)
 
-        capacity = self.hook.get_capacity()
+    def _look(self) -> PokeReturnValue | bool:
+        accounts = self._watch.look(self.hook)
         self._last_error = None
-        slots, emails = parse_slots(self.slots), parse_emails(self.emails)
-        accounts = accounts_with_room(capacity, slots, emails)
-        self.log.info("%s", describe_room(capacity, slots, emails))
-        for obstacle in obstacles(capacity, slots, emails):
-            if obstacle not in self._warned:
-                self.log.warning("%s", obstacle)
-                self._warned.add(obstacle)
-        if not accounts:
-            return False
-        return PokeReturnValue(is_done=True, xcom_value=[account.to_xcom() for account in accounts])
+        return PokeReturnValue(is_done=True, xcom_value=accounts) if accounts else False
 
     def _check_rendered(self) -> None:
         super()._check_rendered()

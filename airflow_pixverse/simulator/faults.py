@@ -33,9 +33,8 @@ from aiohttp import web
 from airflow_pixverse.simulator.bodies import problem
 from airflow_pixverse.simulator.fields import FieldError, header, integer, number
 from airflow_pixverse.simulator.holds import HOLDS
-from airflow_pixverse.simulator.media import ranges_ignored
 from airflow_pixverse.simulator.protection import is_loopback
-from airflow_pixverse.simulator.streams import Cut, Dripping, Held, Oversized, Short, Throttled
+from airflow_pixverse.simulator.streams import IGNORES_RANGE, Cut, Dripping, Held, Oversized, Short, Throttled
 
 P = ParamSpec("P")
 Proceed = Callable[[], Awaitable[web.StreamResponse]]
@@ -298,12 +297,9 @@ def throttle(bytes_per_second: int) -> Answer:
 def ignore_range() -> Answer:
     """Answer with the whole file, whatever part of it is asked for."""
 
-    async def answer(_request: web.Request, proceed: Proceed) -> web.StreamResponse:
-        before = ranges_ignored.set(True)
-        try:
-            return await proceed()
-        finally:
-            ranges_ignored.reset(before)
+    async def answer(request: web.Request, proceed: Proceed) -> web.StreamResponse:
+        request[IGNORES_RANGE] = True
+        return await proceed()
 
     return answer
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from airflow_pixverse.simulator.bodies import problem
-from airflow_pixverse.simulator.streams import Streamed
+from airflow_pixverse.simulator.streams import IGNORES_RANGE, Streamed
 
 if TYPE_CHECKING:
     from airflow_pixverse.simulator.control import Control
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
 
 # Other ranges may be ignored, says RFC 9110.
 RANGE = re.compile(r"bytes=(\d{1,18})-(\d{0,18})")
-# Whether the range of the request that is being answered is to be ignored.
-ranges_ignored: ContextVar[bool] = ContextVar("ranges_ignored", default=False)
 
 
 class Media:
@@ -60,7 +57,7 @@ class Media:
 def _wanted(request: web.Request, file: MediaFile) -> tuple[int, int] | None:
     """Return the first and the last position that the request asks for, or ``None`` for the whole file."""
     match = RANGE.fullmatch(request.headers.get("Range", ""))
-    if match is None or ranges_ignored.get() or request.headers.get("If-Range", file.etag) != file.etag:
+    if match is None or IGNORES_RANGE in request or request.headers.get("If-Range", file.etag) != file.etag:
         return None
     first, last = int(match[1]), int(match[2]) if match[2] else None
     if last is None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 Read = Callable[[int, int], Iterator[bytes]]
 
 BLOCK = 65536
+# The key of a request that is answered as if it had asked for no part of a file.
+IGNORES_RANGE = "ignores_range"
 
 
 class Streamed(web.StreamResponse):

@@ -98,14 +98,19 @@ class Download:
         """Write the whole file, by as many requests as it takes; return its content type and hash."""
         digest = hashlib.sha256()
         content_type, validator = "", ""
+        size: int | None = None
         while True:
             before = file.written
             try:
                 with self._media.open(url, offset=file.written, validator=validator) as media:
-                    if media.begins_at != file.written:
+                    is_other = file.written and (media.validator not in {"", validator} or media.size != size)
+                    if media.begins_at != file.written or is_other:
                         raise _ChangedError(f"{shown(url)} does not go on after {file.written} bytes")
-                    content_type, validator = media.content_type, media.validator
-                    self._check_size(url, media.size or 0)
+                    # A part need not repeat what is known of the file.
+                    content_type = content_type or media.content_type
+                    validator = validator or media.validator
+                    size = media.size
+                    self._check_size(url, size or 0)
                     for chunk in media.chunks:
                         self._check_size(url, file.written + len(chunk))
                         file.write(chunk)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import mimetypes
 import re
 from string import Formatter
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from airflow_pixverse.api.job_id import parse_job_id
+from airflow_pixverse.storage.media_types import extension_of
 
 if TYPE_CHECKING:
     from airflow_pixverse.api.results import JobResult
@@ -18,23 +17,18 @@ DEFAULT_FILE_NAME = "{type}-{number}.{ext}"
 _FIELDS = frozenset({"type", "number", "ext"})
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 _SUFFIX = re.compile(r"\.([A-Za-z0-9]{1,5})$")
-_MEDIA = ("video/", "image/", "audio/")
-# Where the standard library knows several, or none.
-_EXTENSIONS = {
-    "video/mp4": "mp4", "video/webm": "webm", "image/jpeg": "jpg", "image/png": "png", "image/webp": "webp",
-    "audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/wav": "wav", "audio/x-wav": "wav",
-}  # fmt: skip
+_MAX_PART = 100
 
 
 def parse_file_name(value: Any, name: str = "file_name") -> str:
     """Return a template of the name of a file, which may hold ``{type}``, ``{number}`` and ``{ext}``."""
     try:
-        fields = [field for _, field, *_ in Formatter().parse(value) if field is not None]
-        usable = value.strip() and set(fields) <= _FIELDS and value.format(type="", number="", ext="")
-    except (TypeError, ValueError, AttributeError):
-        usable = False
-    parts = value.split("/") if isinstance(value, str) else []
-    if not usable or not value.isprintable() or {"", ".", ".."} & set(parts) or set(value) & set("*?[]\\"):
+        fields = {field for _, field, *_ in Formatter().parse(value) if field is not None}
+        made = value.format(type="x", number="x", ext="x") if fields <= _FIELDS else ""
+    except (TypeError, ValueError, AttributeError, LookupError):
+        made = ""
+    parts = {part.strip() for part in made.split("/")}
+    if {"", ".", ".."} & parts or not made.isprintable() or set(made) & set("*?[]\\"):
         raise ValueError(
             f"{name} must be the name of a file, such as '{DEFAULT_FILE_NAME}', whose fields are "
             f"{', '.join(f'{{{field}}}' for field in sorted(_FIELDS))}, not {value!r:.200}"
@@ -58,13 +52,10 @@ def file_name_of(result: JobResult, content_type: str, template: str = DEFAULT_F
 
 
 def _extension(url: str, content_type: str) -> str:
-    if extension := _EXTENSIONS.get(content_type):
-        return extension
-    guessed = mimetypes.guess_extension(content_type) if content_type.startswith(_MEDIA) else None
-    suffix = _SUFFIX.search(urlsplit(url).path)
-    return (guessed or "").lstrip(".") or (suffix[1].lower() if suffix else "bin")
+    suffix = _SUFFIX.search(re.split("[?#]", url)[0].partition("://")[2].partition("/")[2])
+    return extension_of(content_type) or (suffix[1].lower() if suffix else "bin")
 
 
 def _fit(text: str) -> str:
     """Return a text of somebody else's as a part of a name, which is no path."""
-    return _UNFIT.sub("_", text).strip(".") or "_"
+    return _UNFIT.sub("_", text).strip(".")[:_MAX_PART] or "_"

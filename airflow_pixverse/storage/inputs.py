@@ -11,8 +11,9 @@ from airflow_pixverse.storage.paths import is_storage_uri, parse_storage_uri
 if TYPE_CHECKING:
     from airflow_pixverse.api.uploads import Upload
 
-# In plain JSON, an object with this key alone stands for an input.
-_TAG = "object_storage_path"
+# In plain JSON, an object with this key alone stands for an input. No path is given under such a key, so what
+# is tagged once stays as it is.
+_TAG = "object_storage_file"
 # As in "first_frame_path" and "image_path_1".
 _PATH_KEY = re.compile(r"(?:.*_)?path(?:_\d+)?", re.IGNORECASE)
 _PLAIN = (str, int, float, bool, type(None))
@@ -43,11 +44,13 @@ def tagged(payload: Any, key: str = "") -> Any:
     Return a payload with the inputs in it as plain JSON.
 
     An input is an ``ObjectStoragePath``, or a string such as ``s3://bucket/a.png`` under a key such as
-    ``first_frame_path``.
+    ``first_frame_path``. What is plain JSON already stays as it is.
 
     :raises ValueError: an input cannot be used; the message names its key.
     """
     if isinstance(payload, dict):
+        if payload.keys() == {_TAG}:
+            return {_TAG: parse_storage_uri(payload[_TAG], key or "payload")}
         return {name: tagged(value, str(name)) for name, value in payload.items()}
     if isinstance(payload, (list, tuple)):
         return [tagged(value, key) for value in payload]
@@ -65,7 +68,7 @@ def tagged(payload: Any, key: str = "") -> Any:
 def inputs_of(payload: Any, key: str = "") -> Iterator[Input]:
     """Return the inputs in a payload that is plain JSON."""
     match payload:
-        case {"object_storage_path": str(uri), **others} if not others:
+        case {"object_storage_file": str(uri), **others} if not others:
             yield Input(uri, key)
         case dict():
             for name, value in payload.items():
@@ -82,7 +85,7 @@ def with_uploads(payload: Any, upload: Callable[[Input], str], key: str = "") ->
     :param upload: returns what to put in the place of an input.
     """
     match payload:
-        case {"object_storage_path": str(uri), **others} if not others:
+        case {"object_storage_file": str(uri), **others} if not others:
             return upload(Input(uri, key))
         case dict():
             return {name: with_uploads(value, upload, name) for name, value in payload.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote
 
 from airflow.providers.common.compat.sdk import Asset, AssetAlias
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
     from airflow.providers.openlineage.extractors import OperatorLineage
 
+_PLAIN_IN_URI = "/:@!$&'()*+,;=~%"
 _FACTS = ("path", "bytes", "content_type", "sha256", "id")
 
 
@@ -34,13 +35,15 @@ def add_to_asset_events(context: Context, outlets: Iterable[Any], values: Sequen
     for outlet in outlets:
         if isinstance(outlet, AssetAlias):
             for file in files:
-                context["outlet_events"][outlet].add(Asset(_without_connection(file["path"])), extra=file)
+                # Airflow 2 takes no URI but one of ASCII characters.
+                uri = quote(_without_connection(file["path"]), safe=_PLAIN_IN_URI)
+                context["outlet_events"][outlet].add(Asset(uri), extra=file)
         elif isinstance(outlet, Asset):
             extra: dict[str, Any] = files[0] if len(files) == 1 else {"files": files}
             context["outlet_events"][outlet].extra.update(extra)
 
 
-def operator_lineage(inputs: Iterable[str], outputs: Iterable[str]) -> OperatorLineage:
+def operator_lineage(inputs: Iterable[str], outputs: Iterable[str]) -> OperatorLineage[Any, Any]:
     """
     Return what OpenLineage is told of a task.
 
@@ -58,12 +61,14 @@ def operator_lineage(inputs: Iterable[str], outputs: Iterable[str]) -> OperatorL
 
 def _namespace_and_name(uri: str) -> tuple[str, str]:
     """Return namespace and name of a dataset, as OpenLineage writes them of files."""
-    parts = urlsplit(_without_connection(uri))
-    if parts.scheme == "file":
-        return "file", parts.path
-    return f"{parts.scheme}://{parts.netloc}", parts.path.lstrip("/") or "/"
+    scheme, _, path = _without_connection(uri).partition("://")
+    if scheme == "file":
+        return "file", path
+    container, _, key = path.partition("/")
+    return f"{scheme}://{container}", key.lstrip("/") or "/"
 
 
 def _without_connection(uri: str) -> str:
-    parts = urlsplit(uri)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    scheme, _, path = uri.partition("://")
+    container, slash, key = path.partition("/")
+    return f"{scheme}://{container.rpartition('@')[2]}{slash}{key}"

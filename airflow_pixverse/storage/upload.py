@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import mimetypes
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from airflow_pixverse.storage.errors import StorageError, explaining
+from airflow_pixverse.storage.media_types import KINDS, content_type_of
 from airflow_pixverse.storage.paths import object_path
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 # Of a large file, so much is read ahead at once.
 _BLOCK_SIZE = 5 * 1024 * 1024
-_KINDS = ("image/", "video/", "audio/")
 
 
 class Source(NamedTuple):
@@ -78,10 +77,10 @@ def upload(client: PixverseClient, source: Source, email: str | None = None) -> 
 
 def _content_type(uri: str, stored: object) -> str:
     """Return the content type that the store tells, or that the name does."""
-    guessed, _ = mimetypes.guess_type(uri.partition("?")[0])
-    for content_type in (stored, guessed):
-        if isinstance(content_type, str) and content_type.startswith(_KINDS):
-            return content_type
+    if isinstance(stored, str) and stored.startswith(KINDS):
+        return stored
+    if content_type := content_type_of(uri):
+        return content_type
     raise StorageError(
         f"{uri} cannot be uploaded: neither its content type nor the end of its name says which kind of "
         "image, video or sound it is"

@@ -71,6 +71,8 @@ class WholeFile:
             self._file.close()
             if (size := self._fs.info(self._temporary)["size"]) != self.written:
                 raise StorageError(f"{path} cannot be written: of {self.written} bytes, {size} arrived")
+            if self._fs.isdir(path.path):  # where stores would move it into
+                raise StorageError(f"{path} cannot be written: there is a folder of that name")
             if "/" in name:
                 self._make_folder(path.path)
             self._fs.mv(self._temporary, path.path)

@@ -89,15 +89,13 @@ class TriggererWaits:
         timeout: float | None,
     ) -> NoReturn:
         since = state.waiting_since
-        execution_timeout = None
-        if limit := self._task.execution_timeout:
-            execution_timeout = max(0.0, self._started.timestamp() + limit.total_seconds() - since)
-        ends = since + Deadlines(since, timeout, execution_timeout).deferral_seconds
+        deadlines = Deadlines.of_task(self._task, self._started, since=since, timeout=timeout)
+        ends = since + deadlines.deferral_seconds
         kwargs = kwargs | {
             "pixverse_conn_id": self._pixverse_conn_id,
             "poke_interval": self._timing.poke_interval,
             "timeout": timeout,
-            "execution_timeout": execution_timeout,
+            "execution_timeout": deadlines.execution_timeout,
             "waiting_since": since,
             "state": state.to_json(),
             "news": news,

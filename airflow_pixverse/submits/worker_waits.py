@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowException
 
 from airflow_pixverse.api.errors import PixverseFatalError, PixverseTransientError
+from airflow_pixverse.capacity_watch import CapacityWatch
 from airflow_pixverse.job_watch import JobWatch
 from airflow_pixverse.submits.admission import Admission
 
@@ -41,24 +42,15 @@ class WorkerWaits:
 
     def for_capacity(self, state: SubmitState, news: SlotNews = None, pause: float = 0.0) -> Admission:  # noqa: ARG002
         """Return once there is a free slot."""
-        from airflow_pixverse.api.models import accounts_with_room
-        from airflow_pixverse.api.room import describe_room, obstacles
-
         ends = self._timing.capacity_ends(state)
         time.sleep(pause if ends is None else max(0.0, min(pause, ends - time.time())))
-        warned: set[str] = set()
+        watch = CapacityWatch(1, self._emails, self._log)
         for _ in self._looks(ends, "no free slot within capacity_timeout"):
             try:
-                capacity = self._hook.get_capacity()
+                if accounts := watch.look(self._hook):
+                    return Admission(accounts)
             except PixverseTransientError as error:
                 self._met(error)
-                continue
-            self._log.info("%s", describe_room(capacity, 1, self._emails))
-            for obstacle in set(obstacles(capacity, 1, self._emails)) - warned:
-                self._log.warning("%s", obstacle)
-                warned.add(obstacle)
-            if accounts := accounts_with_room(capacity, 1, self._emails):
-                return Admission([account.to_xcom() for account in accounts])
         raise AssertionError("the looks end with an error")
 
     def for_results(self, state: SubmitState, news: SlotNews = None) -> list[JobResult]:  # noqa: ARG002

@@ -68,10 +68,17 @@ def connections(shared_simulator, crowded, apart, secret):
 
 
 @pytest.fixture(scope="session")
-def airflow(connections, tmp_path_factory):
+def table_folder(tmp_path_factory):
+    """The folder of the example with a table of prompts."""
+    return tmp_path_factory.mktemp("table")
+
+
+@pytest.fixture(scope="session")
+def airflow(connections, table_folder, tmp_path_factory):
     """A real Airflow with the example DAGs and those in ``dags/``."""
     home = tmp_path_factory.mktemp("airflow")
-    with Airflow(home, [EXAMPLES, HERE / "dags"], connections=connections) as airflow:
+    env = {"AIRFLOW_VAR_PIXVERSE_FOLDER": f"file://{table_folder}"}
+    with Airflow(home, [EXAMPLES, HERE / "dags"], env, connections=connections) as airflow:
         yield airflow
 
 

@@ -1,5 +1,6 @@
 """The example DAGs, each really run."""
 
+import csv
 from datetime import UTC, datetime, timedelta
 
 from airflow_pixverse.simulator import faults
@@ -87,3 +88,26 @@ def test_prompts_become_videos_and_what_moderation_refuses_is_named(airflow, sim
     assert owl == "owl: MODERATED"
     assert cat.startswith("cat: http")
     assert sim.submitted_count == already + 3
+
+
+def test_a_table_becomes_videos_and_a_manifest_says_why_rows_have_none(airflow, sim, table_folder):
+    (table_folder / "prompts.csv").write_text("prompt,for\na fox,us\n,nobody\nan owl,us\na fox,us\n")
+    sim.set_fate("an owl", "moderated")
+    already = sim.submitted_count
+    run = airflow.trigger("pixverse_table")
+    airflow.wait_until(lambda: sim.submitted_count == already + 2, 120, lambda: "two rows are submitted")
+    sim.end_all_jobs()
+
+    outcome = airflow.wait_for(run)
+    sim.clear_fates()
+    assert sorted(task.state for task in outcome.mapped("make")) == ["failed", "failed", "success"]
+    assert outcome.task("write_down").state == "failed"
+    with (table_folder / "manifest.csv").open() as file:
+        lines = {line["prompt"]: line for line in csv.DictReader(file)}
+    [video] = (table_folder / "videos").iterdir()
+    assert lines["a fox"]["path"] == f"file://{video}"
+    assert {prompt: line["status"] for prompt, line in lines.items()} == {
+        "a fox": "stored", "an owl": "moderated", "": "not submitted"
+    }  # fmt: skip
+    assert "no prompt" in lines[""]["reason"]
+    assert sim.submitted_count == already + 2

@@ -1,18 +1,26 @@
 """Every example DAG is run as it is, and so are the DAGs of the README that do more than wait."""
 
+import csv
 import importlib
+import io
 import runpy
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_pixverse.simulator import faults
 from tests.documents import dag_snippet
 from tests.integration.dag_runs import AIRFLOW, ending_jobs_after_two_looks, run
 
 FOLDER = Path(__file__).parents[2] / "example_dags"
+
+
+needs_callbacks = pytest.mark.skipif(
+    (AIRFLOW.major, AIRFLOW.minor) == (3, 0), reason='its "dag.test()" runs no callbacks; tests/e2e runs it'
+)
 
 
 @pytest.fixture
@@ -128,6 +136,142 @@ def test_pixverse_prompts(sim, example):
     assert (owl, cat) == ("owl: MODERATED", "cat: not submitted")
 
 
+@pytest.fixture(params=["folder", "bucket"])
+def table(request, tmp_path, monkeypatch):
+    """A table of prompts in a folder of this machine, or in a bucket."""
+    place = request.getfixturevalue("bucket").url if request.param == "bucket" else f"file://{tmp_path}"
+    monkeypatch.setenv("AIRFLOW_VAR_PIXVERSE_FOLDER", place)
+    return Table(place)
+
+
+class Table:
+    """A folder with a table of prompts, its videos and the manifest."""
+
+    def __init__(self, place):
+        self.place = ObjectStoragePath(place)
+
+    def write(self, *lines):
+        (self.place / "prompts.csv").write_text("\n".join(["prompt,first_frame_path", *lines]))
+
+    @property
+    def manifest(self):
+        text = (self.place / "manifest.csv").read_text()
+        return {line["prompt"]: line for line in csv.DictReader(io.StringIO(text))}
+
+    def became(self):
+        return {prompt: line["status"] for prompt, line in self.manifest.items()}
+
+    @property
+    def videos(self):
+        return sorted(str(path) for path in (self.place / "videos").iterdir())
+
+
+@pytest.fixture
+def run_table(example):
+    """A function that runs the example, without its pauses."""
+
+    def run_once():
+        dag = example("pixverse_table")
+        dag.get_task("make").partial_kwargs |= {"retry_delay": timedelta(0), "poke_interval": 0.2}
+        return run(dag)
+
+    return run_once
+
+
+@needs_callbacks
+def test_pixverse_table(sim, table, run_table):
+    sim.set_credits("a-1@example.com", 1000)
+    sim.set_credits("a-2@example.com", 1000)
+    (table.place / "fox.png").write_bytes(b"a picture")
+    sim.set_fate("an owl", "moderated")
+    rows = ["a fox,fox.png", "an owl,", ",", "a hare,no_such.png", "a cat,", "a fox,fox.png"]
+    table.write(*rows, "{{ ds }} in the snow,")
+    outcome = run_table()
+
+    assert sorted(outcome.states["make"]) == ["failed"] * 3 + ["success"] * 3
+    assert outcome.state("write_down") == "failed"  # so the run has failed, and somebody looks
+    submitted = [job.payload["prompt"] for job in sim.submitted()]
+    assert sorted(submitted) == ["a cat", "a fox", "an owl", "{{ ds }} in the snow"]
+    assert table.became() == {
+        "a fox": "stored",
+        "an owl": "moderated",
+        "": "not submitted",
+        "a hare": "not submitted",
+        "a cat": "stored",
+        "{{ ds }} in the snow": "stored",
+    }
+    stored = [line for line in table.manifest.values() if line["path"]]
+    assert sorted(line["path"] for line in stored) == table.videos
+    assert {line["cost_credits"] for line in stored} == {"20"}
+    assert "no prompt" in table.manifest[""]["reason"]
+    assert "no_such.png" in table.manifest["a hare"]["reason"]
+    assert table.manifest["an owl"]["job"] in {job.id for job in sim.submitted()}
+    [upload] = sim.uploads
+    [fox] = [job for job in sim.submitted() if job.payload["prompt"] == "a fox"]
+    assert fox.payload["first_frame_path"] == upload.path
+
+    # The hare's picture is there now, the table is sorted anew, and has a row more.
+    (table.place / "no_such.png").write_bytes(b"a hare")
+    table.write("a dog,", *reversed(rows[:2] + rows[3:]))
+    again = run_table()
+    assert again.states["make"] == ["success"] * 2
+    assert again.state("write_down") == "success"
+    assert {job.payload["prompt"] for job in sim.submitted()[4:]} == {"a dog", "a hare"}
+    assert len(table.videos) == 5
+    nothing = run_table()
+    assert (nothing.states["make"], nothing.state("write_down")) == (["skipped"], "success")
+    assert sim.submitted_count == 6
+
+
+@pytest.mark.parametrize("table", ["folder"], indirect=True)
+@needs_callbacks
+def test_the_table_leaves_out_what_may_be_paid_for(sim, table, run_table, dying):
+    table.write("a fox,")
+    dying("before")  # which the retry cannot know
+    assert run_table().states["make"] == ["failed"]
+    assert table.became() == {"a fox": "unknown"}
+    assert "Nobody can know" in table.manifest["a fox"]["reason"]
+    assert run_table().states["make"] == ["skipped"]
+    assert table.became() == {"a fox": "unknown"}
+    (table.place / "manifest.csv").unlink()  # so somebody has looked
+    assert run_table().states["make"] == ["success"]
+    assert sim.submitted_count == 1
+
+
+@pytest.mark.parametrize("table", ["folder"], indirect=True)
+@needs_callbacks
+def test_the_table_names_the_job_whose_video_could_not_be_stored(sim, table, run_table):
+    sim.set_credits("a-1@example.com", 1000)
+    sim.set_credits("a-2@example.com", 1000)
+    sim.inject(faults.status(404), path=".mp4", times=None)
+    table.write("a fox,")
+    assert run_table().states["make"] == ["failed"]
+    [job] = sim.submitted()
+    line = table.manifest["a fox"]
+    assert (line["status"], line["job"], line["cost_credits"]) == ("accepted", job.id, "20")
+    sim.clear_faults()
+    assert run_table().states["make"] == ["skipped"]
+
+    # Stored by hand under the name of the row.
+    (table.place / "videos" / f"{line['key']}.mp4").write_bytes(b"a video")
+    assert run_table().states["make"] == ["skipped"]
+    assert table.became() == {"a fox": "stored"}
+    assert sim.submitted_count == 1
+
+
+@pytest.mark.parametrize("table", ["folder"], indirect=True)
+def test_the_table_leaves_out_what_a_run_that_was_ended_has_begun(sim, table, run_table):
+    table.write("a fox,", "an owl,")
+    run_table()
+    owl = table.manifest["an owl"]
+    ObjectStoragePath(owl["path"]).unlink()
+    manifest = table.place / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace(",stored,", ",begun,"))
+    assert run_table().states["make"] == ["skipped"]
+    assert table.became() == {"a fox": "stored", "an owl": "begun"}
+    assert sim.submitted_count == 2
+
+
 @pytest.mark.parametrize("fate", ["moderated", "refused"])
 def test_pixverse_moderated(sim, example, fate):
     sim.set_fate("battle", fate)
@@ -160,7 +304,7 @@ def test_the_readme_makes_a_video(sim, readme):
 
 
 def test_the_readme_makes_a_table_of_videos(sim, readme):
-    outcome = run(readme("pixverse_table"))
+    outcome = run(readme("pixverse_animals"))
     assert outcome.states["make"] == ["success"] * 3
     prompts = {job.payload["prompt"] for job in sim.submitted()}
     assert prompts == {f"{animal} in the snow" for animal in ("a fox", "an owl", "a hare")}

@@ -1,5 +1,7 @@
 """`make demo`."""
 
+import re
+
 from airflow import __version__ as airflow_version
 
 from tests.scripts.command import Command
@@ -13,6 +15,7 @@ def test_a_prompt_becomes_a_video_and_thirty_do_without_a_loss():
     one, thirty = demo.output.split("Thirty prompts on three slots", 1)
     assert "0 slots free" in one
     assert "The video is at http://127.0.0.1:" in one
+    assert re.search(r"and kept at file:///\S+/video-4\.mp4 \(\d+ bytes\)", one)
     assert "XCom" not in one
     if airflow_version.startswith("2."):
         assert "on Airflow 3 only" in thirty

@@ -17,10 +17,12 @@ from airflow_pixverse.api.client import PixverseClient
 from airflow_pixverse.api.errors import (
     PixverseFatalError,
     PixverseJobModeratedError,
+    PixverseLinkExpiredError,
     error_for_status,
     is_not_accepted,
     unknown_outcome,
 )
+from airflow_pixverse.api.media import MediaClient
 from airflow_pixverse.api.models import AccountCapacity, Capacity
 from airflow_pixverse.api.network_errors import Trouble
 from airflow_pixverse.api.preflight import account_troubles
@@ -33,12 +35,17 @@ from airflow_pixverse.hooks.pixverse import PixverseHook
 from airflow_pixverse.marks import Mark
 from airflow_pixverse.operators.pixverse import (
     PixverseCancelOperator,
+    PixverseDownloadOperator,
     PixverseListExecutingOperator,
     PixverseSubmitOperator,
 )
 from airflow_pixverse.sensors.job import PixverseJobSensor
 from airflow_pixverse.sensors.pixverse import PixverseCapacitySensor
-from airflow_pixverse.simulator import Simulator
+from airflow_pixverse.simulator import Simulator, faults
+from airflow_pixverse.storage.download import Download
+from airflow_pixverse.storage.errors import StorageError
+from airflow_pixverse.storage.paths import object_path
+from airflow_pixverse.storage.upload import source_of
 from airflow_pixverse.submits.errors import UnsettledError
 from airflow_pixverse.triggers.pixverse import PixverseCapacityEventTrigger
 from tests.documents import (
@@ -164,6 +171,7 @@ def test_every_file_that_is_named_exists(page):
         ("PixverseSubmitOperator", PixverseSubmitOperator),
         ("PixverseCapacitySensor", PixverseCapacitySensor),
         ("PixverseJobSensor", PixverseJobSensor),
+        ("PixverseDownloadOperator", PixverseDownloadOperator),
         ("PixverseListExecutingOperator", PixverseListExecutingOperator),
         ("PixverseCancelOperator", PixverseCancelOperator),
         ("PixverseCapacityEventTrigger (Airflow 3)", PixverseCapacityEventTrigger),
@@ -192,7 +200,7 @@ def test_the_readme_names_the_calls_of_hook_and_client_and_what_they_return():
     hook = [
         all(hasattr(PixverseHook, code.partition("(")[0]) for code in inline_code(row[0])) for row in calls
     ]
-    assert hook == [True] * 5 + [False] * 3  # as the text above the table says
+    assert hook == [True] * 6 + [False] * 3  # as the text above the table says
     for call in (code for row, *_ in calls for code in inline_code(row)):
         name, _, parameters = call.strip(")").partition("(")
         described = inspect.signature(getattr(PixverseClient, name)).parameters
@@ -275,7 +283,39 @@ def message_of_job_id(job_id):
     return str(caught.value)
 
 
-def printed_messages(monkeypatch):
+def messages_of_storage(folder):
+    """What somebody reads whose files cannot be uploaded, downloaded or stored."""
+
+    def message(error, function, *args, **kwargs):
+        with pytest.raises(error) as caught:
+            function(*args, **kwargs)
+        return str(caught.value)
+
+    def stored(media, path=folder, max_bytes=10):
+        Download(media, max_bytes=max_bytes).store(url, object_path(f"file://{path}"), str)
+
+    (folder / "a file").touch()
+    public, private = MediaClient(), MediaClient(allow_private=True)
+    with Simulator({"a@example.com": 1}) as simulator:
+        job = simulator.start_job()
+        simulator.end_job(job)
+        url = PixverseClient(simulator.token, simulator.url).get_result(job).url
+        messages = [
+            message(PixverseFatalError, stored, public),
+            message(PixverseFatalError, stored, private),
+            message(StorageError, stored, private, folder / "a file" / "folder"),
+        ]
+        simulator.inject(faults.status(404), path=".mp4", times=None)
+        messages.append(message(PixverseLinkExpiredError, stored, private))
+    return [
+        *messages,
+        message(StorageError, object_path, "s3://no_such_connection@bucket/fox.png"),
+        message(StorageError, object_path, "blub://bucket/fox.png"),
+        message(StorageError, source_of, f"file://{folder}/a file"),
+    ]
+
+
+def printed_messages(monkeypatch, folder):
     """Messages that the code prints now, one of each kind that the README explains."""
     monkeypatch.setattr(lookup, "SECOND_LOOK_AFTER", 0)
     with pytest.raises(PixverseFatalError) as not_found:
@@ -286,6 +326,7 @@ def printed_messages(monkeypatch):
         accounts=[AccountCapacity(email="a@example.com", maxJobs=2, executing=0, available=2)]
     )
     source = inspect.getsource(PixverseCapacitySensor._wait_in_triggerer)
+    not_stored = "the result is there and paid for, but not stored: "
     return [
         str(not_found.value),
         message_of(conn_type="http"),
@@ -303,15 +344,17 @@ def printed_messages(monkeypatch):
                 Mark("sending", "r#1", "f", "videos/create", 1, 1, "2026-01-01T00:00:00+00:00"), "why"
             )
         ),
+        *messages_of_storage(folder),
+        *([f"{not_stored}why"] if not_stored in inspect.getsource(PixverseSubmitOperator._stored) else []),
         *(["The wait begins on a worker: why"] if '"The wait begins on a worker: %s"' in source else []),
     ]
 
 
-def test_the_messages_that_troubleshooting_explains_are_printed(monkeypatch):
+def test_the_messages_that_troubleshooting_explains_are_printed(monkeypatch, tmp_path):
     [table] = tables(section(README, "Troubleshooting"))
     quoted = [inline_code(row[0])[0] for row in table if row[0].startswith("`")]
     assert len(quoted) >= 8
-    printed = printed_messages(monkeypatch)
+    printed = printed_messages(monkeypatch, tmp_path)
     for quote in quoted:
         pattern = ".+".join(map(re.escape, quote.split("...")))
         assert any(re.search(pattern, message) for message in printed), quote

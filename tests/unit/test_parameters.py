@@ -137,3 +137,10 @@ def test_a_job_id_that_is_the_output_of_another_task_is_left_for_when_it_is_know
         earlier = PixverseListExecutingOperator(task_id="list")
         PixverseCancelOperator(task_id="cancel", job_id=earlier.output)
         PixverseCancelOperator(task_id="cancel_too", job_id={"id": earlier.output})
+
+
+def test_a_payload_that_has_travelled_with_its_task_is_parsed_as_the_same():
+    payload = {"prompt": "a fox", "first_frame_path": "s3://bucket/fox.png"}
+    once = parameters.parse_payload(payload)
+    assert once["first_frame_path"] != payload["first_frame_path"]  # it is told from a plain string
+    assert parameters.parse_payload(once) == once

@@ -185,7 +185,10 @@ def _key(run: DagRun) -> dict[str, str]:
     return run._asdict()
 
 
-def _parsed(value: str | bytes | memoryview) -> Any:
+def _parsed(value: str | bytes | memoryview | float) -> Any:
+    # SQLite makes a number of JSON that is nothing but a number.
+    if isinstance(value, int | float):
+        return value
     # Airflow 2 keeps bytes, for which the driver of PostgreSQL hands over a view of them.
     return json.loads(value if isinstance(value, str) else bytes(value))
 

@@ -187,3 +187,29 @@ def test_a_call_that_ends_in_time_leaves_nothing_behind():
             client.get_capacity()
             assert server.connections == 1
         assert server.hung_up.wait(10), "closing the client closes the connection, so no duplicate is left"
+
+
+def test_a_deadline_that_is_postponed_counts_from_then_on():
+    ours, theirs = socket.socketpair()
+    theirs.settimeout(10)
+    with ours, theirs, Deadline(0.3) as deadline:
+        deadline.watch(ours.fileno())
+        for _ in range(4):
+            threading.Event().wait(0.15)
+            deadline.postpone()
+        assert not deadline.passed, "twice as much time has passed"
+        assert theirs.recv(1) == b"", "it passes all the same"
+        assert deadline.passed
+
+
+def test_a_deadline_that_is_paused_passes_only_once_it_goes_on():
+    ours, theirs = socket.socketpair()
+    theirs.settimeout(10)
+    with ours, theirs, Deadline(0.1) as deadline:
+        deadline.watch(ours.fileno())
+        deadline.pause()
+        threading.Event().wait(0.4)
+        assert not deadline.passed
+        deadline.postpone()
+        assert theirs.recv(1) == b""
+        assert deadline.passed

@@ -112,6 +112,7 @@ def test_the_form_shows_each_field_with_its_limits():
         "allow_http": {"type": ["boolean", "null"]},
         "proxy": {"type": ["string", "null"]},
         "ca_bundle": {"type": ["string", "null"]},
+        "allow_private_results": {"type": ["boolean", "null"]},
     }
 
 
