@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from fnmatch import fnmatch
 
 import pytest
 
@@ -70,6 +71,8 @@ def test_a_worker_that_is_killed_in_a_download_leaves_nothing_but_the_download_t
     airflow.worker(run, "make").kill()
     sim.wait_for_held(0)
     assert bucket.keys == ["picture.png"]
+    [left_over] = bucket.unfinished
+    assert fnmatch(left_over, "videos/.*.part")
 
     make = airflow.wait_for(run, timeout=180).task("make")
     assert make.ended == ("success", 2)
