@@ -68,6 +68,7 @@ def test_a_worker_that_is_killed_in_a_download_leaves_nothing_but_the_download_t
     sim.inject(faults.hold(after=HALF), path=".mp4")
     run = start()
     sim.wait_for_held(timeout=120)
+    airflow.wait_until(lambda: bucket.unfinished != [], 60, lambda: "a part of it is in the bucket")
     airflow.worker(run, "make").kill()
     sim.wait_for_held(0)
     assert bucket.keys == ["picture.png"]
