@@ -22,20 +22,10 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException, ObjectStoragePath, task
 
-from airflow_pixverse.api import (
-    PixverseJobFailedError,
-    PixverseJobModeratedError,
-    PixverseNoConnectionError,
-    PixverseRateLimitError,
-)
-from airflow_pixverse.storage.errors import StorageError
-from airflow_pixverse.submits.errors import UnsettledError
-
 FOLDER = "{{ var.value.get('pixverse_folder', 'file:///tmp/pixverse') }}"
 KEY = "{{ task.op_kwargs['row']['key'] }}"
 COLUMNS = ["key", "prompt", "status", "path", "job", "cost_credits", "reason", "run"]
 MADE_AGAIN = {"new", "failed", "not submitted"}
-NOT_SUBMITTED = (AirflowFailException, StorageError, PixverseNoConnectionError, PixverseRateLimitError)
 
 Row = dict[str, Any]
 
@@ -68,32 +58,6 @@ def key_of(row: Row) -> str:
     """Return what names a row, whatever stands above it."""
     content = sorted((name, value) for name, value in row.items() if value)
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
-
-
-def note_failure(context: Any) -> None:
-    """Keep why a row has no video, where the manifest finds it."""
-    ti, error = context["ti"], context["exception"]
-    cause = error.__cause__
-    jobs = ti.xcom_pull(task_ids=ti.task_id, key="job_ids", map_indexes=ti.map_index) or []
-    cost = ti.xcom_pull(task_ids=ti.task_id, key="cost", map_indexes=ti.map_index) or {}
-    if isinstance(cause, PixverseJobModeratedError):
-        status = "moderated"
-    elif isinstance(cause, PixverseJobFailedError):
-        status = "failed"
-    elif jobs:
-        status = "accepted"
-    elif isinstance(error, NOT_SUBMITTED) and not isinstance(cause, UnsettledError):
-        status = "not submitted"
-    else:
-        status = "unknown"
-    failure = {
-        "key": context["task"].op_kwargs["row"]["key"],
-        "status": status,
-        "job": " ".join(jobs),
-        "cost_credits": cost.get("cost_credits"),
-        "reason": str(error),
-    }
-    ti.xcom_push(key="failure", value=failure)
 
 
 with DAG(
@@ -129,7 +93,6 @@ with DAG(
         deferrable=True,
         retries=3,  # never submits a second job
         retry_delay=timedelta(seconds=10),
-        on_failure_callback=note_failure,
     )
     def make(folder: str, row: Row) -> Row:
         """Return what to submit for a row."""
@@ -148,7 +111,8 @@ with DAG(
         lines = read_manifest(folder)
         for failure in ti.xcom_pull(task_ids=["make"], key="failure") or []:
             if failure:
-                lines[failure["key"]] |= failure
+                line = lines[rows[failure["map_index"]]["key"]]
+                line |= failure | {"job": " ".join(failure["job_ids"])}
         for video in ti.xcom_pull(task_ids=["make"], key="result") or []:
             if video and "path" in video:
                 facts = {"status": "stored", "path": video["path"], "job": video["id"], "reason": ""}

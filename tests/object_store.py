@@ -96,9 +96,9 @@ class ObjectStore:
         extra = {"endpoint_url": self.endpoint, "region_name": _REGION}
         return {"conn_type": "aws", "login": _LOGIN, "password": _PASSWORD, "extra": json.dumps(extra)}
 
-    def new_bucket(self) -> Bucket:
-        """Make a bucket of a name that no other one has, which keeps each version of an object."""
-        name = f"bucket-{secrets.token_hex(8)}"
+    def new_bucket(self, name: str | None = None) -> Bucket:
+        """Make a bucket that keeps all versions; no other one has its name unless one is given."""
+        name = name or f"bucket-{secrets.token_hex(8)}"
         self._client.create_bucket(Bucket=name)
         self._client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
         return Bucket(self._client, self.conn_id, name)

@@ -85,9 +85,9 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
     ``credits_after`` and ``email``, null where they are not known, and is there also when the job has failed;
     the result of a single job has the credits, too. A task that fails leaves ``failure``, an object with
     ``status`` (``not submitted``, ``unknown``, ``accepted``, ``failed`` or ``moderated``), ``reason``,
-    ``job_ids`` and ``map_index``, unless its worker was killed. With ``wait_for_completion=False``, the XCom
-    is an object with ``id``, ``job_ids``, ``email``, ``seed``, ``replyRef`` and ``cost_credits``, which
-    ``PixverseJobSensor`` takes as its ``job_id``.
+    ``job_ids``, ``cost_credits`` and ``map_index``, unless its worker was killed. With
+    ``wait_for_completion=False``, the XCom is an object with ``id``, ``job_ids``, ``email``, ``seed``,
+    ``replyRef`` and ``cost_credits``, which ``PixverseJobSensor`` takes as its ``job_id``.
 
     Source: "Create a video using text prompt or image" (``POST videos/create``) and its likes.
 
@@ -207,6 +207,7 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
             add_drop_callback(self)
         self.result_url = ""
         self._job_ids: list[str] = []
+        self._cost_credits: int | None = None
         self._reason_to_begin_on_worker: str | None = None
         if start_from_trigger:
             self._begin_in_trigger()
@@ -458,6 +459,7 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
         cost = Cost.of(state)
         if is_finished and self.report_credits:
             cost = cost.after(self.hook)
+        self._cost_credits = cost.cost_credits
         if line := cost.describe(state.job_ids):
             self.log.info("%s", line)
         context["ti"].xcom_push(key="cost", value=cost.to_xcom())
@@ -478,7 +480,8 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
         except (Exception, AirflowTaskTimeout) as error:  # which is no Exception on Airflow 2
             ti = context["ti"]
             failure = failure_of(error, self._job_ids, self._marks(context).read_all)
-            ti.xcom_push(key=FAILURE_KEY, value=failure | {"map_index": ti.map_index})
+            more = {"cost_credits": self._cost_credits, "map_index": ti.map_index}
+            ti.xcom_push(key=FAILURE_KEY, value=failure | more)
             if isinstance(error, (PixverseFatalError, UnsettledError)):
                 raise AirflowFailException(str(error)) from error
             raise

@@ -44,6 +44,8 @@ def prompts(sim):
 @contextmanager
 def ending_jobs(sim, outcome=None, n=1):
     """End the jobs that are submitted, once there are ``n``."""
+    if outcome:  # also if they end by themselves before that
+        sim.set_fate(PROMPT["prompt"], outcome)
 
     def end():
         sim.wait_for_submitted(n)

@@ -1,8 +1,11 @@
 """Every example DAG is run as it is, and so are the DAGs of the README that do more than wait."""
 
 import csv
+import hashlib
 import importlib
 import io
+import json
+import re
 import runpy
 import sys
 from datetime import UTC, datetime, timedelta
@@ -16,11 +19,6 @@ from tests.documents import dag_snippet
 from tests.integration.dag_runs import AIRFLOW, ending_jobs_after_two_looks, run
 
 FOLDER = Path(__file__).parents[2] / "example_dags"
-
-
-needs_callbacks = pytest.mark.skipif(
-    (AIRFLOW.major, AIRFLOW.minor) == (3, 0), reason='its "dag.test()" runs no callbacks; tests/e2e runs it'
-)
 
 
 @pytest.fixture
@@ -178,7 +176,6 @@ def run_table(example):
     return run_once
 
 
-@needs_callbacks
 def test_pixverse_table(sim, table, run_table):
     sim.set_credits("a-1@example.com", 1000)
     sim.set_credits("a-2@example.com", 1000)
@@ -224,7 +221,6 @@ def test_pixverse_table(sim, table, run_table):
 
 
 @pytest.mark.parametrize("table", ["folder"], indirect=True)
-@needs_callbacks
 def test_the_table_leaves_out_what_may_be_paid_for(sim, table, run_table, dying):
     table.write("a fox,")
     dying("before")  # which the retry cannot know
@@ -239,7 +235,6 @@ def test_the_table_leaves_out_what_may_be_paid_for(sim, table, run_table, dying)
 
 
 @pytest.mark.parametrize("table", ["folder"], indirect=True)
-@needs_callbacks
 def test_the_table_names_the_job_whose_video_could_not_be_stored(sim, table, run_table):
     sim.set_credits("a-1@example.com", 1000)
     sim.set_credits("a-2@example.com", 1000)
@@ -308,6 +303,33 @@ def test_the_readme_makes_a_table_of_videos(sim, readme):
     assert outcome.states["make"] == ["success"] * 3
     prompts = {job.payload["prompt"] for job in sim.submitted()}
     assert prompts == {f"{animal} in the snow" for animal in ("a fox", "an owl", "a hare")}
+
+
+@pytest.fixture(scope="module")
+def my_bucket(object_store):
+    """The bucket that the DAGs of the README name."""
+    bucket = object_store.new_bucket("my-bucket")
+    bucket.put("frames/fox.png", b"a fox")
+    bucket.put("campaign/prompts.csv", b"name,prompt\nfox,a fox\nowl,an owl\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW_CONN_MY_AWS", json.dumps(object_store.connection))
+        yield bucket
+
+
+def test_the_readme_keeps_a_video_that_begins_with_a_picture(sim, readme, my_bucket):
+    result = run(readme("pixverse_kept")).xcom("make_video")
+    [job], [upload] = sim.submitted(), sim.uploads
+    assert job.payload["first_frame_path"] == upload.path
+    assert upload.sha256 == hashlib.sha256(b"a fox").hexdigest()
+    key = result["path"].removeprefix("s3://my_aws@my-bucket/")
+    assert re.fullmatch(r"videos/20\d\d-\d\d-\d\d/video-\d+\.mp4", key)
+    assert hashlib.sha256(my_bucket.get(key)).hexdigest() == sim.media_sha256(job.id)
+
+
+def test_the_readme_makes_the_rows_of_a_table_in_a_bucket(sim, readme, my_bucket):
+    assert run(readme("pixverse_csv")).states["make"] == ["success"] * 2
+    assert {"campaign/videos/fox.mp4", "campaign/videos/owl.mp4"} <= set(my_bucket.keys)
+    assert {job.payload["prompt"] for job in sim.submitted()} == {"a fox", "an owl"}
 
 
 def test_the_readme_cancels_old_jobs(sim, readme):
