@@ -14,9 +14,9 @@ def medians(ours: Callable[[], float], yardstick: Callable[[], float], runs: int
     return statistics.median(pair[0] for pair in pairs), statistics.median(pair[1] for pair in pairs)
 
 
-def report(what: str, ours: float, yardstick: float, *, unit: str, goal: float) -> None:
-    """Print both medians and their ratio beside the goal."""
+def report(what: str, ours: float, yardstick: float, *, unit: str, goal: float | None) -> None:
+    """Print both medians and their ratio, beside the goal if there is one."""
     print(
         f"{what}\n  ours {ours:.4g} {unit}, yardstick {yardstick:.4g} {unit}: "
-        f"ratio {ours / yardstick:.3f} (goal: at most {goal})"
+        f"ratio {ours / yardstick:.3f}" + (f" (goal: at most {goal})" if goal else "")
     )

@@ -49,6 +49,11 @@ class Bucket:
         self._client.put_object(Bucket=self.name, Key=key, Body=content)
         return f"{self.url}/{key}"
 
+    def sizes(self, key: str) -> list[int]:
+        """The size of everything that has ever been stored under a key, whether it is still there or not."""
+        versions = self._client.list_object_versions(Bucket=self.name, Prefix=key).get("Versions", [])
+        return [version["Size"] for version in versions if version["Key"] == key]
+
     def content_type(self, key: str) -> str:
         """Return the content type under which an object is stored."""
         stored: str = self._client.head_object(Bucket=self.name, Key=key)["ContentType"]
@@ -92,7 +97,8 @@ class ObjectStore:
         return {"conn_type": "aws", "login": _LOGIN, "password": _PASSWORD, "extra": json.dumps(extra)}
 
     def new_bucket(self, name: str | None = None) -> Bucket:
-        """Make a bucket, of a name that no other one has unless one is given."""
+        """Make a bucket that keeps all versions; no other one has its name unless one is given."""
         name = name or f"bucket-{secrets.token_hex(8)}"
         self._client.create_bucket(Bucket=name)
+        self._client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
         return Bucket(self._client, self.conn_id, name)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow_pixverse.api.uploads import Upload
 
 # Of a large file, so much is read ahead at once.
-_BLOCK_SIZE = 5 * 1024 * 1024
+_BLOCK_SIZE = 16 * 1024 * 1024
 
 
 class Source(NamedTuple):

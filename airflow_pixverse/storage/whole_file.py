@@ -30,12 +30,13 @@ class WholeFile:
     def __init__(self, folder: ObjectStoragePath) -> None:
         self.written = 0
         self._folder = folder
+        self._folder_uri = str(folder)
         self._fs = folder.fs
         self._temporary = f"{folder.path.rstrip('/')}/.{secrets.token_hex(8)}.part"
         self._file: Any = None
 
     def __enter__(self) -> Self:
-        with explaining("cannot be written to", str(self._folder)):
+        with explaining("cannot be written to", self._folder_uri):
             self._file = self._open()
         return self
 
@@ -55,7 +56,7 @@ class WholeFile:
 
         :raises StorageError: they cannot be written.
         """
-        with explaining("cannot be written to", str(self._folder)):
+        with explaining("cannot be written to", self._folder_uri):
             self._file.write(chunk)
         self.written += len(chunk)
 

@@ -1,0 +1,98 @@
+"""From a bucket into a bucket, although workers are killed: whole files only, each paid for once."""
+
+import hashlib
+import json
+from fnmatch import fnmatch
+
+import pytest
+
+from airflow_pixverse.simulator import Simulator, faults
+
+# More than is written to a bucket at once, so that half of it may be there.
+VIDEO_BYTES, HALF = 20_000_000, 12_000_000
+VIDEO = "videos/fox.mp4"
+
+
+@pytest.fixture(scope="module")
+def service(airflow, object_store, secret):
+    """A service whose jobs take a moment. Airflow has a connection to it, and one to the object store."""
+    with Simulator(token=f"user:1-{secret}", job_seconds=(1, 1), media_bytes=VIDEO_BYTES) as simulator:
+        connections = {
+            "pixverse_kept": simulator.connection,
+            object_store.conn_id: object_store.connection,
+        }
+        for conn_id, connection in connections.items():
+            airflow.command("connections", "add", conn_id, "--conn-json", json.dumps(connection))
+        yield simulator
+
+
+@pytest.fixture
+def sim(service):
+    """The service with nothing injected; its jobs, uploads and log of requests stay."""
+    service.clear_faults()
+    return service
+
+
+@pytest.fixture
+def start(airflow, sim, bucket):
+    """A function that starts a run, which makes a video of a picture in the bucket."""
+    picture = bucket.put("picture.png", bucket.name.encode())
+    return lambda: airflow.trigger("keeps_results", {"picture": picture, "folder": f"{bucket.url}/videos/"})
+
+
+def uploads(sim, bucket):
+    """What the service called the picture, at each upload."""
+    sha256 = hashlib.sha256(bucket.name.encode()).hexdigest()
+    return [upload.path for upload in sim.uploads if upload.sha256 == sha256]
+
+
+def downloads(sim, job):
+    """How many bytes of the video were sent, at each download."""
+    return [one.sent for one in sim.requests if one.path == f"/media/{job.number}.mp4"]
+
+
+def made_once(sim, bucket, run, result):
+    """The only job of a run, once it is certain that its video was never in the bucket but whole."""
+    [job] = sim.submitted(prompt=run.run_id)
+    assert job.payload["first_frame_path"] == uploads(sim, bucket)[-1]
+    assert bucket.keys == ["picture.png", VIDEO]
+    assert bucket.sizes(VIDEO) == [VIDEO_BYTES]
+    assert hashlib.sha256(bucket.get(VIDEO)).hexdigest() == sim.media_sha256(job.id) == result["sha256"]
+    assert result["path"] == f"{bucket.url}/{VIDEO}"
+    return job
+
+
+def test_a_worker_that_is_killed_in_a_download_leaves_nothing_but_the_download_to_the_retry(
+    airflow, sim, bucket, start
+):
+    sim.inject(faults.hold(after=HALF), path=".mp4")
+    run = start()
+    sim.wait_for_held(timeout=120)
+    airflow.wait_until(lambda: bucket.unfinished != [], 60, lambda: "a part of it is in the bucket")
+    airflow.worker(run, "make").kill()
+    sim.wait_for_held(0)
+    assert bucket.keys == ["picture.png"]
+    [left_over] = bucket.unfinished
+    assert fnmatch(left_over, "videos/.*.part")
+
+    make = airflow.wait_for(run, timeout=180).task("make")
+    assert make.ended == ("success", 2)
+    job = made_once(sim, bucket, run, make.xcom)
+    assert downloads(sim, job) == [HALF, VIDEO_BYTES]
+    assert len(uploads(sim, bucket)) == 1
+
+
+def test_a_picture_becomes_a_video_although_a_worker_is_killed_in_the_upload(airflow, sim, bucket, start):
+    sim.inject(faults.hold(), path="files")
+    run = start()
+    sim.wait_for_held(timeout=120)
+    airflow.worker(run, "make").kill_task()
+    sim.wait_for_held(0)
+    assert sim.submitted(prompt=run.run_id) == []
+
+    make = airflow.wait_for(run, timeout=180).task("make")
+    assert make.ended == ("success", 2)
+    job = made_once(sim, bucket, run, make.xcom)
+    assert len(uploads(sim, bucket)) == 2
+    assert downloads(sim, job) == [VIDEO_BYTES]
+    assert bucket.unfinished == []
