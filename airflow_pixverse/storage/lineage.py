@@ -28,7 +28,7 @@ def add_to_asset_events(context: Context, outlets: Iterable[Any], values: Sequen
     :param values: the results in their JSON form; those without a file are passed over.
     """
     files: list[dict[str, Any]] = [
-        {name: value.get(name) for name in _FACTS} for value in values if value.get("path")
+        {name: value.get(name) for name in _FACTS} for value in values if "sha256" in value
     ]
     if not files:
         return
