@@ -240,7 +240,7 @@ def parse_job_ids(value: Any, name: str = "job_ids") -> list[str]:
 
 
 def _parse_result(value: Any, name: str) -> dict[str, Any]:
-    if isinstance(value, dict) and value.get("url"):
+    if isinstance(value, dict) and value.get("url") and isinstance(value["url"], str):
         return value
     return {"id": parse_job_id(value, name)} | (value if isinstance(value, dict) else {})
 

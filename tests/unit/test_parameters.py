@@ -8,6 +8,7 @@ from airflow.providers.common.compat.sdk import DAG
 from airflow_pixverse import parameters
 from airflow_pixverse.operators.pixverse import (
     PixverseCancelOperator,
+    PixverseDownloadOperator,
     PixverseListExecutingOperator,
     PixverseSubmitOperator,
 )
@@ -25,6 +26,12 @@ def test_slots_that_cannot_be_used_are_refused_at_parse_time(slots):
 def test_a_size_limit_that_cannot_be_used_is_refused(max_bytes):
     with pytest.raises(ValueError, match="max_bytes must be a whole number, 1 or more, not"):
         PixverseSubmitOperator(task_id="make", payload={}, max_bytes=max_bytes)
+
+
+@pytest.mark.parametrize("result", [None, "", {}, 5, b"a", [None], {"id": None}, {"url": ""}, {"url": 5}])
+def test_a_result_that_cannot_be_used_is_refused_at_parse_time(result):
+    with pytest.raises(ValueError, match="result must be the id of a job"):
+        PixverseDownloadOperator(task_id="store", result=result, output_path="s3://bucket/a")
 
 
 @pytest.mark.parametrize("emails", [[], "", " ", [""], [None], 5, {"a": 1}, b"a", ["a", 7], "[]"])
