@@ -34,6 +34,7 @@ _OK, _PARTIAL = 200, 206
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _GONE = frozenset({401, 403, 404, 410})
 _RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18})")
+_USER_INFO = re.compile(r"://[^/?#]*@")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _NO_FILE = ("text/", "application/json", "application/xml")
 
@@ -208,8 +209,8 @@ class MediaClient:
 
 
 def shown(url: str) -> str:
-    """Return a URL for a message: one short line, without what is signed in its query."""
-    return shortened(one_line(url.partition("?")[0]), _MAX_SHOWN)
+    """Return a URL for a message: one short line, without what is signed in its query, or its user info."""
+    return shortened(one_line(_USER_INFO.sub("://", url.partition("?")[0])), _MAX_SHOWN)
 
 
 def _check_address(target: str, url: str) -> None:

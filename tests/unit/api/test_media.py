@@ -466,6 +466,7 @@ def test_only_what_tells_every_byte_is_a_validator(headers, validator):
 def test_no_error_shows_what_is_signed():
     url = "https://cdn.example/a.mp4?X-Amz-Signature=secret#secret"
     assert shown(url) == "https://cdn.example/a.mp4"
+    assert shown("https://mary:secret@x@cdn.example/a@b.mp4") == "https://cdn.example/a@b.mp4"
     assert len(shown("https://cdn.example/" + "a" * 9999)) < 300
     assert "\n" not in shown("https://cdn.example/a\nb")
 
