@@ -310,7 +310,7 @@ def my_bucket(object_store):
     """The bucket that the DAGs of the README name."""
     bucket = object_store.new_bucket("my-bucket")
     bucket.put("frames/fox.png", b"a fox")
-    bucket.put("campaign/prompts.csv", b"name,prompt\nfox,a fox\nowl,an owl\n")
+    bucket.put("campaign/prompts.csv", b"name,prompt\nfox,a fox\nowl,an owl\nfox,a hen\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRFLOW_CONN_MY_AWS", json.dumps(object_store.connection))
         yield bucket
@@ -327,9 +327,11 @@ def test_the_readme_keeps_a_video_that_begins_with_a_picture(sim, readme, my_buc
 
 
 def test_the_readme_makes_the_rows_of_a_table_in_a_bucket(sim, readme, my_bucket):
-    assert run(readme("pixverse_csv")).states["make"] == ["success"] * 2
-    assert {"campaign/videos/fox.mp4", "campaign/videos/owl.mp4"} <= set(my_bucket.keys)
-    assert {job.payload["prompt"] for job in sim.submitted()} == {"a fox", "an owl"}
+    assert run(readme("pixverse_csv")).states["make"] == ["success"] * 3
+    videos = [key for key in my_bucket.keys if key.startswith("campaign/videos/")]
+    names = [re.fullmatch(r"campaign/videos/(\w+)-\d+\.mp4", video)[1] for video in videos]
+    assert names == ["fox", "fox", "owl"], "none replaces another"
+    assert {job.payload["prompt"] for job in sim.submitted()} == {"a fox", "an owl", "a hen"}
 
 
 def test_the_readme_cancels_old_jobs(sim, readme):
