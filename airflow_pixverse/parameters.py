@@ -146,9 +146,9 @@ def parse_count(value: Any, name: str) -> int:
 
 def parse_max_bytes(value: Any, name: str = "max_bytes") -> int:
     """Return a number of bytes, 1 or more."""
-    if parse_count(value, name) == 0:
-        raise ValueError(f"{name} must be at least 1")
-    return int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} must be a whole number, 1 or more, not {_shown(value)}")
+    return value
 
 
 def parse_results(value: Any, name: str = "result") -> dict[str, Any] | list[dict[str, Any]]:

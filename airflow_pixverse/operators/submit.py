@@ -443,11 +443,9 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
 
     def _stored(self, context: Context, results: list[JobResult]) -> list[dict[str, Any]]:
         """Return the results, stored. Whatever goes wrong with that, the task must not submit again."""
-        from airflow_pixverse.storage.errors import StorageError
-
         try:
             return self._kept(context, results)
-        except (PixverseError, StorageError, ValueError) as error:
+        except (Exception, AirflowTaskTimeout) as error:  # which is no Exception
             text = f"the result is there and paid for, but not stored: {error}. "
             if self.durable:
                 text += "A retry only stores it. To clear this task would pay again; "
@@ -477,14 +475,22 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
             yield
         except AirflowSkipException:
             raise
-        except (Exception, AirflowTaskTimeout) as error:  # which is no Exception on Airflow 2
-            ti = context["ti"]
-            failure = failure_of(error, self._job_ids, self._marks(context).read_all)
-            more = {"cost_credits": self._cost_credits, "map_index": ti.map_index}
-            ti.xcom_push(key=FAILURE_KEY, value=failure | more)
+        except (Exception, AirflowTaskTimeout) as error:  # which is no Exception
+            self._leave_word(context, error)
             if isinstance(error, (PixverseFatalError, UnsettledError)):
                 raise AirflowFailException(str(error)) from error
             raise
+
+    def _leave_word(self, context: Context, error: BaseException) -> None:
+        """Tell as XCom what has become of the job. That this fails changes nothing of how the task ends."""
+        ti = context["ti"]
+        try:
+            read_marks = self._marks(context).read_all if self.durable else None
+            failure = failure_of(error, self._job_ids, read_marks)
+            more = {"cost_credits": self._cost_credits, "map_index": ti.map_index}
+            ti.xcom_push(key=FAILURE_KEY, value=failure | more)
+        except Exception as trouble:  # noqa: BLE001 - each XCom backend has its own
+            self.log.warning("The XCom %r could not be written: %s", FAILURE_KEY, trouble)
 
 
 def _one_or_all(values: list[dict[str, Any]], cost: Cost) -> dict[str, Any] | list[dict[str, Any]]:

@@ -18,19 +18,26 @@ _FIELDS = frozenset({"type", "number", "ext"})
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 _SUFFIX = re.compile(r"\.([A-Za-z0-9]{1,5})$")
 _MAX_PART = 100
+# In bytes, of what stands between two slashes: most folders take 255, and the fields are longer than here.
+_MAX_OWN_PART = 150
+# As in {number:>012}; a longer one could ask for gigabytes.
+_MAX_SPEC = 4
 
 
 def parse_file_name(value: Any, name: str = "file_name") -> str:
     """Return a template of the name of a file, which may hold ``{type}``, ``{number}`` and ``{ext}``."""
     try:
-        fields = {field for _, field, *_ in Formatter().parse(value) if field is not None}
-        made = value.format(type="x", number="x", ext="x") if fields <= _FIELDS else ""
+        fields = {(field, spec or "") for _, field, spec, _ in Formatter().parse(value) if field is not None}
+        is_known = all(field in _FIELDS and len(spec) <= _MAX_SPEC for field, spec in fields)
+        made = value.format(type="x", number="x", ext="x") if is_known else ""
     except (TypeError, ValueError, AttributeError, LookupError):
         made = ""
     parts = {part.strip() for part in made.split("/")}
-    if {"", ".", ".."} & parts or not made.isprintable() or set(made) & set("*?[]\\"):
+    is_path = not {"", ".", ".."} & parts and made.isprintable() and not set(made) & set("*?[]\\")
+    if not is_path or max(map(len, made.encode().split(b"/"))) > _MAX_OWN_PART:
         raise ValueError(
-            f"{name} must be the name of a file, such as '{DEFAULT_FILE_NAME}', whose fields are "
+            f"{name} must be the name of a file of at most {_MAX_OWN_PART} bytes, such as "
+            f"'{DEFAULT_FILE_NAME}', whose fields are "
             f"{', '.join(f'{{{field}}}' for field in sorted(_FIELDS))}, not {value!r:.200}"
         )
     return str(value)

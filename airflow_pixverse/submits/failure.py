@@ -31,28 +31,29 @@ class FailureStatus(StrEnum):
 
 
 def failure_of(
-    error: BaseException, job_ids: Sequence[str], read_marks: Callable[[], list[Mark]]
+    error: BaseException, job_ids: Sequence[str], read_marks: Callable[[], list[Mark]] | None
 ) -> dict[str, Any]:
     """
     Return the status, the reason and the jobs of a failure.
 
     :param error: what the task fails with.
     :param job_ids: the jobs that this try knows of.
-    :param read_marks: reads the marks of all tries.
+    :param read_marks: reads the marks of all tries; None for a task that keeps none.
     """
     status, job_ids = _status(error, job_ids, read_marks)
     return {"status": status.value, "reason": str(error), "job_ids": list(job_ids)}
 
 
 def _status(
-    error: BaseException, job_ids: Sequence[str], read_marks: Callable[[], list[Mark]]
+    error: BaseException, job_ids: Sequence[str], read_marks: Callable[[], list[Mark]] | None
 ) -> tuple[FailureStatus, Sequence[str]]:
-    if isinstance(error, PixverseJobModeratedError):
-        return FailureStatus.MODERATED, job_ids
-    if isinstance(error, PixverseJobFailedError):
-        return FailureStatus.FAILED, job_ids
+    if isinstance(error, (PixverseJobFailedError, PixverseJobModeratedError)):
+        is_moderated = isinstance(error, PixverseJobModeratedError)
+        return FailureStatus.MODERATED if is_moderated else FailureStatus.FAILED, job_ids
     if job_ids:
         return FailureStatus.ACCEPTED, job_ids
+    if read_marks is None:
+        return FailureStatus.UNKNOWN, job_ids
     try:
         marks = read_marks()
     except MarkError:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from datetime import timedelta
 
 import pytest
 from airflow.providers.common.compat.sdk import task
@@ -130,6 +131,16 @@ def test_what_could_not_be_stored_is_stored_from_the_xcom(sim, folder):
     assert (outcome.state("make"), outcome.state("store")) == ("failed", "success")
     [stored] = folder.iterdir()
     assert outcome.xcom("store")["path"] == f"file://{stored}"
+    assert len(posts(sim)) == 1
+
+
+def test_without_marks_a_timeout_of_the_download_ends_the_task(sim, mode, folder, logged):
+    sim.inject(faults.hold(), path=".mp4", times=None)
+    with ending_jobs(sim):
+        timeout = timedelta(seconds=4)
+        outcome = submit(output_path=f"file://{folder}/", durable=False, execution_timeout=timeout, **mode)
+    assert (outcome.state("make"), outcome.tries["make"]) == ("failed", [1])
+    assert "the result is there and paid for, but not stored" in logged()
     assert len(posts(sim)) == 1
 
 

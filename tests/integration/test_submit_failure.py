@@ -70,6 +70,26 @@ def test_a_job_whose_result_is_not_stored_is_accepted(sim, mode, durable, tmp_pa
     assert (failure["status"], failure["job_ids"]) == ("accepted", [job.id])
 
 
+def test_a_task_that_keeps_no_marks_does_not_say_that_nothing_was_submitted(sim, mode, dying):
+    dying("after")
+    [failure] = failure_of(submitting(durable=False, retries=0, **mode))
+    assert len(sim.submitted()) == 1
+    assert failure["status"] == "unknown"
+
+
+def test_where_no_word_can_be_left_the_task_ends_as_it_would_have(sim, mode, monkeypatch, logged):
+    def fail(*_):
+        raise RuntimeError("no XComs today")
+
+    monkeypatch.setattr("airflow_pixverse.operators.submit.failure_of", fail)
+    sim.set_fate("a cat", "refused")
+    outcome = run(submitting(**mode))
+    assert (outcome.state("make"), outcome.tries["make"]) == ("failed", [1]), "it is not retried"
+    text = logged()
+    assert "422" in text
+    assert "The XCom 'failure' could not be written: no XComs today" in text
+
+
 def test_it_says_which_instance_of_a_mapped_task_it_is_of(sim):
     for prompt in ("a fox", "an owl"):
         sim.set_fate(prompt, "refused")

@@ -6,7 +6,11 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG
 
 from airflow_pixverse import parameters
-from airflow_pixverse.operators.pixverse import PixverseCancelOperator, PixverseListExecutingOperator
+from airflow_pixverse.operators.pixverse import (
+    PixverseCancelOperator,
+    PixverseListExecutingOperator,
+    PixverseSubmitOperator,
+)
 from airflow_pixverse.parameters import parse_payload
 from airflow_pixverse.sensors.pixverse import PixverseCapacitySensor
 
@@ -15,6 +19,12 @@ from airflow_pixverse.sensors.pixverse import PixverseCapacitySensor
 def test_slots_that_cannot_be_used_are_refused_at_parse_time(slots):
     with pytest.raises(ValueError, match="slots must be a whole number of at least 1"):
         PixverseCapacitySensor(task_id="wait", slots=slots)
+
+
+@pytest.mark.parametrize("max_bytes", [0, -1, "many", "5", True, 1.5, None, [], float("nan")])
+def test_a_size_limit_that_cannot_be_used_is_refused(max_bytes):
+    with pytest.raises(ValueError, match="max_bytes must be a whole number, 1 or more, not"):
+        PixverseSubmitOperator(task_id="make", payload={}, max_bytes=max_bytes)
 
 
 @pytest.mark.parametrize("emails", [[], "", " ", [""], [None], 5, {"a": 1}, b"a", ["a", 7], "[]"])

@@ -92,6 +92,7 @@ def test_the_extension_is_that_of_the_content_type_or_of_the_url(content_type, u
         "f\u00fcchse.{ext}",
         ".{ext}",
         "{{x}}.mp4",
+        f"{'x' * 150}/{'y' * 146}.mp4",
     ],
 )
 def test_a_name_may_have_fields_and_folders(template):
@@ -127,6 +128,10 @@ def test_a_name_may_have_fields_and_folders(template):
         "{type:{}}",
         "{type!x}",
         "{number:d}",
+        "{number:>999}",
+        "{number:>99999999999}",
+        "x" * 151,
+        "\u00fc" * 76,
         None,
         5,
         ["a.mp4"],
