@@ -66,7 +66,14 @@ def test_airflow_knows_the_connection_type_and_its_form():
         fields = {name for name in manager.connection_form_widgets if name.startswith("extra__pixverse__")}
         assert fields == {
             f"extra__pixverse__{name}"
-            for name in ("timeout", "max_retries", "allow_http", "proxy", "ca_bundle")
+            for name in (
+                "timeout",
+                "max_retries",
+                "allow_http",
+                "proxy",
+                "ca_bundle",
+                "allow_private_results",
+            )
         }
 
 

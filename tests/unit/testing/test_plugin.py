@@ -19,11 +19,8 @@ def capacity(simulator):
 
 def test_the_default_connection_leads_to_a_running_simulator(pixverse_simulator):
     connection = json.loads(os.environ["AIRFLOW_CONN_PIXVERSE_DEFAULT"])
-    assert connection == {
-        "conn_type": "pixverse",
-        "host": pixverse_simulator.url,
-        "password": pixverse_simulator.token,
-    }
+    assert connection == pixverse_simulator.connection
+    assert connection["host"] == pixverse_simulator.url
     assert [account["available"] for account in capacity(pixverse_simulator)] == [3, 3]
 
 
