@@ -2,10 +2,9 @@
 
 import hashlib
 import json
-from datetime import timedelta
 
 import pytest
-from airflow.providers.common.compat.sdk import task
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout, task
 
 from airflow_pixverse.operators.pixverse import PixverseDownloadOperator, PixverseSubmitOperator
 from airflow_pixverse.sensors.job import PixverseJobSensor
@@ -134,11 +133,13 @@ def test_what_could_not_be_stored_is_stored_from_the_xcom(sim, folder):
     assert len(posts(sim)) == 1
 
 
-def test_without_marks_a_timeout_of_the_download_ends_the_task(sim, mode, folder, logged):
-    sim.inject(faults.hold(), path=".mp4", times=None)
+def test_without_marks_a_timeout_of_the_download_ends_the_task(sim, mode, folder, logged, monkeypatch):
+    def take_too_long(*args):
+        raise AirflowTaskTimeout("execution_timeout has passed")
+
+    monkeypatch.setattr("airflow_pixverse.storage.download.Download.store", take_too_long)
     with ending_jobs(sim):
-        timeout = timedelta(seconds=4)
-        outcome = submit(output_path=f"file://{folder}/", durable=False, execution_timeout=timeout, **mode)
+        outcome = submit(output_path=f"file://{folder}/", durable=False, **mode)
     assert (outcome.state("make"), outcome.tries["make"]) == ("failed", [1])
     assert "the result is there and paid for, but not stored" in logged()
     assert len(posts(sim)) == 1
