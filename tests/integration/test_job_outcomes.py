@@ -64,6 +64,14 @@ def broken(monkeypatch):
     monkeypatch.setattr(PixverseJobTrigger, "_deadlines", fail)
 
 
+@pytest.fixture
+def unreachable(sim, tmp_path, monkeypatch):
+    """A folder, and a service whose files do not arrive there."""
+    monkeypatch.setattr("airflow_pixverse.storage.download._FIRST_PAUSE", 0.0)
+    sim.inject(faults.status(500), path=".mp4", times=None)
+    return tmp_path
+
+
 @pytest.fixture(autouse=True)
 def _minutes_are_short(monkeypatch):
     """A job that is not listed is asked for more often than once a minute."""
@@ -225,6 +233,12 @@ def test_execution_timeout_fails_and_may_be_retried(sim, mode, job, flags, end):
     sim.end_job(job)
     sim.inject(faults.slow(5), times=None, path=job)
     assert ended(wait(mode, job, execution_timeout=timedelta(seconds=2), **flags)) == end
+
+
+@fails_and_may_be_retried
+def test_a_result_that_cannot_be_stored_fails_and_may_be_retried(mode, ended_job, unreachable, flags, end):
+    assert ended(wait(mode, ended_job(), output_path=unreachable.as_uri(), **flags)) == end
+    assert list(unreachable.iterdir()) == []
 
 
 @pytest.mark.usefixtures("broken")

@@ -232,7 +232,7 @@ def test_the_table_of_answers_to_a_submit_is_the_codes():
 def test_both_tables_of_outcomes_are_the_same():
     [readme] = tables(section(README, "How a wait ends"))
     [architecture] = tables(section(ARCHITECTURE, "How a wait ends"))
-    assert len(readme) == 6
+    assert len(readme) == 7
     assert readme == architecture
 
 
