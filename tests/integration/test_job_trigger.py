@@ -146,16 +146,16 @@ def test_it_looks_once_however_short_the_timeout(sim, finished):
 
 
 def test_timeout_holds_also_while_the_first_look_hangs(sim, monkeypatch):
-    monkeypatch.setattr(job, "FIRST_LOOK_WITHIN", 0.5)
+    monkeypatch.setattr(job, "FIRST_LOOK_WITHIN", 2)
     sim.inject(faults.slow(20), times=None)
 
     async def main():
         ended = await payload(trigger(UNKNOWN, timeout=0.2))
-        return ended, sim.requests[0].status
+        return ended, [request.status for request in sim.requests]
 
-    ended, answer = asyncio.run(main())
+    ended, answers = asyncio.run(main())
     assert ended["status"] == "timeout"
-    assert answer is None, "no answer yet"
+    assert not any(answers), "no answer yet"
 
 
 def test_execution_timeout_ends_it_even_in_the_middle_of_a_call(sim, finished):
