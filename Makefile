@@ -30,6 +30,10 @@ AT_ONCE := $(MAKE) --no-print-directory --jobs=2 --output-sync=target
 WITHOUT_AIRFLOW := tests/unit/api tests/unit/gate tests/unit/simulator
 INSIDE_AIRFLOW := tests/unit tests/integration tests/page $(WITHOUT_AIRFLOW:%=--ignore=%)
 
+# What these are about comes from the gate, the API and this package, and is tested on the newest and the oldest.
+ALIKE := bad_moments cancel job_sensor_use job_trigger operator shared_gates submit_cost submit_failure tickets
+WHAT_MAY_DIFFER := tests/integration tests/page $(ALIKE:%=--ignore=tests/integration/test_%.py)
+
 # These bring up an Airflow of their own, on PostgreSQL.
 ON_POSTGRESQL := tests/e2e/test_paid_once.py tests/e2e/test_postgresql.py
 
@@ -104,7 +108,7 @@ test-airflow: | .venv/uv/bin/uv  ## what runs inside Airflow, on every supported
 $(ENDS:%=test-airflow-%): test-airflow-%:
 	$(call ON,$*) test-airflow-one TESTS="$(INSIDE_AIRFLOW)"
 $(BETWEEN:%=test-airflow-%): test-airflow-%:
-	$(call ON,$*) test-airflow-one TESTS="tests/integration tests/page"
+	$(call ON,$*) test-airflow-one TESTS="$(WHAT_MAY_DIFFER)"
 
 .PHONY: test-airflow-one
 test-airflow-one: install
