@@ -112,7 +112,7 @@ $(BETWEEN:%=test-airflow-%): test-airflow-%:
 
 .PHONY: test-airflow-one
 test-airflow-one: install
-	$(PYTEST) -n 8 --dist worksteal $(TESTS)
+	$(PYTEST) -n 6 --dist worksteal $(TESTS)
 
 # Root on Debian may install it; elsewhere the tests that need it say that it is missing, and fail in CI.
 .PHONY: postgresql
