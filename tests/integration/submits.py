@@ -3,12 +3,16 @@
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
+import pytest
+
 from airflow_pixverse.operators.pixverse import PixverseSubmitOperator
 from airflow_pixverse.simulator.state import UnknownJobError
 from tests.integration.dag_runs import new_dag, run
 
 MODES = {"worker": {"deferrable": False}, "deferrable": {"deferrable": True}}
 PROMPT = {"prompt": "a cat"}
+# For jobs that none but the test may end, however slow the machine is.
+ended_by_hand = pytest.mark.pixverse_simulator(job_seconds=(600, 600))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from airflow_pixverse.operators.pixverse import PixverseDownloadOperator, Pixver
 from airflow_pixverse.sensors.job import PixverseJobSensor
 from airflow_pixverse.simulator import faults
 from tests.integration.dag_runs import new_dag, run
-from tests.integration.submits import PROMPT, elsewhere, ending_jobs, posts, prompts, submit
+from tests.integration.submits import PROMPT, elsewhere, ended_by_hand, ending_jobs, posts, prompts, submit
 
 
 @pytest.fixture(autouse=True)
@@ -233,6 +233,7 @@ def test_several_images_have_names_of_their_own(sim, folder, file_name):
         assert result["sha256"] == sim.media_sha256(result["id"])
 
 
+@ended_by_hand
 def test_of_several_images_those_that_are_there_are_stored(sim, folder):
     def end():
         sim.wait_for_submitted(2)

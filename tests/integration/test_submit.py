@@ -18,6 +18,7 @@ from tests.integration.dag_runs import new_dag, run
 from tests.integration.submits import (
     PROMPT,
     elsewhere,
+    ended_by_hand,
     ending_jobs,
     ending_jobs_once_listed,
     posts,
@@ -419,6 +420,7 @@ def test_several_images_are_one_list(sim, mode):
     assert [image["state"] for image in outcome.xcom("make")] == ["COMPLETED"] * 3
 
 
+@ended_by_hand
 def test_one_of_several_images_is_enough(sim, mode, logged):
     def end():
         sim.wait_for_submitted(3)
@@ -433,6 +435,7 @@ def test_one_of_several_images_is_enough(sim, mode, logged):
     assert "a dragon" in logged()
 
 
+@ended_by_hand
 def test_images_of_which_one_has_ended_are_all_found_after_a_lost_answer(sim, mode, dying):
     def end_first():
         sim.end_job(sim.submitted()[0].id)
