@@ -23,8 +23,8 @@ PIP_INSTALL := .venv/uv/bin/pip install --quiet --disable-pip-version-check
 UV := scripts/uv $(shell test -t 2 || echo --quiet)
 INSTALL = UV_COMPILE_BYTECODE=1 $(UV) pip install --python $(@D)/bin/python --constraint constraints/airflow-$*.txt
 
-# What mostly waits runs two at a time, each with the output of its own.
-AT_ONCE := $(MAKE) --no-print-directory --jobs=2 --output-sync=target
+# What mostly waits runs a few at a time, each with the output of its own.
+AT_ONCE = $(MAKE) --no-print-directory --jobs=$(1) --output-sync=target
 
 # These know no Airflow, so one version tells as much as five.
 WITHOUT_AIRFLOW := tests/unit/api tests/unit/gate tests/unit/simulator
@@ -36,6 +36,10 @@ WHAT_MAY_DIFFER := tests/integration tests/page $(ALIKE:%=--ignore=tests/integra
 
 # These bring up an Airflow of their own, on PostgreSQL.
 ON_POSTGRESQL := tests/e2e/test_paid_once.py tests/e2e/test_postgresql.py
+
+# The longest first.
+E2E := $(NEWEST:%=test-e2e-on-postgresql-%) $(NEWEST:%=test-e2e-on-sqlite-%) \
+	$(OLDEST:%=test-e2e-on-postgresql-%) $(OLDEST:%=test-e2e-on-sqlite-%)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -83,7 +87,7 @@ airflow: $(VENV)/.installed  ## the whole of Airflow in the browser, with simula
 	@$(PY) -m scripts.airflow_in_browser
 
 .PHONY: test
-test: lint test-unit test-airflow test-e2e test-browser test-packaging  ## everything: lint, types, all tests
+test: lint test-unit test-airflow test-real-airflow test-packaging  ## everything: lint, types, all tests
 
 .PHONY: lint
 lint: install  ## ruff and mypy --strict
@@ -102,7 +106,7 @@ test-unit: install  ## what knows no Airflow: API client, gate, simulator
 
 .PHONY: test-airflow
 test-airflow: | .venv/uv/bin/uv  ## what runs inside Airflow, on every supported version
-	$(AT_ONCE) $(ENDS:%=test-airflow-%) $(BETWEEN:%=test-airflow-%)
+	$(call AT_ONCE,2) $(ENDS:%=test-airflow-%) $(BETWEEN:%=test-airflow-%)
 
 .PHONY: $(ENDS:%=test-airflow-%) $(BETWEEN:%=test-airflow-%)
 $(ENDS:%=test-airflow-%): test-airflow-%:
@@ -128,7 +132,11 @@ postgresql:  ## what some end-to-end tests need, with apt-get if it is not there
 
 .PHONY: test-e2e
 test-e2e: postgresql  ## a real scheduler and triggerer, and the scripts, on the newest and the oldest Airflow
-	$(AT_ONCE) $(ENDS:%=test-e2e-on-postgresql-%) $(ENDS:%=test-e2e-on-sqlite-%)
+	$(call AT_ONCE,3) $(E2E)
+
+.PHONY: test-real-airflow
+test-real-airflow: postgresql chromium  ## test-e2e and test-browser side by side
+	$(call AT_ONCE,3) $(E2E) $(WITH_PAGE:%=test-browser-%)
 
 .PHONY: $(ENDS:%=test-e2e-on-postgresql-%) $(ENDS:%=test-e2e-on-sqlite-%)
 $(ENDS:%=test-e2e-on-postgresql-%): test-e2e-on-postgresql-%: .venv/airflow-%/.installed-test-tools
@@ -150,7 +158,7 @@ chromium:  ## what the browser tests need, with apt-get if it is not there
 
 .PHONY: test-browser
 test-browser: chromium  ## the capacity page in Chromium, on the newest Airflow and the oldest that has it
-	$(AT_ONCE) $(WITH_PAGE:%=test-browser-%)
+	$(call AT_ONCE,2) $(WITH_PAGE:%=test-browser-%)
 
 .PHONY: $(WITH_PAGE:%=test-browser-%)
 $(WITH_PAGE:%=test-browser-%): test-browser-%: .venv/airflow-%/.installed-browser
