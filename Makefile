@@ -135,7 +135,7 @@ test-e2e: postgresql  ## a real scheduler and triggerer, and the scripts, on the
 	$(call AT_ONCE,3) $(E2E)
 
 .PHONY: test-real-airflow
-test-real-airflow: postgresql chromium  ## test-e2e and test-browser side by side
+test-real-airflow: postgresql chromium $(WITH_PAGE:%=.venv/airflow-%/.installed-browser)  ## test-e2e and test-browser side by side
 	$(call AT_ONCE,3) $(E2E) $(WITH_PAGE:%=test-browser-%)
 
 .PHONY: $(ENDS:%=test-e2e-on-postgresql-%) $(ENDS:%=test-e2e-on-sqlite-%)
