@@ -63,7 +63,7 @@ def test_ten_mapped_waits_each_get_a_slot(airflow, sim):
     assert airflow.worker_runs(run) == {("wait", index): 2 for index in range(10)}  # to defer, and to resume
 
 
-def test_triggerers_take_over_the_waits_of_one_that_is_paused_or_dies(airflow, sim):
+def test_triggerers_take_over_the_waits_of_one_that_is_paused_or_dies(airflow, sim, forget):
     def wait_until_taken_by(triggerer):
         airflow.wait_until(
             lambda: airflow.metadata.triggerers(run) == {("wait", index): triggerer for index in range(10)},
@@ -72,6 +72,7 @@ def test_triggerers_take_over_the_waits_of_one_that_is_paused_or_dies(airflow, s
         )
 
     sim.fill()
+    forget()
     run = airflow.trigger("ten_waits")
     first = airflow.metadata.last_job_id("TriggererJob")
     wait_until_taken_by(first)
