@@ -159,8 +159,9 @@ def test_one_of_two_triggerers_dies(airflow, sim, submits):
     assert paid(sim, prompts) == dict.fromkeys(prompts, 1)
 
 
-def test_the_wait_for_a_slot_takes_no_worker_where_it_begins_in_the_trigger(airflow, sim):
+def test_the_wait_for_a_slot_takes_no_worker_where_it_begins_in_the_trigger(airflow, sim, forget):
     others = sim.fill()
+    forget()
     run = airflow.trigger("submits_from_the_trigger")
     airflow.wait_until_tasks(run, lambda tasks: tasks.task("make").state == "deferred")
     assert airflow.worker_runs(run) == {}

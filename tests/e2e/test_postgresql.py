@@ -105,8 +105,9 @@ def test_a_task_is_retried_whose_worker_is_killed_or_paused_and_stays_as_it_ends
     assert [task.ended for task in airflow.outcome(held.run)] == [("success", 2)] * 3
 
 
-def test_all_of_airflow_is_killed_and_started_again(airflow, sim, held):
+def test_all_of_airflow_is_killed_and_started_again(airflow, sim, held, forget):
     sim.fill()
+    forget()
     waits = airflow.trigger("ten_waits")
     airflow.wait_until_tasks(waits, lambda tasks: {task.state for task in tasks} == {"deferred"})
     airflow.kill_all()
