@@ -78,7 +78,7 @@ class PixverseHook(BaseHook):
         :raises PixverseFatalError: the connection is missing, or cannot be used.
         :raises PixverseTransientError: what Airflow reads connections from does not answer.
         """
-        self.get_conn()
+        self.get_conn()  # refuses a connection that cannot be used
         return media_client_from_connection(self._connection)
 
     def list_executing(self) -> list[ExecutingJob]:

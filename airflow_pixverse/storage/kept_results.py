@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -34,48 +34,50 @@ def keep(results: Sequence[JobResult], destination: Destination, hook: PixverseH
     :raises PixverseTransientError: a file does not arrive, although it was tried again.
     :raises StorageError: a file cannot be written.
     """
-    folder = object_path(destination.folder)
-    taken: set[str] = set()
-    values = []
-    for result in results:
-        value = result.to_xcom()
-        if result.is_completed:
-
-            def name(content_type: str, result: JobResult = result) -> str:
-                return _free_name(file_name_of(result, content_type, destination.file_name), result, taken)
-
-            def store(url: str, name: Callable[[str], str] = name) -> StoredFile:
-                download = Download(hook.get_media_client(), max_bytes=destination.max_bytes)
-                return download.store(url, folder, name)
-
-            stored = _stored(result, store, hook)
-            log.info("Stored %s (%d bytes, sha256 %s)", stored.path, stored.bytes, stored.sha256)
-            value |= dataclasses.asdict(stored)
-        values.append(value)
-    return values
+    keeper = _Keeper(destination, hook)
+    return [
+        result.to_xcom() | (dataclasses.asdict(keeper.stored(result)) if result.is_completed else {})
+        for result in results
+    ]
 
 
-def _stored(result: JobResult, store: Callable[[str], StoredFile], hook: PixverseHook) -> StoredFile:
-    """Store a result, by a new URL if the one that it has leads to nothing any more."""
-    url = result.url or ""
-    try:
-        return store(url)
-    except PixverseLinkExpiredError as error:
-        if result.id is None or parse_job_id(result.id) is None:
-            raise PixverseFatalError(str(error)) from error
-        fresh = hook.get_result(result.id, result.kind).url
-        if fresh is None or fresh == url:
-            raise
-        log.warning("%s: there is a new URL", error)
-        return store(fresh)
+class _Keeper:
+    """Stores the results of one task, each under a name that none of the others has."""
 
+    def __init__(self, destination: Destination, hook: PixverseHook) -> None:
+        self._destination = destination
+        self._folder = object_path(destination.folder)
+        self._hook = hook
+        self._media = hook.get_media_client()
+        self._taken: set[str] = set()
 
-def _free_name(name: str, result: JobResult, taken: set[str]) -> str:
-    """Return a name that no other result of the same task has."""
-    path = PurePosixPath(name)
-    if name in taken:
-        parsed = parse_job_id(result.id or "")
-        number = parsed.number if parsed else str(len(taken))
-        name = str(path.with_name(f"{path.stem}-{number}{path.suffix}"))
-    taken.add(name)
-    return name
+    def stored(self, result: JobResult) -> StoredFile:
+        """Store a result, by a new URL if the one that it has leads to nothing any more."""
+        url = result.url or ""
+        try:
+            return self._stored_from(url, result)
+        except PixverseLinkExpiredError as error:
+            if result.id is None or parse_job_id(result.id) is None:
+                raise PixverseFatalError(str(error)) from error
+            fresh = self._hook.get_result(result.id, result.kind).url
+            if fresh is None or fresh == url:
+                raise
+            log.warning("%s: there is a new URL", error)
+            return self._stored_from(fresh, result)
+
+    def _stored_from(self, url: str, result: JobResult) -> StoredFile:
+        download = Download(self._media, max_bytes=self._destination.max_bytes)
+        stored = download.store(url, self._folder, lambda content_type: self._name(result, content_type))
+        log.info("Stored %s (%d bytes, sha256 %s)", stored.path, stored.bytes, stored.sha256)
+        return stored
+
+    def _name(self, result: JobResult, content_type: str) -> str:
+        """Return the name of a result's file."""
+        name = file_name_of(result, content_type, self._destination.file_name)
+        if name in self._taken:
+            path = PurePosixPath(name)
+            parsed = parse_job_id(result.id or "")
+            number = parsed.number if parsed else str(len(self._taken))
+            name = str(path.with_name(f"{path.stem}-{number}{path.suffix}"))
+        self._taken.add(name)
+        return name

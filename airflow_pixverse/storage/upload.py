@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_pixverse.storage.errors import StorageError, explaining
 from airflow_pixverse.storage.media_types import KINDS, content_type_of
@@ -64,13 +63,9 @@ def upload(client: PixverseClient, source: Source, email: str | None = None) -> 
     :raises PixverseError: it is refused, or does not get through.
     :raises StorageError: it cannot be read.
     """
-
-    @contextmanager
-    def opened() -> Iterator[BinaryIO]:
-        how = {"block_size": _BLOCK_SIZE, "cache_type": "readahead"}
-        with source.path.fs.open(source.path.path, "rb", **how) as file:
-            yield file
-
+    opened = partial(
+        source.path.fs.open, source.path.path, "rb", block_size=_BLOCK_SIZE, cache_type="readahead"
+    )
     with explaining("cannot be uploaded", str(source.path)):
         return client.upload(opened, size=source.size, content_type=source.content_type, email=email)
 
