@@ -96,16 +96,21 @@ def test_a_file_is_not_taken_without_the_token(sim, connect):
     assert sim.uploads == []
 
 
+def begun_upload(sim, size):
+    """What a client sends of an upload before the file."""
+    head = (
+        "POST /v2/pixverse/files/ HTTP/1.1",
+        "Host: x",
+        f"Authorization: Bearer {sim.token}",
+        "Content-Type: video/mp4",
+        f"Content-Length: {size}",
+    )
+    return "\r\n".join((*head, "", "")).encode()
+
+
 def test_a_file_that_says_that_it_is_too_large_is_refused_before_it_is_sent(sim):
     with socket.create_connection(("127.0.0.1", sim.port), timeout=60) as connection:
-        head = (
-            "POST /v2/pixverse/files/ HTTP/1.1",
-            "Host: x",
-            f"Authorization: Bearer {sim.token}",
-            "Content-Type: video/mp4",
-            "Content-Length: 5000000001",
-        )
-        connection.sendall("\r\n".join((*head, "", "")).encode())
+        connection.sendall(begun_upload(sim, 5_000_000_001))
         assert connection.recv(12) == b"HTTP/1.1 413"
 
 
@@ -118,14 +123,7 @@ def test_a_file_that_turns_out_to_be_too_large_is_refused(sim, api, monkeypatch,
 
 def test_an_upload_that_the_client_gives_up_is_not_kept(sim, api):
     with socket.create_connection(("127.0.0.1", sim.port), timeout=60) as connection:
-        head = (
-            "POST /v2/pixverse/files/ HTTP/1.1",
-            "Host: x",
-            f"Authorization: Bearer {sim.token}",
-            "Content-Type: video/mp4",
-            "Content-Length: 1000",
-        )
-        connection.sendall("\r\n".join((*head, "", "half")).encode())
+        connection.sendall(begun_upload(sim, 1000) + b"half")
         sim.wait_for_requests(1)
     assert upload(api).status_code == 200
     assert [uploaded.size for uploaded in sim.uploads] == [7]

@@ -5,18 +5,12 @@ from __future__ import annotations
 import pytest
 
 from airflow_pixverse.simulator import Simulator
-
-
-class Clock:
-    now = 1_731_328_496.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.unit.simulator.clock import Clock
 
 
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(1_731_328_496.0)
 
 
 @pytest.fixture

@@ -7,21 +7,15 @@ from datetime import UTC, datetime
 import pytest
 
 from airflow_pixverse.simulator import Simulator
+from tests.unit.simulator.clock import Clock
 
 A, B = "a-1@example.com", "b@example.com"
 MOMENT = datetime(2024, 11, 11, 12, 34, 56, tzinfo=UTC)
 
 
-class Clock:
-    now = MOMENT.timestamp()
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(MOMENT.timestamp())
 
 
 @pytest.fixture

@@ -8,20 +8,15 @@ import pytest
 
 from airflow_pixverse.simulator.service import Service
 from airflow_pixverse.simulator.state import AtCapacityError, UnknownAccountError, UnknownJobError
+from tests.unit.simulator.clock import Clock
 
 A, B = "a-1@example.com", "b@example.com"
-
-
-class Clock:
-    now = 1_727_229_316.128
-
-    def __call__(self) -> float:
-        return self.now
+NOW = 1_727_229_316.128
 
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(NOW)
 
 
 @pytest.fixture
@@ -127,7 +122,7 @@ def lively(clock, seed=7):
 
 
 def test_what_arrives_depends_on_the_seed_and_not_on_how_often_one_looks():
-    often, once, other = Clock(), Clock(), Clock()
+    often, once, other = Clock(NOW), Clock(NOW), Clock(NOW)
     watched, unwatched, differently = lively(often), lively(once), lively(other, seed=8)
     for clock in (once, other):
         clock.now += 600
@@ -141,7 +136,7 @@ def test_what_arrives_depends_on_the_seed_and_not_on_how_often_one_looks():
 
 
 def test_what_is_done_does_not_change_when_others_arrive():
-    clocks = Clock(), Clock()
+    clocks = Clock(NOW), Clock(NOW)
     alone, disturbed = (lively(clock) for clock in clocks)
     mine = disturbed.start("video", A, seconds=math.inf)
     for clock in clocks:
