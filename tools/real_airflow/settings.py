@@ -84,7 +84,9 @@ def _airflow_2(web_port: int, database: str) -> dict[tuple[str, str], Any]:
         ("scheduler", "parsing_processes"): 1,
         ("scheduler", "local_task_job_heartbeat_sec"): 1,
         ("scheduler", "scheduler_zombie_task_threshold"): HEARTBEAT_TIMEOUT,
-        ("scheduler", "zombie_detection_interval"): 1,
+        # Each detection fails the task once more, the try after it too, unless the DAG processor has
+        # handled the one before it meanwhile (apache/airflow#51969).
+        ("scheduler", "zombie_detection_interval"): 15,
         # SQLite locks no rows: scheduled by scheduler and worker at once, a task is in its second try.
         ("scheduler", "schedule_after_task_execution"): not database.startswith("sqlite:"),
         ("webserver", "base_url"): f"http://{LOOPBACK}:{web_port}",
