@@ -40,11 +40,11 @@ def main() -> int:
     try:
         with (
             tempfile.TemporaryDirectory(prefix="airflow-pixverse-", ignore_cleanup_errors=True) as home,
-            Simulator(ACCOUNTS, arrivals=12, job_seconds=(20, 60), busy=30, port=simulator_port) as sim,
+            busy_simulator(simulator_port) as sim,
         ):
             say(f"Airflow {version('apache-airflow')} starts; this usually takes half a minute.")
             say(f"What its processes print goes to {home}/components.")
-            connections = {"pixverse_default": sim.connection}
+            connections = {"pixverse_default": connection_to(sim)}
             env = SETTINGS | {"AIRFLOW_VAR_PIXVERSE_FOLDER": f"file://{new_table(Path(home))}"}
             airflow = Airflow(Path(home), [EXAMPLE_DAGS, LIFE], env, connections=connections, ui_port=port)
             with airflow:
@@ -56,6 +56,16 @@ def main() -> int:
     except AirflowError as error:
         print(error, file=sys.stderr)
         return 1
+
+
+def busy_simulator(port: int = 0) -> Simulator:
+    """Return a simulator of which other people leave half to the DAGs here, so that nobody waits for long."""
+    return Simulator(ACCOUNTS, arrivals=4, job_seconds=(20, 60), busy=30, port=port)
+
+
+def connection_to(sim: Simulator) -> dict[str, str]:
+    """Return the connection with its port apart: the Test button of Airflow 3.3 refuses an empty one."""
+    return {**sim.connection, "schema": "http", "host": sim.host, "port": str(sim.port)}
 
 
 def new_table(home: Path) -> Path:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect, sync_playwright
 
-from airflow_pixverse.simulator import Simulator
-from scripts.airflow_in_browser import ACCOUNTS, LIFE, SETTINGS
+from scripts.airflow_in_browser import LIFE, SETTINGS, busy_simulator
 from tools.real_airflow import Airflow
 from tools.real_airflow.ports import LOOPBACK, free_port
 
@@ -26,7 +25,7 @@ def main() -> None:
         raise SystemExit("Chromium is not installed; `make chromium` does so, as root on Debian")
     with (
         tempfile.TemporaryDirectory(prefix="airflow-pixverse-", ignore_cleanup_errors=True) as home,
-        Simulator(ACCOUNTS, arrivals=12, job_seconds=(20, 60), busy=30) as sim,
+        busy_simulator() as sim,
         Airflow(
             Path(home),
             [LIFE],

@@ -21,10 +21,10 @@ def test_airflow_answers_and_has_the_connection_in_its_database_until_ctrl_c():
         with urllib.request.urlopen(url, timeout=60) as answer:
             assert "<title>" in answer.read().decode()
         with closing(sqlite3.connect(home / "airflow.db")) as database:
-            connections = database.execute("select conn_id, conn_type, host from connection").fetchall()
+            connections = database.execute("select conn_id, conn_type, host, port from connection").fetchall()
         assert len(connections) == 1
         assert connections[0][:2] == ("pixverse_default", "pixverse")
-        assert connections[0][2] in simulator
+        assert "http://{}:{}".format(*connections[0][2:]) == simulator
 
         command.ctrl_c()
         assert command.wait() == 0
