@@ -240,6 +240,8 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
                     "accounts": list(accounts),
                     "ticket": {"reference": random_part, "admitted_at": admitted_at, "lease": lease},
                 }:
+                    # Airflow begins the trigger's log anew at the next wait, and this one is gone then.
+                    self.log.info("There is a slot after %.0f s", admitted_at - state.waiting_since)
                     valid_until = admitted_at + lease if lease else None
                     return self._go_on(context, state, Admission(accounts, random_part, valid_until))
                 case {"status": WaitStatus.FINISHED, "results": list(results)}:

@@ -116,7 +116,7 @@ class PixverseCapacityTrigger(WaitTrigger[WaitParameters]):
                 return self._time_is_up(gate, deadlines, limit)
             place = gate.place(waiter)
             if looked_at and (now - logged_at >= _LOG_EVERY or place <= logged_place / 2):
-                self.log.info("Waiting for %s free slots: %s", waiter.request.slots, gate.describe(waiter))
+                self.log.info("Waiting for free slots: %s", gate.describe(waiter))
                 logged_at, logged_place = now, place
             change: set[asyncio.Future[Any]] = {waiter.admitted}
             if not looked_at:

@@ -1,6 +1,7 @@
 """PixverseSubmitOperator inside Airflow: what is asked for is made, once, whatever happens."""
 
 import dataclasses
+import re
 
 import pytest
 from airflow.providers.common.compat.sdk import task
@@ -55,6 +56,12 @@ def test_the_payload_goes_untouched_with_a_reference_and_a_seed(sim, mode):
     assert sent.pop("replyRef").startswith("airflow:submit/")
     assert 1 <= sent.pop("seed") <= 2_147_483_647
     assert sent == payload
+
+
+def test_the_log_of_the_worker_says_how_long_the_wait_in_the_triggerer_was(sim, logged):
+    with ending_jobs(sim):
+        submit(deferrable=True)
+    assert re.search(r"There is a slot after \d+ s", logged())
 
 
 def test_it_waits_for_a_free_slot(sim, mode):
