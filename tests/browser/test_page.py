@@ -148,6 +148,16 @@ def test_names_of_dags_tasks_and_runs_are_shown_as_text_and_their_links_lead_to_
     page.unroute_all(behavior="wait")
 
 
+def test_the_whole_name_of_the_task_that_submitted_a_job_is_read(page, sim):
+    sim.start_job("a-1@example.com")
+    task = {"dag_id": "nightly_shots", "run_id": "manual", "task_id": "make_the_video", "map_index": 3}
+    rewrite(page, lambda body: [job.update(task=task) for job in body["capacity"]["executing"]])
+    link = page.get_by_role("link", name="nightly_shots › make_the_video [3]")
+    expect(link).to_be_visible()
+    assert link.evaluate("node => node.scrollWidth <= node.clientWidth")
+    page.unroute_all(behavior="wait")
+
+
 # What is wrong
 
 
