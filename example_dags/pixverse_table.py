@@ -32,7 +32,8 @@ Row = dict[str, Any]
 
 def read_csv(path: ObjectStoragePath) -> list[Row]:
     """Return the rows of a table."""
-    return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")), restkey="more"))
+    text = path.read_text(encoding="utf-8-sig")  # spreadsheets write a mark at its beginning
+    return list(csv.DictReader(io.StringIO(text), restkey="more"))
 
 
 def read_manifest(folder: str) -> dict[str, Row]:

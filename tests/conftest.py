@@ -46,3 +46,12 @@ def object_store():
 def bucket(object_store):
     """An empty bucket of the object store."""
     return object_store.new_bucket()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Show what the components of a real Airflow printed when a test failed that has one."""
+    report = yield
+    if report.failed and (airflow := item.funcargs.get("airflow")):
+        report.sections.append(("Airflow", airflow.report()))
+    return report

@@ -44,9 +44,10 @@ class Bucket:
         content: bytes = self._client.get_object(Bucket=self.name, Key=key)["Body"].read()
         return content
 
-    def put(self, key: str, content: bytes) -> str:
+    def put(self, key: str, content: bytes, content_type: str | None = None) -> str:
         """Write an object, and return its URL."""
-        self._client.put_object(Bucket=self.name, Key=key, Body=content)
+        named = {"ContentType": content_type} if content_type else {}
+        self._client.put_object(Bucket=self.name, Key=key, Body=content, **named)
         return f"{self.url}/{key}"
 
     def sizes(self, key: str) -> list[int]:

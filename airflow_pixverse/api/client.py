@@ -22,6 +22,8 @@ from airflow_pixverse.api.address import (
     origin,
 )
 from airflow_pixverse.api.answers import WEB_PAGE, AnswerReader
+from airflow_pixverse.api.call import Call, RawFile
+from airflow_pixverse.api.deadline import DEFAULT_TIMEOUT
 from airflow_pixverse.api.endpoints import is_endpoint
 from airflow_pixverse.api.errors import (
     PixverseError,
@@ -38,13 +40,12 @@ from airflow_pixverse.api.results import RESULT, RESULTS, JobResult, ResultPage,
 from airflow_pixverse.api.sanitizer import Sanitizer
 from airflow_pixverse.api.service import Service
 from airflow_pixverse.api.submission import Submission, job_ids_of
-from airflow_pixverse.api.transport import RawFile, Transport
+from airflow_pixverse.api.transport import Transport
 from airflow_pixverse.api.uploads import MAX_UPLOAD, Upload, UploadBody, upload_of
 
 if TYPE_CHECKING:
     from airflow_pixverse.api.transport import Answer
 
-DEFAULT_TIMEOUT = (10.0, 30.0)
 DEFAULT_MAX_RETRIES = 3
 MAX_TIMEOUT = 24 * 3600.0
 
@@ -181,11 +182,10 @@ class PixverseClient:
         :raises PixverseTransientError: no usable answer, for GET even after the retries.
         """
         method = method.upper()
+        call = Call(method, path, params, json)
         if method == "GET":
-            return self._retried(
-                lambda: self._answers.value(method, path, self._exchange.send(method, path, params, json))
-            )
-        return self._answers.value(method, path, self._sent_once(method, path, params, json))
+            return self._retried(lambda: self._answers.value(method, path, self._exchange.send(call)))
+        return self._answers.value(method, path, self._sent_once(call))
 
     def submit(self, endpoint: str, payload: dict[str, Any]) -> Submission:
         """
@@ -205,7 +205,7 @@ class PixverseClient:
             trouble = Trouble("cannot be sent: the endpoint or the payload cannot be used", fatal=True)
             raise self._service.error("POST", self._sanitizer.words(endpoint), trouble)
         try:
-            answer = self._sent_once("POST", endpoint, json=payload)
+            answer = self._sent_once(Call("POST", endpoint, json=payload))
             value = self._answers.value("POST", endpoint, answer, wanted=job_ids_of)
         except PixverseError as error:
             if is_not_accepted(error):
@@ -245,10 +245,9 @@ class PixverseClient:
         def send() -> Upload:
             with open_file() as file:
                 body = UploadBody(file, size)
+                call = Call("POST", path, _given(email=email), file=RawFile(body, content_type))
                 try:
-                    answer = self._sent_once(
-                        "POST", path, _given(email=email), file=RawFile(body, content_type)
-                    )
+                    answer = self._sent_once(call)
                 except PixverseError:
                     if body.failure:
                         raise body.failure from None
@@ -370,7 +369,7 @@ class PixverseClient:
         :param asked: what was asked for, where the model needs to know it.
         :param wanted: see :meth:`AnswerReader.value`.
         """
-        answer = self._exchange.send("GET", path, params)
+        answer = self._exchange.send(Call("GET", path, params))
         value = self._answers.value("GET", path, answer, wanted=wanted)
         try:
             return model.validate_python(value, context=dict(asked or {}))
@@ -394,19 +393,12 @@ class PixverseClient:
         trouble = Trouble("cannot be sent: that is no id of a job", fatal=True)
         raise self._service.error(method, self._sanitizer.words(f"{folder}/{job_id}"), trouble)
 
-    def _sent_once(
-        self,
-        method: str,
-        path: str,
-        params: Mapping[str, str | int] | None = None,
-        json: Any = None,
-        file: RawFile | None = None,
-    ) -> Answer:
+    def _sent_once(self, call: Call) -> Answer:
         """Send what changes something, once, over a connection of its own."""
         # The server may just be closing a connection that was kept alive, and with it lose the request.
         self.close()
         try:
-            return self._exchange.send(method, path, params, json, file)
+            return self._exchange.send(call)
         finally:
             self.close()
 

@@ -24,6 +24,9 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
+#: Seconds to wait for a connection, and for each part of an answer, where nobody says.
+DEFAULT_TIMEOUT = (10.0, 30.0)
+
 _current: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
 from airflow_pixverse.api.address import is_plain, origin
@@ -14,9 +13,10 @@ from airflow_pixverse.api.network_errors import Trouble, explain
 if TYPE_CHECKING:
     from requests import PreparedRequest
 
+    from airflow_pixverse.api.call import Call
     from airflow_pixverse.api.sanitizer import Sanitizer
     from airflow_pixverse.api.service import Service
-    from airflow_pixverse.api.transport import Answer, RawFile, Transport
+    from airflow_pixverse.api.transport import Answer, Transport
 
 _MAX_REDIRECTS = 5
 
@@ -50,27 +50,20 @@ class Exchange:
         """Seconds within which any call ends, whatever the server does."""
         return sum(self._timeout)
 
-    def send(
-        self,
-        method: str,
-        path: str,
-        params: Mapping[str, str | int] | None = None,
-        json: Any = None,
-        file: RawFile | None = None,
-    ) -> Answer:
+    def send(self, call: Call) -> Answer:
         """
-        Send a request once, redirects of a GET included, and return the answer, whatever its status.
+        Send a call once, redirects of a GET included, and return the answer, whatever its status.
 
         :raises PixverseFatalError: it cannot be sent, or is redirected to where it must not go.
         :raises PixverseNoConnectionError: no connection came about.
         :raises PixverseTransientError: there is no whole answer.
         """
-        request = self._prepared(method, path, params, json, file)
+        request = self._prepared(call)
         deadline = Deadline(self.time_limit)
         trouble: Trouble | None = None
         try:
             with deadline:
-                answer = self._final_answer(request, path)
+                answer = self._final_answer(request, call.path)
         except PixverseError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever the libraries stumble over, the network sent it
@@ -78,27 +71,22 @@ class Exchange:
         if deadline.passed:  # an answer that it cut off may look whole
             trouble = Trouble(f"got no whole answer within {self.time_limit:g} s")
         if trouble:  # raised out here, where nothing refers to the library's error, which may hold secrets
-            raise self._service.error(method, path, trouble, sent=deadline.sent)
+            raise self._service.error(call.method, call.path, trouble, sent=deadline.sent)
         return answer
 
-    def _prepared(
-        self,
-        method: str,
-        path: str,
-        params: Mapping[str, str | int] | None,
-        json: Any,
-        file: RawFile | None,
-    ) -> PreparedRequest:
-        url = self._base + path
+    def _prepared(self, call: Call) -> PreparedRequest:
+        url = self._base + call.path
         try:
-            request = self._transport.prepare(method, url, params=params, json=json, file=file)
+            request = self._transport.prepare(
+                call.method, url, params=call.params, json=call.json, file=call.file
+            )
         except (OSError, ValueError, TypeError):  # the errors of requests are among these
             request = None
         # Ids have to arrive as they are: what would be encoded, resolved or cut off is refused.
-        if request and "#" not in path and (request.url or "").partition("?")[0] == url:
+        if request and "#" not in call.path and (request.url or "").partition("?")[0] == url:
             return request
         trouble = Trouble("cannot be sent: the path, query or body cannot be used", fatal=True)
-        raise self._service.error(method, self._sanitizer.words(path), trouble)
+        raise self._service.error(call.method, self._sanitizer.words(call.path), trouble)
 
     def _final_answer(self, request: PreparedRequest, path: str) -> Answer:
         """Send a request, and follow redirects of a GET as long as they stay on the same origin."""

@@ -14,7 +14,7 @@ from requests.utils import select_proxy
 
 from airflow_pixverse import __version__
 from airflow_pixverse.api.address import is_loopback_http, is_plain, origin
-from airflow_pixverse.api.deadline import Deadline, DeadlineAdapter
+from airflow_pixverse.api.deadline import DEFAULT_TIMEOUT, Deadline, DeadlineAdapter
 from airflow_pixverse.api.errors import (
     PixverseError,
     PixverseFatalError,
@@ -76,7 +76,7 @@ class MediaClient:
     def __init__(
         self,
         *,
-        timeout: tuple[float, float] = (10.0, 30.0),
+        timeout: tuple[float, float] = DEFAULT_TIMEOUT,
         proxy: str | None = None,
         ca_bundle: str | None = None,
         allow_private: bool = False,

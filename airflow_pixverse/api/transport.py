@@ -12,19 +12,12 @@ from airflow_pixverse.api.retry_after import seconds_to_wait
 from airflow_pixverse.api.route import Route
 
 if TYPE_CHECKING:
-    from airflow_pixverse.api.uploads import UploadBody
+    from airflow_pixverse.api.call import RawFile
 
 MAX_BODY = 5 * 1024 * 1024
 
 _READ_SIZE = 64 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-
-
-class RawFile(NamedTuple):
-    """A file as the body of a request."""
-
-    body: UploadBody
-    content_type: str
 
 
 class Answer(NamedTuple):

@@ -212,7 +212,7 @@ class CapacityGate:
         text = f"place {self.place(waiter)} of {len(self._queue)}"
         if self._snapshot is not None:
             text += f"; {self._describe_slots(self._snapshot, waiter.request)}"
-        return f"{text}; {self._trouble}" if self._trouble else text
+        return f"{text}; last API error: {self._trouble}" if self._trouble else text
 
     def _describe_slots(self, snapshot: Snapshot, request: WaitRequest) -> str:
         capacity, slots, emails = snapshot.capacity, request.slots, request.emails

@@ -118,7 +118,7 @@ def media_client_from_connection(conn: Connection) -> MediaClient:
 
 def _timeout(extra: ConnectionExtra) -> tuple[float, float]:
     """Return the seconds to wait for a connection, and for each part of an answer."""
-    from airflow_pixverse.api.client import DEFAULT_TIMEOUT
+    from airflow_pixverse.api.deadline import DEFAULT_TIMEOUT
 
     timeout = DEFAULT_TIMEOUT[1] if extra.timeout is None else extra.timeout
     return min(timeout, DEFAULT_TIMEOUT[0]), timeout

@@ -52,7 +52,8 @@ def source_of(uri: str) -> Source:
         size = int(info["size"])
         etag = info.get("ETag") or info.get("etag")
         changed = info.get("mtime") or info.get("LastModified") or info.get("updated")
-    return Source(path, size, str(etag or f"{size} {changed}"), _content_type(uri, info.get("ContentType")))
+        stored_type = info.get("ContentType") or info.get("contentType")  # of S3, and of Google's store
+    return Source(path, size, str(etag or f"{size} {changed}"), _content_type(uri, stored_type))
 
 
 def upload(client: PixverseClient, source: Source, email: str | None = None) -> Upload:

@@ -113,7 +113,7 @@ class PixverseCapacityTrigger(WaitTrigger[WaitParameters]):
             now = time.time()
             until = end if looked_at or limit is Limit.EXECUTION_TIMEOUT else max(end, first_look_until)
             if now >= until:
-                return self._time_is_up(gate, deadlines, limit)
+                return _time_is_up(gate, waiter, deadlines, limit)
             place = gate.place(waiter)
             if looked_at and (now - logged_at >= _LOG_EVERY or place <= logged_place / 2):
                 self.log.info("Waiting for free slots: %s", gate.describe(waiter))
@@ -134,13 +134,6 @@ class PixverseCapacityTrigger(WaitTrigger[WaitParameters]):
             lease=request.lease_seconds,
             waiting_since=request.waiting_since,
         )
-
-    def _time_is_up(self, gate: CapacityGate, deadlines: Deadlines, limit: Limit) -> dict[str, Any]:
-        if limit is Limit.EXECUTION_TIMEOUT:
-            return end_event(WaitStatus.EXECUTION_TIMEOUT, "execution_timeout has passed")
-        trouble = f"; last API error: {gate.trouble}" if gate.trouble else ""
-        message = f"not enough free slots ({self.slots} wanted) within {deadlines.timeout:g} s{trouble}"
-        return end_event(WaitStatus.TIMEOUT, message)
 
 
 class PixverseCapacityEventTrigger(BaseEventTrigger):
@@ -240,6 +233,13 @@ class PixverseCapacityEventTrigger(BaseEventTrigger):
             except PixverseError as error:
                 self.log.warning("Nothing can be seen until this is mended: %s", error)
                 await asyncio.sleep(max(interval, _AFTER_FATAL_ERROR))
+
+
+def _time_is_up(gate: CapacityGate, waiter: Waiter, deadlines: Deadlines, limit: Limit) -> dict[str, Any]:
+    if limit is Limit.EXECUTION_TIMEOUT:
+        return end_event(WaitStatus.EXECUTION_TIMEOUT, "execution_timeout has passed")
+    message = f"not enough free slots within {deadlines.timeout:g} s: {gate.describe(waiter)}"
+    return end_event(WaitStatus.TIMEOUT, message)
 
 
 def _request(parameters: WaitParameters, since: float, reference: str) -> WaitRequest:

@@ -119,12 +119,3 @@ def open_page(tab, connection):
     tab.get_by_label("Connection", exact=True).select_option(connection)
     sync_api.expect(tab.locator("main.page")).not_to_have_attribute("aria-busy", "true")
     return tab
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
-    """Show what the components of Airflow printed when a test failed."""
-    report = yield
-    if report.failed and (airflow := item.funcargs.get("airflow")):
-        report.sections.append(("Airflow", airflow.report()))
-    return report

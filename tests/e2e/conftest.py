@@ -122,12 +122,3 @@ def _the_token_is_in_no_file(airflow, secret):
     """Neither in a log nor in the database, whatever a test does."""
     yield
     assert airflow.files_containing(secret) == []
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
-    """Show what the components of Airflow printed when a test failed."""
-    report = yield
-    if report.failed and (airflow := item.funcargs.get("airflow")):
-        report.sections.append(("Airflow", airflow.report()))
-    return report

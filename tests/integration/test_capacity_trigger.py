@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -150,10 +151,28 @@ def test_a_missing_connection_is_fatal():
 
 def test_the_log_says_at_once_where_the_wait_stands_and_what_is_in_its_way(sim, logged):
     sim.fill()
-    payload_of(trigger(timeout=0.5, emails=["typo@example.com"]))
+
+    async def main():
+        waiting = asyncio.create_task(payload(trigger(emails=["typo@example.com"])))
+        await requests(sim, 2)
+        waiting.cancel()
+
+    asyncio.run(main())
     log = logged()
     assert "place 1 of 1" in log
     assert "typo@example.com" in log
+
+
+def test_the_timeout_says_where_the_wait_stood(sim):
+    sim.fill()
+    message = payload_of(trigger(timeout=0, slots=2))["message"]
+    assert message == "not enough free slots within 0 s: place 1 of 1; 0 free, 2 wanted; 0 leased to others"
+
+
+def test_the_timeout_names_the_last_api_error(sim):
+    sim.inject(faults.status(503, {"error": "down for lunch"}), times=None)
+    message = payload_of(trigger(timeout=0))["message"]
+    assert re.search("last API error: .*GET scheduler/available.* 503 .*down for lunch", message)
 
 
 def test_the_log_tells_of_the_place_in_the_queue_when_it_has_halved(sim, monkeypatch, logged):

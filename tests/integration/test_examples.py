@@ -235,6 +235,17 @@ def test_the_table_leaves_out_what_may_be_paid_for(sim, table, run_table, dying)
 
 
 @pytest.mark.parametrize("table", ["folder"], indirect=True)
+def test_the_table_may_come_from_a_spreadsheet(sim, table, run_table):
+    table.write("a fox,")
+    prompts = table.place / "prompts.csv"
+    prompts.write_text(prompts.read_text(), encoding="utf-8-sig")
+    assert run_table().states["make"] == ["success"]
+    assert table.became() == {"a fox": "stored"}
+    table.write("a fox,")  # saved by another program
+    assert run_table().states["make"] == ["skipped"]
+
+
+@pytest.mark.parametrize("table", ["folder"], indirect=True)
 def test_the_table_names_the_job_whose_video_could_not_be_stored(sim, table, run_table):
     sim.set_credits("a-1@example.com", 1000)
     sim.set_credits("a-2@example.com", 1000)
@@ -310,7 +321,8 @@ def my_bucket(object_store):
     """The bucket that the DAGs of the README name."""
     bucket = object_store.new_bucket("my-bucket")
     bucket.put("frames/fox.png", b"a fox")
-    bucket.put("campaign/prompts.csv", b"name,prompt\nfox,a fox\nowl,an owl\nfox,a hen\n")
+    # As spreadsheets write it.
+    bucket.put("campaign/prompts.csv", b"\xef\xbb\xbfname,prompt\r\nfox,a fox\r\nowl,an owl\r\nfox,a hen\r\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRFLOW_CONN_MY_AWS", json.dumps(object_store.connection))
         yield bucket

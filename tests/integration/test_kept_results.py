@@ -6,9 +6,11 @@ import json
 import pytest
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, task
 
+from airflow_pixverse.capabilities import CAN_START_FROM_TRIGGER
 from airflow_pixverse.operators.pixverse import PixverseDownloadOperator, PixverseSubmitOperator
 from airflow_pixverse.sensors.job import PixverseJobSensor
 from airflow_pixverse.simulator import faults
+from airflow_pixverse.triggers.pixverse import PixverseCapacityTrigger
 from tests.integration.dag_runs import new_dag, run
 from tests.integration.submits import PROMPT, elsewhere, ended_by_hand, ending_jobs, posts, prompts, submit
 
@@ -162,9 +164,28 @@ def test_where_nothing_can_be_stored_nothing_is_submitted(sim, where, request, l
     assert said in logged()
 
 
-def test_nothing_is_submitted_in_the_triggerer_either(sim, locked):
+def test_nothing_is_submitted_after_a_wait_in_the_triggerer(sim, locked):
     assert submit(output_path=locked, deferrable=True).state("make") == "failed"
     assert posts(sim) == []
+
+
+class BeginsInTriggerer(PixverseSubmitOperator):
+    """Begins as Airflow begins it with ``start_from_trigger``, which ``dag.test()`` does not do."""
+
+    def execute(self, context):
+        how = self.start_trigger_args
+        self.defer(trigger=PixverseCapacityTrigger(**how.trigger_kwargs), method_name=how.next_method)
+
+
+@pytest.mark.skipif(not CAN_START_FROM_TRIGGER, reason="every wait begins on a worker here")
+def test_nothing_is_submitted_where_the_wait_began_in_the_triggerer_either(sim, locked, logged):
+    with new_dag("begins") as dag:
+        BeginsInTriggerer(
+            task_id="make", payload=PROMPT, poke_interval=0.2, output_path=locked, start_from_trigger=True
+        )
+    assert run(dag).state("make") == "failed"
+    assert posts(sim) == []
+    assert "cannot be written to" in logged()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import pytest
 from airflow.providers.common.compat.sdk import Asset, AssetAlias
+from airflow.providers.openlineage.extractors import ExtractorManager
 
 from airflow_pixverse.capabilities import WORKERS_HAVE_DATABASE
 from airflow_pixverse.operators.pixverse import PixverseDownloadOperator, PixverseSubmitOperator
@@ -49,6 +50,23 @@ def test_the_event_of_an_asset_holds_the_path_of_what_was_stored(sim, mode, buck
         outcome = run(dag)
     assert outcome.state("make") == "success"
     assert asset_events(uri) == [facts(outcome.xcom("make"))]
+
+
+@pytest.mark.parametrize("how", [{}, {"deferrable": True}], ids=["poke", "deferrable"])
+def test_the_event_of_a_sensor_holds_the_path_too(sim, tmp_path, job_id, how):
+    uri = f"s3://sensor/{tmp_path.name}"
+    with new_dag("outlet_of_sensor") as dag:
+        PixverseJobSensor(
+            task_id="wait",
+            job_id=job_id,
+            poke_interval=0.2,
+            output_path=f"file://{tmp_path}",
+            outlets=[Asset(uri)],
+            **how,
+        )
+    register(dag)
+    outcome = run(dag)
+    assert asset_events(uri) == [facts(outcome.xcom("wait"))]
 
 
 def test_the_event_of_several_files_lists_them(sim, tmp_path, job_id):
@@ -106,7 +124,8 @@ def told():
             ti = context["ti"]
             # As the listener of the provider does it.
             operator = getattr(ti, "task", None) or context["task"]
-            lineage = operator.get_openlineage_facets_on_complete(ti)
+            extractor = ExtractorManager().get_extractor_class(operator)
+            lineage = extractor(operator).extract_on_complete(ti)
             names = (
                 [(one.namespace, one.name) for one in them] for them in (lineage.inputs, lineage.outputs)
             )

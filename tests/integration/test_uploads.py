@@ -2,15 +2,18 @@
 
 import hashlib
 import json
+import os
 from types import SimpleNamespace
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStoragePath, task
 from airflow.serialization import serialized_objects
+from fsspec.implementations.local import LocalFileSystem
+from s3fs.core import S3File
 
 from airflow_pixverse.hooks.pixverse import PixverseHook
 from airflow_pixverse.operators.pixverse import PixverseSubmitOperator
-from airflow_pixverse.simulator import faults
+from airflow_pixverse.simulator import Simulator, faults
 from airflow_pixverse.storage.errors import StorageError
 from tests.integration.dag_runs import new_dag, run
 from tests.integration.submits import ending_jobs, posts, submit
@@ -180,6 +183,62 @@ def test_a_file_that_changes_is_uploaded_again(sim, bucket):
     assert [payload["first_frame_path"] for payload in sent(sim)] == [upload.path for upload in sim.uploads]
 
 
+@pytest.mark.pixverse_simulator(job_seconds=(0.2, 0.2))
+@pytest.mark.parametrize("what", ["its time", "its size"])
+def test_a_file_of_this_machine_that_changes_is_uploaded_again(sim, picture, tmp_path, what):
+    file = tmp_path / "a.png"
+    changed = PICTURE[::-1] if what == "its time" else PICTURE * 2
+    payload = {"prompt": "a cat", "first_frame_path": picture}
+    with new_dag("changing") as dag:
+
+        @task
+        def change():
+            then = file.stat().st_mtime_ns
+            file.write_bytes(changed)
+            os.utime(file, ns=(then, then + 10**9 if what == "its time" else then))
+
+        first = PixverseSubmitOperator(task_id="first", payload=payload, poke_interval=0.2)
+        second = PixverseSubmitOperator(task_id="second", payload=payload, poke_interval=0.2)
+        first >> change() >> second
+    assert run(dag).state("second") == "success"
+    assert [upload.sha256 for upload in sim.uploads] == [
+        hashlib.sha256(content).hexdigest() for content in (PICTURE, changed)
+    ]
+
+
+def test_two_files_of_one_size_and_time_are_two_files(sim, tmp_path):
+    contents = {"first.png": PICTURE, "last.png": PICTURE[::-1]}
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+        os.utime(tmp_path / name, (1_700_000_000, 1_700_000_000))
+    with ending_jobs(sim):
+        submit(
+            payload={
+                "prompt": "a cat",
+                "first_frame_path": f"file://{tmp_path}/first.png",
+                "last_frame_path": f"file://{tmp_path}/last.png",
+            }
+        )
+    called = {upload.sha256: upload.path for upload in sim.uploads}
+    first, last = (called[hashlib.sha256(content).hexdigest()] for content in contents.values())
+    assert sent(sim) == [{"prompt": "a cat", "first_frame_path": first, "last_frame_path": last}]
+
+
+@pytest.mark.pixverse_simulator(job_seconds=(0.2, 0.2))
+def test_a_file_that_one_service_has_is_uploaded_to_another_too(sim, picture, monkeypatch):
+    payload = {"prompt": "a cat", "first_frame_path": picture}
+    with Simulator(token="user:2-other", job_seconds=(0.2, 0.2)) as other:
+        monkeypatch.setenv("AIRFLOW_CONN_PIXVERSE_OTHER", json.dumps(other.connection))
+        with new_dag("two_services") as dag:
+            first = PixverseSubmitOperator(task_id="first", payload=payload, poke_interval=0.2)
+            second = PixverseSubmitOperator(
+                task_id="second", payload=payload, poke_interval=0.2, pixverse_conn_id="pixverse_other"
+            )
+            first >> second
+        assert run(dag).state("second") == "success"
+        assert len(sim.uploads) == len(other.uploads) == 1
+
+
 # Trouble
 
 
@@ -297,11 +356,36 @@ def test_the_hook_uploads_and_names_what_is_not_there(sim, bucket, picture):
         hook.upload(f"{bucket.url}/none.png")
 
 
-def test_a_large_file_goes_in_blocks(sim, bucket):
-    content = bytes(range(256)) * 30_000
+def test_a_large_file_goes_in_blocks(sim, bucket, monkeypatch):
+    content = bytes(range(256)) * 200_000
     url = bucket.put("a.mp4", content)
+    asked_for = []
+    fetch = S3File._fetch_range
+
+    def watched(file, start, end):
+        asked_for.append(end - start)
+        return fetch(file, start, end)
+
+    monkeypatch.setattr(S3File, "_fetch_range", watched)
     PixverseHook().upload(url)
     assert sim.uploads[0].sha256 == hashlib.sha256(content).hexdigest()
+    assert sum(asked_for) == len(content), "each byte is asked for once"
+    assert max(asked_for) < len(content) / 2, "it is never in memory as a whole"
+
+
+def test_what_the_bucket_says_of_the_content_type_counts_more_than_the_name(sim, bucket):
+    for name in ("noend", "photo.png"):
+        PixverseHook().upload(bucket.put(name, PICTURE, content_type="image/webp"))
+    assert [upload.content_type for upload in sim.uploads] == ["image/webp"] * 2
+
+
+def test_what_googles_store_says_of_the_content_type_is_understood(sim, tmp_path, monkeypatch):
+    """It has a word of its own for it; here, a folder of this machine says it."""
+    (tmp_path / "noend").write_bytes(PICTURE)
+    info = LocalFileSystem.info
+    monkeypatch.setattr(LocalFileSystem, "info", lambda *args: info(*args) | {"contentType": "image/webp"})
+    PixverseHook().upload(f"file://{tmp_path}/noend")
+    assert [upload.content_type for upload in sim.uploads] == ["image/webp"]
 
 
 def test_a_dag_with_a_path_in_a_payload_can_be_written_to_the_database(picture):

@@ -293,7 +293,7 @@ async def test_where_a_wait_stands_is_told_in_words():
             assert (gate.place(first), gate.place(second)) == (1, 2)
             service.errors = [PixverseTransientError("busy")]
             await asyncio.sleep(10)
-            assert gate.describe(second) == "place 2 of 2; busy"
+            assert gate.describe(second) == "place 2 of 2; last API error: busy"
 
 
 @on_virtual_time

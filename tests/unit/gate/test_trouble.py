@@ -59,7 +59,7 @@ async def test_a_newcomer_is_told_of_trouble_at_once():
         assert str(gate.trouble) == "busy"
         with gate.queue(a_request()) as waiter:
             await asyncio.wait_for(waiter.looked_at, 0.1)
-            assert gate.describe(waiter) == "place 2 of 2; busy"
+            assert gate.describe(waiter) == "place 2 of 2; last API error: busy"
         await asyncio.sleep(3600)
         assert gate.trouble is None
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import socket
 
 import pytest
 from airflow.providers.common.compat.sdk import Connection
@@ -80,12 +81,44 @@ def test_the_proxy_of_the_extra_is_used(sim, connection):
     assert sim.request_count == 1
 
 
+def test_files_of_results_come_through_the_proxy_of_the_extra_too(sim, connection):
+    sim.end_job(sim.start_job())
+    connection(extra={"proxy": sim.url})
+    with PixverseHook().get_media_client().open("http://media.example.com/media/1.mp4") as media:
+        assert media.content_type == "video/mp4"
+
+
+def test_files_of_results_wait_as_long_as_the_extra_says(connection):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        connection(extra={"timeout": 0.1, "allow_private_results": True})
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/1.mp4"
+        with (
+            pytest.raises(PixverseTransientError, match=r"0\.1 s"),
+            PixverseHook().get_media_client().open(url),
+        ):
+            pass
+
+
 def test_only_the_certificates_of_the_extra_are_trusted(connection, tls_service):
     connection(host=tls_service.url, extra={"max_retries": 0})
     with pytest.raises(PixverseTransientError, match="certificate"):
         PixverseHook().get_capacity()
     connection(host=tls_service.url, extra={"max_retries": 0, "ca_bundle": tls_service.certificate})
     assert PixverseHook().get_capacity().accounts == []
+
+
+def test_only_the_certificates_of_the_extra_are_trusted_for_files_too(connection, tls_service):
+    extra = {"allow_private_results": True}
+    connection(extra=extra)
+    with (
+        pytest.raises(PixverseTransientError, match="certificate"),
+        PixverseHook().get_media_client().open(tls_service.url),
+    ):
+        pass
+    connection(extra=extra | {"ca_bundle": tls_service.certificate})
+    # Trusted, it may answer, which is no file.
+    with PixverseHook().get_media_client().open(tls_service.url) as media:
+        assert b"".join(media.chunks).startswith(b"{")
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,8 @@ def test_the_form_shows_each_field_with_its_limits():
 
 
 def test_the_form_tells_the_defaults_of_the_client():
-    from airflow_pixverse.api.client import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT
+    from airflow_pixverse.api.client import DEFAULT_MAX_RETRIES
+    from airflow_pixverse.api.deadline import DEFAULT_TIMEOUT
 
     assert f"({DEFAULT_TIMEOUT[1]:g} when empty)" in CONN_FIELDS["timeout"]["description"]
     assert f"({DEFAULT_MAX_RETRIES} when empty)" in CONN_FIELDS["max_retries"]["description"]

@@ -6,16 +6,7 @@ from dataclasses import replace
 import pytest
 
 from airflow_pixverse.marks import Mark, MarkError, MarkUnreadableError, rival_of
-
-MARK = Mark(
-    state="sending",
-    reference="airflow:dag/run/task/-1#4f2a",
-    fingerprint="f00d",
-    endpoint="videos/create",
-    max_tries=3,
-    try_number=1,
-    sent_at="2026-01-01T00:00:00+00:00",
-)
+from tests.unit.marks.example import MARK
 
 
 def stored(**changes):

@@ -7,23 +7,15 @@ from types import SimpleNamespace
 import pytest
 
 from airflow_pixverse.marks import (
-    Mark,
     MarkNotWrittenError,
     MarkUnreadableError,
     TryNotRunningError,
     TryStateUnknownError,
 )
 from airflow_pixverse.marks.stored_marks import StoredMarks
+from tests.unit.marks import example
 
-MARK = Mark(
-    state="sending",
-    reference="airflow:dag/run/task/-1#4f2a",
-    fingerprint="f00d",
-    endpoint="videos/create",
-    max_tries=3,
-    try_number=2,
-    sent_at="2026-01-01T00:00:00+00:00",
-)
+MARK = replace(example.MARK, try_number=2)
 
 
 class InMemory(StoredMarks):
