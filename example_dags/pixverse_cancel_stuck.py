@@ -1,5 +1,7 @@
 """
-Cancel the jobs that have been executing for over an hour, so that their slots are free again.
+Cancel the jobs that have been executing for long, so that their slots are free again.
+
+How long that is, in seconds, is the parameter `older_than` of a run.
 
 The API stops tracking them; PixVerse itself may go on. A job that ends before its turn comes is no error.
 """
@@ -14,10 +16,11 @@ with DAG(
     "pixverse_cancel_stuck",
     schedule=None,
     start_date=datetime(2026, 1, 1),
+    params={"older_than": 3600},
     tags=["pixverse"],
     doc_md=__doc__,
 ) as dag:
-    stuck = PixverseListExecutingOperator(task_id="list_stuck", older_than=timedelta(hours=1))
+    stuck = PixverseListExecutingOperator(task_id="list_stuck", older_than="{{ params.older_than }}")
     PixverseCancelOperator.partial(task_id="cancel", retries=3, retry_delay=timedelta(seconds=10)).expand(
         job_id=stuck.output
     )

@@ -1,6 +1,10 @@
-"""Do something for each job that has been executing for long: the operator's XCom feeds `expand`."""
+"""
+Do something for each job that has been executing for long: the operator's XCom feeds `expand`.
 
-from datetime import datetime, timedelta
+How long that is, in seconds, is the parameter `older_than` of a run.
+"""
+
+from datetime import datetime
 from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, task
@@ -11,11 +15,12 @@ with DAG(
     "pixverse_map_over_executing",
     schedule=None,
     start_date=datetime(2026, 1, 1),
+    params={"older_than": 1800},
     tags=["pixverse"],
     doc_md=__doc__,
 ) as dag:
     stuck = PixverseListExecutingOperator(
-        task_id="list_stuck_videos", job_types="video", older_than=timedelta(minutes=30)
+        task_id="list_stuck_videos", job_types="video", older_than="{{ params.older_than }}"
     )
 
     @task

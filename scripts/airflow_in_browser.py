@@ -60,7 +60,7 @@ def main() -> int:
 
 def busy_simulator(port: int = 0) -> Simulator:
     """Return a simulator of which other people leave half to the DAGs here, so that nobody waits for long."""
-    return Simulator(ACCOUNTS, arrivals=4, job_seconds=(20, 60), busy=30, port=port)
+    return Simulator(ACCOUNTS, arrivals=4, job_seconds=(20, 60), busy=30, credits=15_000, port=port)
 
 
 def connection_to(sim: Simulator) -> dict[str, str]:

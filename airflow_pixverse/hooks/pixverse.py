@@ -170,7 +170,7 @@ class PixverseHook(BaseHook):
         host = host_of(client.base_url)
         if not (accounts := len(capacity.accounts)):
             return True, f"Connected to {host}, but no PixVerse account is configured there"
-        connected = f"Connected to {host}: {capacity.free_slots()} free slots in {accounts} accounts"
+        connected = f"Connected to {host}. Accounts: {accounts}, free slots: {capacity.free_slots()}"
         return True, ". ".join([connected, *account_troubles(client)])
 
 

@@ -115,6 +115,9 @@ def test_pixverse_cancel_stuck(sim, example):
     sim.end_job(busy)
     outcome = run(example("pixverse_cancel_stuck"))  # nothing is left to cancel
     assert (outcome.xcom("list_stuck"), outcome.states["cancel"]) == ([], ["skipped"])
+    sim.start_job(started=datetime.now(UTC) - timedelta(minutes=10))
+    outcome = run(example("pixverse_cancel_stuck"), conf={"older_than": 300})
+    assert outcome.xcoms["cancel"] == [True]
 
 
 def test_pixverse_prompt_to_url(sim, example):

@@ -87,7 +87,7 @@ def test_a_refused_token_is_an_auth_error(sim, connection):
 
 def test_the_test_button_tells_success(sim):
     sim.start_job()
-    expected = f"Connected to 127.0.0.1:{sim.port}: 5 free slots in 2 accounts"
+    expected = f"Connected to 127.0.0.1:{sim.port}. Accounts: 2, free slots: 5"
     assert PixverseHook().test_connection() == (True, expected)
 
 
@@ -97,7 +97,7 @@ def test_the_test_button_names_accounts_that_take_no_jobs(sim):
     ok, message = PixverseHook().test_connection()
     assert ok
     assert message == (
-        f"Connected to 127.0.0.1:{sim.port}: 6 free slots in 2 accounts. "
+        f"Connected to 127.0.0.1:{sim.port}. Accounts: 2, free slots: 6. "
         "Account a@example.com takes no jobs until it is added again at useapi.net: wrong password. "
         "The plan of account b@example.com expired on 2026-05-31"
     )
@@ -107,7 +107,7 @@ def test_the_test_button_names_accounts_that_take_no_jobs(sim):
 def test_the_test_button_works_where_accounts_are_not_told(sim, connection, status):
     connection(host=sim.url, password=sim.token, extra={"max_retries": 0})
     sim.respond_with("accounts", {}, status)
-    expected = f"Connected to 127.0.0.1:{sim.port}: 6 free slots in 2 accounts"
+    expected = f"Connected to 127.0.0.1:{sim.port}. Accounts: 2, free slots: 6"
     assert PixverseHook().test_connection() == (True, expected)
 
 
