@@ -159,10 +159,10 @@ def test_timeout_holds_also_while_the_first_look_hangs(sim, monkeypatch):
 
 
 def test_execution_timeout_ends_it_even_in_the_middle_of_a_call(sim, finished):
-    sim.inject(faults.slow(5), times=None, path=finished)
+    sim.inject(faults.slow(20), times=None, path=finished)
 
     async def main():
-        return await status(trigger(finished, execution_timeout=1.5)), result_calls(sim)[0].status
+        return await status(trigger(finished, execution_timeout=4)), result_calls(sim)[0].status
 
     assert asyncio.run(main()) == ("execution_timeout", None), "no answer yet"
 
