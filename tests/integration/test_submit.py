@@ -148,6 +148,7 @@ def test_a_request_that_got_lost_is_sent_again(sim, mode):
     assert len(posts(sim)) == 2
 
 
+@ended_by_hand
 def test_a_retry_goes_on_waiting_for_the_job_of_the_first_try(sim, mode, monkeypatch):
     give_up = PixverseSubmitOperator._what_a_retry_does
 
@@ -241,6 +242,7 @@ def test_a_short_job_may_have_ended_during_a_long_silence(sim, mode, monkeypatch
     assert "Nobody can know" in logged()
 
 
+@ended_by_hand
 def test_a_connection_that_is_gone_for_a_while_does_not_lose_a_job_that_is_paid_for(
     sim, mode, monkeypatch, logged
 ):
@@ -270,6 +272,7 @@ def test_a_pause_does_not_outlast_the_wait(sim, mode):
     assert len(posts(sim)) == 2
 
 
+@ended_by_hand
 def test_a_wait_that_began_in_the_trigger_and_found_no_slot_does_not_lose_a_job_that_is_paid_for(
     sim, monkeypatch
 ):
@@ -301,6 +304,7 @@ def test_what_is_not_durable_submits_again(sim, dying):
     assert prompts(sim) == ["a cat", "a cat"]
 
 
+@ended_by_hand
 def test_mapped_tasks_that_came_to_mean_other_items_adopt_no_other_job(sim, mode, logged):
     """The first try of each ends while its job runs; then the list has another order."""
     kwargs = {"poke_interval": 0.2, "completion_timeout": 0.5, "retries": 1, "retry_delay": 0}

@@ -10,6 +10,7 @@ from airflow_pixverse.simulator import faults
 from tests.integration.dag_runs import run
 from tests.integration.submits import (
     PROMPT,
+    ended_by_hand,
     ending_jobs,
     ending_jobs_once_listed,
     posts,
@@ -147,6 +148,7 @@ def test_credits_are_not_asked_for_unless_they_are_to_be_reported(sim, mode):
 
 
 @ONE
+@ended_by_hand
 def test_a_retry_knows_what_the_job_of_the_first_try_cost(sim, mode, monkeypatch):
     sim.set_credits(STUDIO, 100)
     give_up = PixverseSubmitOperator._what_a_retry_does
@@ -247,6 +249,7 @@ def test_what_is_refused_for_good_is_no_job_that_is_counted(sim, counted):
     assert counted == {}
 
 
+@ended_by_hand
 def test_a_retry_that_goes_on_waiting_counts_no_other_submit(sim, mode, monkeypatch, counted):
     give_up = PixverseSubmitOperator._what_a_retry_does
 
