@@ -48,9 +48,18 @@ class KeepsResults:
         self._input_uris: list[str] = []
         self._stored_paths: list[str] = []
 
-    def _destination(self) -> Destination | None:
+    def _check_output(self) -> None:
         """
-        Return where results are kept; None where they are not.
+        Check the rendered parameters, if results are to be stored.
+
+        :raises ValueError: a parameter cannot be used; the message names it.
+        """
+        if self.output_path is not None:
+            self._destination()
+
+    def _destination(self) -> Destination:
+        """
+        Return where results are kept.
 
         :raises ValueError: a rendered parameter cannot be used; the message names it.
         """
@@ -58,18 +67,15 @@ class KeepsResults:
 
     def _kept(self, context: Context, results: Sequence[JobResult]) -> list[dict[str, Any]]:
         """
-        Return results in their JSON form, stored if that is asked for.
+        Store results, and return them in their JSON form.
 
         :raises PixverseError: a file does not arrive.
         :raises StorageError: a file cannot be written.
         """
-        destination = self._destination()
-        if destination is None:
-            return [result.to_xcom() for result in results]
         from airflow_pixverse.storage.kept_results import keep
         from airflow_pixverse.storage.lineage import add_to_asset_events
 
-        values = keep(results, destination, self.hook)
+        values = keep(results, self._destination(), self.hook)
         self._stored_paths = [value["path"] for value in values if "sha256" in value]
         add_to_asset_events(context, self.outlets, values)
         return values

@@ -73,8 +73,7 @@ class PixverseDownloadOperator(KeepsResults, BaseOperator):
         try:
             parse_conn_id(self.pixverse_conn_id)
             given = parse_results(self.result)
-            if self._destination() is None:
-                raise ValueError("output_path must be a path such as s3://bucket/folder/, not None")
+            self._destination()  # before anything is asked for
             results = given if isinstance(given, list) else [given]
             values = self._kept(context, [self._completed(one) for one in results])
         except (ValueError, PixverseFatalError) as error:

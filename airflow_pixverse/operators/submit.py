@@ -111,7 +111,8 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
     :param wait_for_completion: wait for the result.
     :param deferrable: wait in the triggerer instead of a worker.
     :param start_from_trigger: let the wait for a slot begin in the triggerer, without a worker. Implies
-        ``deferrable``; see the sensor of the same parameter. The account must not come from a template.
+        ``deferrable``. Where the account comes from a template that Airflow cannot render there, it begins on
+        a worker; see :class:`~airflow_pixverse.sensors.pixverse.PixverseCapacitySensor`.
     :param poke_interval: seconds, or a timedelta, between two looks.
     :param capacity_timeout: seconds, or a timedelta, after which a wait for a slot fails, with retries; None
         for never.
@@ -206,8 +207,8 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
         if durable:
             add_drop_callback(self)
         self.result_url = ""
-        self._job_ids: list[str] = []
-        self._cost_credits: int | None = None
+        # What is known of the job, also where the task ends without a result.
+        self._state = SubmitState.new()
         self._reason_to_begin_on_worker: str | None = None
         if start_from_trigger:
             self._begin_in_trigger()
@@ -230,7 +231,7 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
         if state.try_number not in {0, context["ti"].try_number}:
             # "dag.test()" of Airflow 3.0 resumes a retry with the event of the try before.
             return self.execute(context)
-        self._job_ids = list(state.job_ids)
+        self._state = state
         with self._outcome(context):
             if self._waited_in_vain(event) and self._may_have_submitted(context):
                 return self._go_on(context, state)
@@ -279,7 +280,7 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
         """Cancel the job, if that is asked for. A trigger never does."""
         if not self.cancel_on_kill:
             return
-        for job_id in self._job_ids:
+        for job_id in self._state.job_ids:
             try:
                 was_executing = self.hook.cancel(job_id)
             except PixverseError as error:
@@ -317,9 +318,8 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
             log=self.log,
         )
         mark, news = flow.accepted(state, admission)
-        self._job_ids = list(mark.job_ids)
-        context["ti"].xcom_push(key="job_ids", value=self._job_ids)
-        state = dataclasses.replace(
+        context["ti"].xcom_push(key="job_ids", value=list(mark.job_ids))
+        state = self._state = dataclasses.replace(
             state,
             job_ids=mark.job_ids,
             waiting_since=time.time(),
@@ -330,7 +330,7 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
             self._report_cost(context, state)
             return {
                 "id": mark.job_ids[0],
-                "job_ids": self._job_ids,
+                "job_ids": list(mark.job_ids),
                 "email": mark.email,
                 "seed": mark.seed,
                 "replyRef": mark.reference,
@@ -382,7 +382,7 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
         payload = self._payload(context) if state.payload is None else state.payload
         try:
             parse_conn_id(self.pixverse_conn_id)
-            self._destination()
+            self._check_output()
             request = SubmitRequest.parse(self.endpoint, payload, self.emails, self.reply_ref)
         except ValueError as error:
             raise PixverseFatalError(str(error)) from None
@@ -393,12 +393,11 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
 
     def _prepared(self, context: Context, request: SubmitRequest, *, check_output: bool) -> SubmitRequest:
         """Return the request with its inputs uploaded, once it is certain that its result can be stored."""
-        destination = self._destination()
-        if destination and check_output:
+        if self.output_path is not None and check_output:
             from airflow_pixverse.storage.paths import object_path
             from airflow_pixverse.storage.whole_file import check_writable
 
-            check_writable(object_path(destination.folder))
+            check_writable(object_path(self._destination().folder))
         if not request.inputs:
             return request
         from airflow_pixverse.storage.run_uploads import RunUploads
@@ -459,7 +458,6 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
         cost = Cost.of(state)
         if is_finished and self.report_credits:
             cost = cost.after(self.hook)
-        self._cost_credits = cost.cost_credits
         if line := cost.describe(state.job_ids):
             self.log.info("%s", line)
         context["ti"].xcom_push(key="cost", value=cost.to_xcom())
@@ -488,8 +486,8 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
         ti = context["ti"]
         try:
             read_marks = self._marks(context).read_all if self.durable else None
-            failure = failure_of(error, self._job_ids, read_marks)
-            more = {"cost_credits": self._cost_credits, "map_index": ti.map_index}
+            failure = failure_of(error, self._state.job_ids, read_marks)
+            more = {"cost_credits": self._state.cost_credits, "map_index": ti.map_index}
             ti.xcom_push(key=FAILURE_KEY, value=failure | more)
         except Exception as trouble:  # noqa: BLE001 - each XCom backend has its own
             self.log.warning("The XCom %r could not be written: %s", FAILURE_KEY, trouble)

@@ -108,7 +108,7 @@ class PixverseJobSensor(KeepsResults, PixverseSensor):
 
     def _check_rendered(self) -> None:
         super()._check_rendered()
-        self._destination()
+        self._check_output()
         parse_job_id(self.job_id)
 
     def _unfinished(self) -> str:

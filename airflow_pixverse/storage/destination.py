@@ -27,12 +27,10 @@ class Destination:
     max_bytes: int = DEFAULT_MAX_BYTES
 
     @classmethod
-    def parse(cls, output_path: Any, file_name: Any, max_bytes: int) -> Self | None:
+    def parse(cls, output_path: Any, file_name: Any, max_bytes: int) -> Self:
         """
-        Return the destination that an operator's rendered parameters stand for; None for none.
+        Return the destination that an operator's rendered parameters stand for.
 
         :raises ValueError: a parameter cannot be used; the message names it.
         """
-        if output_path is None:
-            return None
         return cls(parse_storage_uri(output_path, "output_path"), parse_file_name(file_name), max_bytes)

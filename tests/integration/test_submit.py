@@ -543,7 +543,7 @@ def test_killed_on_a_worker_it_cancels_its_job_only_if_asked(sim):
     for cancels in (False, True):
         job = sim.start_job()
         operator = PixverseSubmitOperator(task_id="make", payload=PROMPT, cancel_on_kill=cancels)
-        operator._job_ids = [job]
+        operator._state = SubmitState(waiting_since=0.0, job_ids=(job,))
         free = sim.free()
         operator.on_kill()
         assert sim.free() == free + cancels

@@ -6,7 +6,7 @@ from airflow.providers.common.compat.sdk import task
 from airflow_pixverse.operators.pixverse import PixverseSubmitOperator
 from airflow_pixverse.simulator import faults
 from tests.integration.dag_runs import new_dag, run
-from tests.integration.submits import ending_jobs, submitting
+from tests.integration.submits import ended_by_hand, ending_jobs, submitting
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +50,16 @@ def test_a_job_that_ends_without_a_result_says_how(sim, mode, end):
     [job] = sim.submitted()
     assert failure["status"] == end
     assert failure["job_ids"] == [job.id]
+    assert failure["cost_credits"] == 20
+
+
+@ended_by_hand
+def test_a_job_that_takes_too_long_is_accepted_and_has_its_cost(sim, mode):
+    sim.set_credits("a-1@example.com", 100)
+    sim.set_credits("a-2@example.com", 100)
+    [failure] = failure_of(submitting(completion_timeout=0.5, retries=0, **mode))
+    [job] = sim.submitted()
+    assert (failure["status"], failure["job_ids"]) == ("accepted", [job.id])
     assert failure["cost_credits"] == 20
 
 
