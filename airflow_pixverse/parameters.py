@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 from airflow_pixverse.api.endpoints import is_endpoint
 from airflow_pixverse.api.reply_ref import MAX_PREFIX
 from airflow_pixverse.capabilities import is_made_by_mapping
+from airflow_pixverse.slot_news import News
 from airflow_pixverse.storage.inputs import tagged
 
 _Choice = TypeVar("_Choice", bound=str)
@@ -220,7 +221,7 @@ def parse_news(value: Any, name: str) -> dict[str, str] | None:
     if value is None:
         return None
     match value:
-        case {"reference": str(reference), "news": "accepted" | "refused" | "released" as news}:
+        case {"reference": str(reference), "news": str(news)} if news in {*News}:
             return {"reference": reference, "news": news}
     raise ValueError(f"{name} must be an object with reference and news, not {_shown(value)}")
 

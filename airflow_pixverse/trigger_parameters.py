@@ -32,7 +32,7 @@ class TriggerParameters:
     :param execution_timeout: seconds after ``waiting_since`` when that is reached; None for never.
     :param waiting_since: when the wait began, in seconds since the epoch; None if it begins in the trigger.
     :param news: what to tell the gate of a slot that it keeps: ``reference``, and ``news`` as in
-        ``gate.News``; None for nothing.
+        :class:`~airflow_pixverse.slot_news.News`; None for nothing.
     :param state: what the task wants to get back with the event, plain JSON; None for nothing.
     """
 

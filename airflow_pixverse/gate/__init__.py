@@ -7,7 +7,6 @@ polls is decided in ``pacing``, who may pass in ``admission``, and what is kept 
 
 from airflow_pixverse.gate.capacity_gate import CapacityGate
 from airflow_pixverse.gate.errors import GateFailedError, GateMovedError
-from airflow_pixverse.gate.leases import News
 from airflow_pixverse.gate.observer import GateObserver
 from airflow_pixverse.gate.request import WaitRequest
 from airflow_pixverse.gate.tracker import Tracker
@@ -19,7 +18,6 @@ __all__ = [
     "GateFailedError",
     "GateMovedError",
     "GateObserver",
-    "News",
     "Tracker",
     "WaitRequest",
     "Waiter",

@@ -18,7 +18,7 @@ from airflow_pixverse.api.errors import PixverseError, PixverseFatalError, Pixve
 from airflow_pixverse.api.room import describe_room, obstacles
 from airflow_pixverse.gate.admission import admissions
 from airflow_pixverse.gate.errors import GateMovedError
-from airflow_pixverse.gate.leases import Leases, News
+from airflow_pixverse.gate.leases import Leases
 from airflow_pixverse.gate.pacing import Pacing
 from airflow_pixverse.gate.queues import Queue
 from airflow_pixverse.gate.snapshot import Snapshot
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from airflow_pixverse.api.models import Capacity
     from airflow_pixverse.gate.observer import GateObserver
     from airflow_pixverse.gate.request import WaitRequest
+    from airflow_pixverse.slot_news import News
 
 log = logging.getLogger(__name__)
 

@@ -7,13 +7,13 @@ import math
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from airflow_pixverse.api.models import email_key
 from airflow_pixverse.api.reply_ref import random_part_of
 from airflow_pixverse.gate.seen_jobs import SeenJobs
+from airflow_pixverse.slot_news import News
 
 if TYPE_CHECKING:
     from airflow_pixverse.api.models import Capacity, ExecutingJob
@@ -23,17 +23,6 @@ _numbers = itertools.count()
 # A slot whose job was refused stays leased for this many seconds: somebody has probably taken it on the
 # website, which the service does not list, and the next one would be refused, too.
 _AFTER_REFUSAL = 180.0
-
-
-class News(StrEnum):
-    """What became of the job that a slot is kept for, as its holder tells."""
-
-    ACCEPTED = "accepted"
-    """The service has it: the lease ends with the first poll that begins later, listed or not."""
-    REFUSED = "refused"
-    """The service has refused it for now (429): the slot stays leased for a while, to nobody."""
-    RELEASED = "released"
-    """It will not be submitted: the lease ends at once."""
 
 
 @dataclass(eq=False)

@@ -67,9 +67,10 @@ def tagged(payload: Any, key: str = "") -> Any:
 
 def inputs_of(payload: Any, key: str = "") -> Iterator[Input]:
     """Return the inputs in a payload that is plain JSON."""
+    if file := _input_of(payload, key):
+        yield file
+        return
     match payload:
-        case {"object_storage_file": str(uri), **others} if not others:
-            yield Input(uri, key)
         case dict():
             for name, value in payload.items():
                 yield from inputs_of(value, name)
@@ -84,11 +85,17 @@ def with_uploads(payload: Any, upload: Callable[[Input], str], key: str = "") ->
 
     :param upload: returns what to put in the place of an input.
     """
+    if file := _input_of(payload, key):
+        return upload(file)
     match payload:
-        case {"object_storage_file": str(uri), **others} if not others:
-            return upload(Input(uri, key))
         case dict():
             return {name: with_uploads(value, upload, name) for name, value in payload.items()}
         case list():
             return [with_uploads(value, upload, key) for value in payload]
     return payload
+
+
+def _input_of(value: Any, key: str) -> Input | None:
+    """Return the input that a tagged value stands for; None if it is none."""
+    is_tagged = isinstance(value, dict) and value.keys() == {_TAG} and isinstance(value[_TAG], str)
+    return Input(value[_TAG], key) if is_tagged else None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from airflow_pixverse.slot_news import News
 
 
 class Admission(NamedTuple):
@@ -18,6 +21,6 @@ class Admission(NamedTuple):
     random_part: str = ""
     valid_until: float | None = None
 
-    def news(self, news: Literal["accepted", "refused", "released"]) -> dict[str, str] | None:
+    def news(self, news: News) -> dict[str, str] | None:
         """Return what a trigger is to tell the gate about the slot; None where none is kept."""
-        return {"reference": self.random_part, "news": news} if self.random_part else None
+        return {"reference": self.random_part, "news": news.value} if self.random_part else None

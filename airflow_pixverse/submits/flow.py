@@ -19,6 +19,7 @@ from airflow_pixverse.api.errors import (
 )
 from airflow_pixverse.api.preflight import account_troubles
 from airflow_pixverse.job_metrics import count
+from airflow_pixverse.slot_news import News
 from airflow_pixverse.submits.admission import Admission
 from airflow_pixverse.submits.cost import read_credits
 from airflow_pixverse.submits.errors import LostSubmitError, TicketExpiredError, UnsettledError
@@ -111,7 +112,7 @@ class SubmitFlow:
         """
         marks = self._store.read_all()
         if mark := self._submitted_before(marks):
-            return Accepted(mark, admission and admission.news("released"))
+            return Accepted(mark, admission and admission.news(News.RELEASED))
         self._request = self._prepare(self._request)
         judged = {mark.reference for mark in marks}
         if admission is None:
@@ -128,7 +129,7 @@ class SubmitFlow:
                 self._log.warning("%s. It is submitted again, as on_unknown says", error)
                 judged.add(error.mark.reference)
                 state = dataclasses.replace(state.after_setback(), is_resubmitted=True)
-                admission = self._next_admission(state, admission.news("released"), state.pause(None))
+                admission = self._next_admission(state, admission.news(News.RELEASED), state.pause(None))
             except PixverseError as error:
                 state, news = self._not_accepted(state, admission, error)
                 self._log.warning("%s", error)
@@ -146,7 +147,7 @@ class SubmitFlow:
             judged=judged,
             credits_before=read_credits(self._client, email) if self._rules.report_credits else None,
         )
-        return Accepted(mark, admission.news("accepted"))
+        return Accepted(mark, admission.news(News.ACCEPTED))
 
     def _not_accepted(
         self, state: SubmitState, admission: Admission, error: PixverseError
@@ -157,10 +158,10 @@ class SubmitFlow:
                 state = state.after_refusal()
                 if self._rules.wait_for_capacity and state.refusals <= self._rules.max_refusals:
                     is_refusal = isinstance(error, PixverseRateLimitError)
-                    return state, admission.news("refused" if is_refusal else "released")
+                    return state, admission.news(News.REFUSED if is_refusal else News.RELEASED)
                 raise self._refused(state, error) from error
             case PixverseNoConnectionError() if self._rules.wait_for_capacity:
-                return state.after_setback(), admission.news("released")
+                return state.after_setback(), admission.news(News.RELEASED)
             case PixverseFatalError():
                 self._fail(state, admission, error)
         raise error
@@ -219,7 +220,7 @@ class SubmitFlow:
         """Fail for good, once the gate knows that the slot is not needed."""
         message = f"{error}{self._troubles()}"
         self._log.error("%s", message)
-        self._waits.give_back(dataclasses.replace(state, failure=message), admission.news("released"))
+        self._waits.give_back(dataclasses.replace(state, failure=message), admission.news(News.RELEASED))
         raise PixverseFatalError(message) from error
 
     def _troubles(self) -> str:

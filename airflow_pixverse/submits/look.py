@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from airflow_pixverse.api.client import PixverseClient
 
 # How long it looks for a job, how often, and how long at most it may not have seen the list, in seconds.
-_LOOK_FOR = 45.0
+LOOK_FOR = 45.0
 _LOOK_EVERY = 5.0
 LONGEST_GAP = 10.0
 
@@ -49,13 +49,13 @@ def look_for_lost_job(
     sleep: Callable[[float], None] = time.sleep,
 ) -> Look:
     """
-    Look for a job in the executing list, at once and for 45 seconds.
+    Look for a job in the executing list, at once and for ``LOOK_FOR`` seconds.
 
     :param client: a client that does not retry.
     :param reference: the ``replyRef`` of the job.
     """
     seen_at = clock()
-    ends = seen_at + _LOOK_FOR
+    ends = seen_at + LOOK_FOR
     has_gaps = False
     while True:
         asked_at = clock()

@@ -10,14 +10,13 @@ from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from airflow_pixverse.api.endpoints import MAX_SEED, makes_several, takes_seed
+from airflow_pixverse.api.endpoints import MAX_SEED, takes_seed
 from airflow_pixverse.api.errors import (
     PixverseError,
     PixverseFatalError,
     PixverseRateLimitError,
     PixverseUnknownOutcomeError,
 )
-from airflow_pixverse.api.search import find_made
 from airflow_pixverse.job_metrics import count
 from airflow_pixverse.marks import Mark, MarkError, rival_of
 from airflow_pixverse.submits.cost import known_credits
@@ -28,8 +27,8 @@ from airflow_pixverse.submits.errors import (
     TicketExpiredError,
     UnsettledError,
 )
-from airflow_pixverse.submits.look import LONGEST_GAP, Finding, look_for_lost_job
-from airflow_pixverse.submits.settle import traces_of
+from airflow_pixverse.submits.look import LONGEST_GAP, LOOK_FOR, Finding, look_for_lost_job
+from airflow_pixverse.submits.settle import with_made
 
 if TYPE_CHECKING:
     from airflow_pixverse.api.client import PixverseClient
@@ -181,29 +180,23 @@ class SubmitOnce:
         """
         log.warning("%s. Looking for replyRef %s", error, mark.reference)
         look = look_for_lost_job(self._client, mark.reference)
-        job_ids, made = look.job_ids, None
-        if not job_ids or makes_several(mark.endpoint):  # some may have ended, and others not have begun
-            made = self._made(mark)
-            job_ids = list(dict.fromkeys([*job_ids, *(made or [])]))
+        job_ids, is_made_known = look.job_ids, True
+        try:
+            job_ids = with_made(self._client, mark, look.job_ids)
+        except PixverseError as trouble:
+            is_made_known = False
+            log.warning("What the accounts have made cannot be seen: %s", trouble)
         if job_ids:
             return self.note_accepted(mark, job_ids)
-        ended_unseen = took_long and (made is None or mark.seed is None)
+        ended_unseen = took_long and (not is_made_known or mark.seed is None)
         if look.finding is Finding.GAPS or not is_listed or ended_unseen:
             count("unknown", mark.endpoint)
             raise UnsettledError(mark, str(error)) from error
         self._note_not_accepted(mark)
-        text = f"{error}; not listed for 45 s, so it is not accepted"
+        text = f"{error}; not listed for {LOOK_FOR:g} s, so it is not accepted"
         if isinstance(error.__cause__, PixverseFatalError):  # such as 413: it would be refused again
             raise PixverseFatalError(text, status=error.status) from error
         raise LostSubmitError(text, status=error.status) from error
-
-    def _made(self, mark: Mark) -> list[str] | None:
-        """Return the ids of what the accounts have made of it; None if that cannot be seen."""
-        try:
-            return find_made(self._client, traces_of(mark))
-        except PixverseError as error:
-            log.warning("What the accounts have made cannot be seen: %s", error)
-            return None
 
     def _note_not_accepted(self, mark: Mark) -> None:
         self._write_after(dataclasses.replace(mark, state="not accepted"))

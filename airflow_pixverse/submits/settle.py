@@ -14,7 +14,35 @@ if TYPE_CHECKING:
     from airflow_pixverse.marks.mark import Mark
 
 
-def traces_of(mark: Mark) -> Traces:
+def find_submitted(client: PixverseClient, mark: Mark) -> list[str]:
+    """
+    Return the ids of the jobs of a submit; to find none proves nothing.
+
+    :raises PixverseError: there is no answer.
+    """
+    executing = find_executing(client, mark.reference)
+    try:
+        return with_made(client, mark, executing)
+    except PixverseError:
+        if not executing:
+            raise
+        return executing
+
+
+def with_made(client: PixverseClient, mark: Mark, executing: list[str]) -> list[str]:
+    """
+    Return the ids of the jobs of a submit, those that its accounts have made included.
+
+    :param executing: the ids of those that execute; where they are all there can be, nothing is asked.
+    :raises PixverseError: what the accounts have made cannot be seen.
+    """
+    if executing and not makes_several(mark.endpoint):
+        return executing
+    # Of several images, some may have ended, and others not have begun.
+    return list(dict.fromkeys([*executing, *find_made(client, _traces_of(mark))]))
+
+
+def _traces_of(mark: Mark) -> Traces:
     """Return what a submit with this mark leaves in the API's lists."""
     return Traces(
         endpoint=mark.endpoint,
@@ -23,22 +51,3 @@ def traces_of(mark: Mark) -> Traces:
         seed=mark.seed,
         email=mark.email,
     )
-
-
-def find_submitted(client: PixverseClient, mark: Mark) -> list[str]:
-    """
-    Return the ids of the jobs of a submit; to find none proves nothing.
-
-    :raises PixverseError: there is no answer.
-    """
-    executing = find_executing(client, mark.reference)
-    if executing and not makes_several(mark.endpoint):
-        return executing
-    try:
-        made = find_made(client, traces_of(mark))
-    except PixverseError:
-        if not executing:
-            raise
-        made = []
-    # Of several images, some may have ended, and others not have begun.
-    return list(dict.fromkeys([*executing, *made]))

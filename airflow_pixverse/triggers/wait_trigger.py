@@ -11,6 +11,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_pixverse.api.errors import PixverseFatalError
 from airflow_pixverse.capabilities import deferral_timeout_of
 from airflow_pixverse.deadlines import Deadlines
+from airflow_pixverse.slot_news import News
 from airflow_pixverse.trigger_parameters import TriggerParameters
 from airflow_pixverse.triggers.shared_gates import gate_of
 from airflow_pixverse.triggers.wait_event import WaitStatus, end_event
@@ -76,8 +77,6 @@ class WaitTrigger(BaseTrigger, Generic[_Parameters]):
 
 def tell_gate(pixverse_conn_id: str, news: dict[str, str]) -> None:
     """Tell the gate of a connection what became of the job that it keeps a slot for."""
-    from airflow_pixverse.gate import News
-
     gate_of(pixverse_conn_id).tell(news["reference"], News(news["news"]))
 
 

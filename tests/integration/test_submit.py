@@ -221,7 +221,7 @@ def test_what_gets_lost_again_and_again_ends(sim, mode, logged):
     outcome = submit(max_refusals=1, retries=0, **mode)
     assert outcome.state("make") == "failed"
     assert len(posts(sim)) == 2
-    assert "not listed for 45 s" in logged()
+    assert "not listed for 1 s" in logged()
 
 
 def test_what_an_unheard_of_status_refuses_is_not_submitted_again_and_again(sim, mode, logged):

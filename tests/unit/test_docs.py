@@ -47,6 +47,7 @@ from airflow_pixverse.storage.errors import StorageError
 from airflow_pixverse.storage.paths import object_path
 from airflow_pixverse.storage.upload import source_of
 from airflow_pixverse.submits.errors import UnsettledError
+from airflow_pixverse.submits.look import LOOK_FOR
 from airflow_pixverse.triggers.pixverse import PixverseCapacityEventTrigger
 from tests.documents import (
     PAGES,
@@ -246,6 +247,12 @@ def test_the_numbers_of_the_gate_are_those_of_the_code():
     numbers = {inline_code(constant)[0]: float(seconds) for _, seconds, constant in table}
     assert len(numbers) == len(table)
     assert numbers == {name: getattr(pacing, name) for name in numbers}
+
+
+def test_for_how_long_a_lost_job_is_looked_for_is_what_the_code_says():
+    """The class says it to those who read the code."""
+    text = section(README, "Never paid twice") + inspect.getdoc(PixverseSubmitOperator)
+    assert {float(seconds) for seconds in re.findall(r"for (\d+) s(?:econds)?\b", text)} == {LOOK_FOR}
 
 
 def test_the_table_of_capabilities_is_true_of_this_airflow():

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from airflow_pixverse.api.errors import PixverseTransientError
 from airflow_pixverse.api.models import Capacity, ExecutingJob
-from airflow_pixverse.gate import News
 from airflow_pixverse.gate.leases import Lease, Leases
+from airflow_pixverse.slot_news import News
 from tests.unit.gate.service import A, B, C, Service, a_request, in_background, told, wait
 from tests.unit.gate.steps import count_steps
 from tests.unit.gate.virtual_time import now, on_virtual_time
