@@ -79,7 +79,7 @@ help:  ## what can be made
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
 
 .PHONY: demo
-demo: $(VENV)/.installed  ## a DAG waits for a slot of the simulator, inside Airflow
+demo: $(VENV)/.installed  ## a prompt becomes a stored video, and thirty become videos on three slots; inside Airflow, on the simulator
 	@$(PY) -m scripts.demo
 
 .PHONY: airflow

@@ -33,7 +33,7 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": modules("hooks"),
         "operators": modules("operators", "submit", "download"),
         "sensors": modules("sensors", "job"),
-        "triggers": modules("triggers", "job"),
+        "triggers": modules("triggers", "job", "news"),
         "task-decorators": [
             {"name": "pixverse", "class-name": "airflow_pixverse.decorators.pixverse.pixverse_task"}
         ],

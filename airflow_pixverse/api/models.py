@@ -166,6 +166,10 @@ class Capacity(ApiModel):
         """Return how many slots the chosen accounts have free together."""
         return sum(account.available for account in self.chosen(emails))
 
+    def total_slots(self, emails: Iterable[str] | str | None = None) -> int:
+        """Return how many slots the chosen accounts have in all, free or not."""
+        return sum(account.total for account in self.chosen(emails))
+
 
 # What reads the two endpoints' JSON.
 CAPACITY = TypeAdapter(Capacity)

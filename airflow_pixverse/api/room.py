@@ -27,9 +27,8 @@ def obstacles(capacity: Capacity, slots: int, emails: Iterable[str] | None = Non
     listed = {email_key(account.email) for account in capacity.accounts}
     if unlisted := sorted(email for email in emails or () if email_key(email) not in listed):
         found.append(f"The API lists no account {', '.join(unlisted)}: is the e-mail right?")
-    chosen = capacity.chosen(emails)
-    total = sum(account.total for account in chosen)
-    if total < slots and (chosen or not unlisted):
+    total = capacity.total_slots(emails)
+    if total < slots and (capacity.chosen(emails) or not unlisted):
         never = "1 slot is never free" if slots == 1 else f"{slots} slots are never free together"
         found.append(f"The chosen accounts run {total} {'job' if total == 1 else 'jobs'} at once: {never}")
     return found

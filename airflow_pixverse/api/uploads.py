@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, NamedTuple
 from airflow_pixverse.api.api_model import clean_name
 from airflow_pixverse.api.deadline import current_deadline
 
-MAX_UPLOAD = 5 * 1024**3
+MAX_UPLOAD = 5 * 1000**3
 """The service takes 5 GB at most."""
 
 

@@ -18,7 +18,7 @@ _NEWCOMERS_INTERVAL = 10.0
 # than a short job takes: a job that nobody has seen ends no lease.
 _LEASES_INTERVAL = 10.0
 # A fatal error is believed when a second look after this many seconds meets one, too.
-_SECOND_LOOK = 5.0
+SECOND_LOOK = 5.0
 # A second look that does not get through is repeated. This limit leaves room for slow calls.
 _SUSPICION = 300.0
 # A believed fatal error ended all waits. Those who come up to this many seconds later are told the same
@@ -63,7 +63,7 @@ class Pacing:
         if leases:
             interval = min(interval, _LEASES_INTERVAL)
         if self.polled_at < self._suspicious_until:
-            interval = _SECOND_LOOK
+            interval = SECOND_LOOK
         interval = max(interval, _SHORTEST_INTERVAL)
         if self._failures:
             backoff = interval * 2 ** min(self._failures - 1, _MOST_DOUBLINGS)

@@ -31,7 +31,7 @@ class PixverseHook(BaseHook):
     """
     Call the PixVerse API with the token of an Airflow connection.
 
-    Use it in your own tasks; the sensor and the operator of this provider use it too.
+    Use it in your own tasks; the sensors and operators of this provider use it too.
 
     :param pixverse_conn_id: id of a connection of type ``pixverse``. Its password is the API token of
         useapi.net; see the README for the other fields.
@@ -159,8 +159,8 @@ class PixverseHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Return whether the connection works and a sentence on it, for Airflow's Test button."""
+        from airflow_pixverse.api.account_troubles import account_troubles
         from airflow_pixverse.api.address import host_of
-        from airflow_pixverse.api.preflight import account_troubles
 
         try:
             client = self.get_conn()

@@ -88,8 +88,8 @@ class Job(TypedDict):
     :param started: when it started; None where the service does not tell.
     :param age_seconds: its age when the snapshot was taken (``taken_at``); None where it is not known.
     :param task: the task that has submitted it; None where it is another's, or where it may not be told.
-    :param mine: whether a task of this package submitted it.
-    :param hidden: whether the task is one of a DAG that the user may not read, or of another Airflow.
+    :param mine: whether a task of this package submitted it. Without a ``task``, it is one of a DAG that the
+        user may not read, or of another Airflow.
     """
 
     id: str
@@ -99,7 +99,6 @@ class Job(TypedDict):
     age_seconds: float | None
     task: SubmittedBy | None
     mine: bool
-    hidden: bool
 
 
 class Room(TypedDict):

@@ -70,7 +70,7 @@ def _room(view: CapacityView, capacity: Capacity, readable: AbstractSet[str], li
     )
     return {
         "free": capacity.free_slots(),
-        "total": sum(account.total for account in capacity.accounts),
+        "total": capacity.total_slots(),
         "accounts": _accounts(capacity, view.account_errors),
         "executing_total": len(oldest_first),
         "executing": oldest_first[:limit],
@@ -116,7 +116,6 @@ def _job(job: ExecutingJob, taken_at: float, readable: AbstractSet[str]) -> Job:
         if task and is_readable
         else None,
         "mine": is_of_a_task(job.reply_ref),
-        "hidden": is_of_a_task(job.reply_ref) and not is_readable,
     }
 
 
@@ -150,7 +149,7 @@ def _matches(task: WaitingTask, find: str) -> bool:
 def _is_too_large(task: WaitingTask, capacity: Capacity | None) -> bool:
     if capacity is None or task.slots is None:
         return False
-    return sum(account.total for account in capacity.chosen(task.emails)) < task.slots
+    return capacity.total_slots(task.emails) < task.slots
 
 
 def _wait(place: int | None, task: WaitingTask) -> Wait:

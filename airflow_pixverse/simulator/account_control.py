@@ -28,7 +28,7 @@ class AccountControl:
 
     def set_max_jobs(self, email: str, max_jobs: int) -> None:
         """Change how many jobs an account may execute at once; jobs that are executing continue."""
-        self.service.set_max_jobs(email, integer("max_jobs", max_jobs, 0))
+        self.service.configure(email, max_jobs=integer("max_jobs", max_jobs, 0))
 
     def set_pending_error(self, email: str, error: str | None) -> None:
         """Give an account an error, so that it refuses jobs with 596, or with ``None`` mend it."""

@@ -245,10 +245,6 @@ class Service:
             only = None if email is None else self._accounts.find(email).email
             return sum(account.available for account in self._view() if only in {None, account.email})
 
-    def set_max_jobs(self, email: str, max_jobs: int) -> None:
-        """Change how many jobs the account may execute at once; jobs that are executing continue."""
-        self.configure(email, max_jobs=max_jobs)
-
     def configure(self, email: str, **changes: Unpack[Changes]) -> None:
         """Change the account, or raise :class:`UnknownAccountError`."""
         with self._up_to_date():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 from airflow.providers.common.compat.sdk import AirflowException
 
 from airflow_pixverse.api import reply_ref
+from airflow_pixverse.api.account_troubles import account_troubles
 from airflow_pixverse.api.errors import (
     PixverseError,
     PixverseFatalError,
@@ -17,7 +18,6 @@ from airflow_pixverse.api.errors import (
     PixverseRateLimitError,
     PixverseTransientError,
 )
-from airflow_pixverse.api.preflight import account_troubles
 from airflow_pixverse.job_metrics import count
 from airflow_pixverse.slot_news import News
 from airflow_pixverse.submits.admission import Admission
@@ -48,10 +48,10 @@ class SubmitRules:
     :param report_credits: look at what the account has before a job is submitted.
     """
 
-    wait_for_capacity: bool = True
-    max_refusals: int = 10
-    on_unknown: Literal["fail", "resubmit"] = "fail"
-    report_credits: bool = True
+    wait_for_capacity: bool
+    max_refusals: int
+    on_unknown: Literal["fail", "resubmit"]
+    report_credits: bool
 
 
 class Accepted(NamedTuple):

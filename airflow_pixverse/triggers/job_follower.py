@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from airflow_pixverse.job_parameters import JobParameters
     from airflow_pixverse.triggers.shared_gates import SharedGate
 
-# A fatal error is believed when a second call after this many seconds, or more, meets one, too.
-_SECOND_LOOK = 5.0
-
 
 class JobFollower:
     """
@@ -82,6 +79,8 @@ class JobFollower:
 
     async def _ask(self, shared: SharedGate) -> JobResult | None:
         """Ask for the result once; None if there is no answer to be believed."""
+        from airflow_pixverse.gate.pacing import SECOND_LOOK
+
         pause = 0.0
         try:
             result = await shared.get_result(self.job_id)
@@ -94,7 +93,7 @@ class JobFollower:
                 raise
             self._is_suspicious = True
             self._log.warning("A second look follows, before this is believed: %s", error)
-            pause = _SECOND_LOOK
+            pause = SECOND_LOOK
         else:
             self._is_suspicious = False
             self._saw(result.state or "not executing, and without a result")

@@ -1,4 +1,4 @@
-"""The triggers. Both look at the accounts through the gate of their connection: all share one poll."""
+"""The triggers for slots. Both look through the gate of their connection: all share one poll."""
 
 from __future__ import annotations
 

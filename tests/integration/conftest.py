@@ -16,9 +16,8 @@ def _database(airflow_db):
 @pytest.fixture(autouse=True)
 def _quick_second_looks(monkeypatch):
     """What is only believed once it has been seen twice is looked at again soon."""
-    monkeypatch.setattr("airflow_pixverse.gate.pacing._SECOND_LOOK", 0.2)
+    monkeypatch.setattr("airflow_pixverse.gate.pacing.SECOND_LOOK", 0.2)
     monkeypatch.setattr("airflow_pixverse.hooks.lookup.SECOND_LOOK_AFTER", 0.2)
-    monkeypatch.setattr("airflow_pixverse.triggers.job_follower._SECOND_LOOK", 0.2)
 
 
 @pytest.fixture

@@ -116,7 +116,7 @@ def test_a_connection_that_is_not_found_for_a_moment_ends_no_wait(sim, mode, fla
     """Airflow says "not found" also where it cannot ask just now."""
     connection = os.environ.pop("AIRFLOW_CONN_PIXVERSE_DEFAULT")
     monkeypatch.setattr("airflow_pixverse.hooks.lookup.SECOND_LOOK_AFTER", 1.0)
-    monkeypatch.setattr("airflow_pixverse.gate.pacing._SECOND_LOOK", 1.0)
+    monkeypatch.setattr("airflow_pixverse.gate.pacing.SECOND_LOOK", 1.0)
     found_again = threading.Event()
 
     def come_back(record):

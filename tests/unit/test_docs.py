@@ -13,6 +13,7 @@ from airflow.providers.common.compat.sdk import Connection
 from packaging.version import Version
 
 from airflow_pixverse import api, capabilities
+from airflow_pixverse.api.account_troubles import account_troubles
 from airflow_pixverse.api.client import PixverseClient
 from airflow_pixverse.api.errors import (
     PixverseFatalError,
@@ -25,7 +26,6 @@ from airflow_pixverse.api.errors import (
 from airflow_pixverse.api.media import MediaClient
 from airflow_pixverse.api.models import AccountCapacity, Capacity
 from airflow_pixverse.api.network_errors import Trouble
-from airflow_pixverse.api.preflight import account_troubles
 from airflow_pixverse.api.room import obstacles
 from airflow_pixverse.api.service import Service
 from airflow_pixverse.gate import pacing

@@ -116,7 +116,7 @@ const TROUBLES = {
 
 /** Return what is wrong, the worst first: `{key, tone, title, text, tasks, to}`. */
 function warnings(answer, age) {
-  const { trouble, capacity, waits, triggerers, connection } = answer;
+  const { trouble, capacity, waits, triggerers } = answer;
   const found = [];
   const add = (key, tone, title, text, more) => found.push({ key, tone, title, text, ...more });
   const toConnections = { to: { path: "connections", text: "Open the connections" } };
@@ -420,7 +420,7 @@ class Page {
   }
 
   #warning({ tone }) {
-    const [title, text, tasks] = [element("strong"), element("span", { class: "text" }), element("span", { class: "tasks" })];
+    const [title, text, tasks] = [element("strong"), element("span"), element("span", { class: "tasks" })];
     const link = element("a");
     link.addEventListener("click", (event) => this.#follow(event, link));
     const mark = { error: "Error", warning: "Warning", info: "Note" }[tone];
@@ -508,7 +508,7 @@ class Page {
     this.#ask();
   }
 
-  #search(text, delay = 0) {
+  #search(text, delay) {
     if (text === this.#find) return;
     this.#find = text;
     clearTimeout(this.#timer);

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from airflow_pixverse.api.account_troubles import account_troubles
 from airflow_pixverse.api.accounts import ACCOUNTS, FEATURES, Account
 from airflow_pixverse.api.client import PixverseClient
 from airflow_pixverse.api.errors import PixverseFatalError, PixverseTransientError
-from airflow_pixverse.api.preflight import account_troubles
 from airflow_pixverse.simulator import faults
 
 from .raw_server import RawServer, answer

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from airflow_pixverse.api.account_troubles import account_troubles
 from airflow_pixverse.api.client import PixverseClient
 from airflow_pixverse.api.errors import PixverseError
-from airflow_pixverse.api.preflight import account_troubles
 from airflow_pixverse.simulator import Simulator
 
 try:

@@ -92,7 +92,7 @@ def test_accounts_are_known_by_their_email_in_any_case(service):
 
 def test_lowering_max_jobs_below_what_executes_leaves_no_slot_but_not_fewer(service):
     service.fill()
-    service.set_max_jobs(A, 1)
+    service.configure(A, max_jobs=1)
     assert service.free(A) == 0
     assert service.snapshot().accounts[0].executing == 3
 

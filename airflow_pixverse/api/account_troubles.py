@@ -1,4 +1,4 @@
-"""What can be known of accounts before a job is submitted to them."""
+"""Which accounts take no jobs, and why: help for whoever reads an error, or tests a connection."""
 
 from __future__ import annotations
 
