@@ -20,8 +20,15 @@ from tools.real_airflow.processes import Processes
 DEBIAN = Path("/usr/lib/postgresql")
 # Who runs the server when root starts it, as it refuses to run as root. Debian's package creates this user.
 USER = "postgres"
-# It is thrown away at the end, so what a power cut would do to it does not matter.
-SETTINGS = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "max_connections=200")
+SETTINGS = (
+    "max_connections=200",
+    # It is thrown away at the end, so what a power cut would do to it does not matter.
+    "fsync=off",
+    "full_page_writes=off",
+    "synchronous_commit=off",
+    # A process may be paused in the middle of a transaction, and schedulers pass over rows that are locked.
+    "idle_in_transaction_session_timeout=15s",
+)
 START_TIMEOUT = 60.0
 
 
