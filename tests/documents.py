@@ -15,7 +15,7 @@ _BLOCK = re.compile(
     r"(?:^<!-- (?P<marker>.+?) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
 _INLINE_CODE = re.compile(r"(`+)(?P<code>.+?)\1")
-_LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
+_LINK = re.compile(r"\[(?P<label>[^\]]*)\]\((?P<target>[^)\s]+)\)")
 _HEADING = re.compile(r"^(?P<level>#+) (?P<title>.+)$", re.MULTILINE)
 _DAG_ID = re.compile(r"with DAG\(\s*\"(?P<dag_id>\w+)\"")
 
@@ -72,6 +72,11 @@ def links(page: Path) -> list[str]:
     """Return the targets of the links of a page."""
     without_code = _INLINE_CODE.sub("", prose(page))
     return [match["target"] for match in _LINK.finditer(without_code)]
+
+
+def labelled_links(text: str) -> list[tuple[str, str]]:
+    """Return the labels and the targets of the links in a text."""
+    return [(match["label"], match["target"]) for match in _LINK.finditer(text)]
 
 
 def anchors(page: Path) -> set[str]:

@@ -1,0 +1,62 @@
+"""The layers of the package: imports only go down the list in docs/architecture.md."""
+
+import ast
+
+from tests.documents import ROOT, labelled_links, section, tables
+
+ARCHITECTURE = ROOT / "docs/architecture.md"
+
+
+def places():
+    """The place of each file and folder in the list."""
+    table, *_ = tables(section(ARCHITECTURE, "Where each decision is made"))
+    found = {}
+    for place, row in enumerate(table):
+        for label, target in labelled_links(row[0]):
+            file = (ARCHITECTURE.parent / target).resolve()
+            found[file.parent if label.endswith("/") else file] = place
+    return found
+
+
+def imported_modules(path):
+    """The modules of the package that a file imports, those for type checks left out."""
+    pending = [ast.parse(path.read_text())]
+    while pending:
+        match pending.pop():
+            case ast.If(test=ast.Name("TYPE_CHECKING"), orelse=others):
+                pending += others
+            case ast.ImportFrom(module=str(module), names=names):
+                yield from (f"{module}.{name.name}" for name in names)
+            case ast.Import(names=names):
+                yield from (name.name for name in names)
+            case node:
+                pending += ast.iter_child_nodes(node)
+
+
+def file_of(module):
+    """The file of a module, or of the module that a name is imported from; None for other packages."""
+    path = ROOT.joinpath(*module.split("."))
+    candidates = [path.with_suffix(".py"), path / "__init__.py", path.parent.with_suffix(".py")]
+    return next(
+        (file for file in candidates if file.is_relative_to(ROOT / "airflow_pixverse") and file.exists()),
+        None,
+    )
+
+
+def test_imports_only_go_down_the_list():
+    known = places()
+
+    def place_of(file):
+        return next((known[one] for one in [file, *file.parents] if one in known), None)
+
+    upwards = []
+    for path in (ROOT / "airflow_pixverse").rglob("*.py"):
+        place = place_of(path)
+        if place is None:
+            assert path.name == "__init__.py", f"{path.relative_to(ROOT)} is not in the list"
+            continue
+        for module in imported_modules(path):
+            imported = (file := file_of(module)) and place_of(file)
+            if imported is not None and imported < place:
+                upwards.append(f"{path.relative_to(ROOT)} imports {module}")
+    assert upwards == []
