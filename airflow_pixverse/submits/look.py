@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # How long it looks for a job, how often, and how long at most it may not have seen the list, in seconds.
 LOOK_FOR = 45.0
-_LOOK_EVERY = 5.0
+LOOK_EVERY = 5.0
 LONGEST_GAP = 10.0
 
 
@@ -72,4 +72,4 @@ def look_for_lost_job(
         if now >= ends:
             has_gaps = has_gaps or now - seen_at > LONGEST_GAP
             return Look(Finding.GAPS if has_gaps else Finding.NOT_LISTED, [])
-        sleep(min(_LOOK_EVERY, ends - now))
+        sleep(min(LOOK_EVERY, ends - now))

@@ -48,9 +48,9 @@ def mode(request):
 def short_minutes(monkeypatch):
     """What a submit waits for in minutes takes a moment."""
     monkeypatch.setattr("airflow_pixverse.result_pacing._UNLISTED", 0.5)
-    for module in ("once", "look"):
+    for module in ("once", "look", "settle"):
         monkeypatch.setattr(f"airflow_pixverse.submits.{module}.LOOK_FOR", 1.0)
-    monkeypatch.setattr("airflow_pixverse.submits.look._LOOK_EVERY", 0.2)
+    monkeypatch.setattr("airflow_pixverse.submits.look.LOOK_EVERY", 0.2)
     monkeypatch.setattr("airflow_pixverse.submits.state._FIRST_PAUSE", 0.2)
 
 

@@ -224,7 +224,7 @@ def test_pixverse_table(sim, table, run_table):
 
 
 @pytest.mark.parametrize("table", ["folder"], indirect=True)
-def test_the_table_leaves_out_what_may_be_paid_for(sim, table, run_table, dying):
+def test_the_table_leaves_out_what_may_be_paid_for(sim, table, run_table, dying, short_minutes):
     table.write("a fox,")
     dying("before")  # which the retry cannot know
     assert run_table().states["make"] == ["failed"]

@@ -5,24 +5,9 @@ import pytest
 from airflow_pixverse.api.client import PixverseClient
 from airflow_pixverse.simulator import Simulator, faults
 from airflow_pixverse.submits.look import Finding, look_for_lost_job
+from tests.unit.submits.clock import Clock
 
 REFERENCE = "airflow:dag/run/task/-1#abc"
-
-
-class Clock:
-    """A clock that only goes on while somebody sleeps, and what happens then."""
-
-    def __init__(self):
-        self.now = 1000.0
-        self.at = {}
-
-    def sleep(self, seconds):
-        self.now += seconds
-        for moment in [moment for moment in self.at if moment <= self.now - 1000]:
-            self.at.pop(moment)()
-
-    def passed(self):
-        return self.now - 1000
 
 
 @pytest.fixture
