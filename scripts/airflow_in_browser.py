@@ -58,9 +58,13 @@ def main() -> int:
         return 1
 
 
-def busy_simulator(port: int = 0) -> Simulator:
-    """Return a simulator of which other people leave half to the DAGs here, so that nobody waits for long."""
-    return Simulator(ACCOUNTS, arrivals=4, job_seconds=(20, 60), busy=30, credits=15_000, port=port)
+def busy_simulator(port: int = 0, *, arrivals: float = 4) -> Simulator:
+    """
+    Return a simulator that other people use, too.
+
+    :param arrivals: how many jobs a minute they submit: 4 take half of the slots, and nobody waits for long.
+    """
+    return Simulator(ACCOUNTS, arrivals=arrivals, job_seconds=(20, 60), busy=30, credits=15_000, port=port)
 
 
 def connection_to(sim: Simulator) -> dict[str, str]:

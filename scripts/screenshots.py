@@ -25,7 +25,7 @@ def main() -> None:
         raise SystemExit("Chromium is not installed; `make chromium` does so, as root on Debian")
     with (
         tempfile.TemporaryDirectory(prefix="airflow-pixverse-", ignore_cleanup_errors=True) as home,
-        busy_simulator() as sim,
+        busy_simulator(arrivals=12) as sim,
         Airflow(
             Path(home),
             [LIFE],
@@ -50,9 +50,10 @@ def main() -> None:
 
 def _wait_for_life(page: Page) -> None:
     waits = page.get_by_role("table", name="Tasks that wait for a slot").get_by_role("row")
-    jobs = page.get_by_role("table", name="Jobs that execute").get_by_role("row")
+    jobs = page.get_by_role("table", name="Jobs that execute")
+    ours, others = jobs.get_by_role("link").nth(2), jobs.get_by_text("somebody else").first
     trend = page.get_by_role("img", name="Free slots: between")
-    for sign in (jobs.nth(3), waits.nth(2), trend):
+    for sign in (ours, others, waits.nth(2), trend):
         expect(sign).to_be_visible(timeout=PATIENCE)
 
 
