@@ -3,22 +3,10 @@
 import pytest
 
 from airflow_pixverse.api.client import PixverseClient
-from airflow_pixverse.simulator import Simulator, faults
+from airflow_pixverse.simulator import faults
 from airflow_pixverse.submits.look import Finding, look_for_lost_job
-from tests.unit.submits.clock import Clock
 
 REFERENCE = "airflow:dag/run/task/-1#abc"
-
-
-@pytest.fixture
-def sim():
-    with Simulator() as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def clock():
-    return Clock()
 
 
 def look(sim, clock):

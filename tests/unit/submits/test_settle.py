@@ -7,22 +7,10 @@ import pytest
 from airflow_pixverse.api.client import PixverseClient
 from airflow_pixverse.api.errors import PixverseTransientError
 from airflow_pixverse.marks import Mark
-from airflow_pixverse.simulator import Simulator, faults
+from airflow_pixverse.simulator import faults
 from airflow_pixverse.submits.settle import find_submitted
-from tests.unit.submits.clock import Clock
 
 REFERENCE = "airflow:dag/run/task/-1#abc"
-
-
-@pytest.fixture
-def sim():
-    with Simulator() as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def clock():
-    return Clock()
 
 
 def find(sim, clock, *, sent, endpoint="videos/create"):

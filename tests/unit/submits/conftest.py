@@ -1,5 +1,7 @@
 """Time for looks that take most of a minute."""
 
+import pytest
+
 
 class Clock:
     """A clock that only goes on while somebody sleeps, and what happens then."""
@@ -15,3 +17,8 @@ class Clock:
 
     def passed(self):
         return self.now - 1000
+
+
+@pytest.fixture
+def clock():
+    return Clock()
