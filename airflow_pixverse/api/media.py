@@ -31,7 +31,6 @@ _READ_SIZE = 64 * 1024
 _MAX_REDIRECTS = 5
 _MAX_SHOWN = 200
 _OK, _PARTIAL = 200, 206
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _GONE = frozenset({401, 403, 404, 410})
 _RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18})")
 _USER_INFO = re.compile(r"://[^/?#]*@")
@@ -131,11 +130,10 @@ class MediaClient:
         for _ in range(_MAX_REDIRECTS + 1):
             _check_address(target, url)
             response = self._sent(adapter, target, headers)
-            location = response.headers.get("Location")
-            if response.status_code not in _REDIRECTS or location is None:
+            if not response.is_redirect:
                 return response
             response.close()
-            target, previous = urljoin(target, location), target
+            target, previous = urljoin(target, response.headers["Location"]), target
             if urlsplit(previous).scheme == "https" and urlsplit(target).scheme != "https":
                 raise PixverseFatalError(f"{shown(url)} is redirected from https to http, which is refused")
         raise PixverseTransientError(f"{shown(url)} is redirected too often")

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 MAX_BODY = 5 * 1024 * 1024
 
 _READ_SIZE = 64 * 1024
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class Answer(NamedTuple):
@@ -107,7 +106,7 @@ class Transport:
         headers = response.headers
         with response:
             encoding = headers.get("Content-Encoding", "").strip().lower().replace("identity", "")
-            location = headers.get("Location") if response.status_code in _REDIRECTS else None
+            location = headers["Location"] if response.is_redirect else None
             return Answer(
                 status=response.status_code,
                 body=b"" if encoding or location is not None else _bounded_body(response),
