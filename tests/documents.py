@@ -8,6 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
+ARCHITECTURE = ROOT / "docs/architecture.md"
 PAGES = [README, *(ROOT / name for name in ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"))]
 PAGES += sorted((ROOT / "docs").glob("*.md"))
 
@@ -70,8 +71,7 @@ def inline_code(text: str) -> list[str]:
 
 def links(page: Path) -> list[str]:
     """Return the targets of the links of a page."""
-    without_code = _INLINE_CODE.sub("", prose(page))
-    return [match["target"] for match in _LINK.finditer(without_code)]
+    return [target for _, target in labelled_links(_INLINE_CODE.sub("", prose(page)))]
 
 
 def labelled_links(text: str) -> list[tuple[str, str]]:

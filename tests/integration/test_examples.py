@@ -17,6 +17,7 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 from airflow_pixverse.simulator import faults
 from tests.documents import dag_snippet
 from tests.integration.dag_runs import AIRFLOW, ending_jobs_after_two_looks, run
+from tests.integration.submits import ended_by_hand
 
 FOLDER = Path(__file__).parents[2] / "example_dags"
 
@@ -356,7 +357,7 @@ def test_the_readme_cancels_old_jobs(sim, readme):
     assert sim.free() == 5
 
 
-@pytest.mark.pixverse_simulator(job_seconds=(600, 600))  # longer than any machine takes for the test
+@ended_by_hand
 @pytest.mark.skipif(AIRFLOW.major < 3, reason="Airflow 2 has no asset watchers")
 def test_the_readme_drains_a_backlog_into_the_slots_that_are_free(sim, readme, backlog):
     [first, second, *_] = sim.fill()

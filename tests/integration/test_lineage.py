@@ -52,8 +52,7 @@ def test_the_event_of_an_asset_holds_the_path_of_what_was_stored(sim, mode, buck
     assert asset_events(uri) == [facts(outcome.xcom("make"))]
 
 
-@pytest.mark.parametrize("how", [{}, {"deferrable": True}], ids=["poke", "deferrable"])
-def test_the_event_of_a_sensor_holds_the_path_too(sim, tmp_path, job_id, how):
+def test_the_event_of_a_sensor_holds_the_path_too(sim, mode, tmp_path, job_id):
     uri = f"s3://sensor/{tmp_path.name}"
     with new_dag("outlet_of_sensor") as dag:
         PixverseJobSensor(
@@ -62,7 +61,7 @@ def test_the_event_of_a_sensor_holds_the_path_too(sim, tmp_path, job_id, how):
             poke_interval=0.2,
             output_path=f"file://{tmp_path}",
             outlets=[Asset(uri)],
-            **how,
+            **mode,
         )
     register(dag)
     outcome = run(dag)

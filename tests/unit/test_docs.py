@@ -50,6 +50,7 @@ from airflow_pixverse.submits.errors import UnsettledError
 from airflow_pixverse.submits.look import LOOK_FOR
 from airflow_pixverse.triggers.pixverse import PixverseCapacityEventTrigger
 from tests.documents import (
+    ARCHITECTURE,
     PAGES,
     README,
     ROOT,
@@ -63,7 +64,6 @@ from tests.documents import (
 )
 
 AIRFLOW = Version(airflow_version)
-ARCHITECTURE = ROOT / "docs/architecture.md"
 API = ROOT / "docs/api.md"
 SNIPPETS = python_snippets(README)
 
@@ -252,7 +252,9 @@ def test_the_numbers_of_the_gate_are_those_of_the_code():
 def test_for_how_long_a_lost_job_is_looked_for_is_what_the_code_says():
     """The class says it to those who read the code."""
     text = section(README, "Never paid twice") + inspect.getdoc(PixverseSubmitOperator)
-    assert {float(seconds) for seconds in re.findall(r"for (\d+) s(?:econds)?\b", text)} == {LOOK_FOR}
+    assert {float(seconds) for seconds in re.findall(r"(?:for|sent) (\d+) s(?:econds)?\b", text)} == {
+        LOOK_FOR
+    }
 
 
 def test_the_table_of_capabilities_is_true_of_this_airflow():

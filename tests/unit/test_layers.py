@@ -2,9 +2,7 @@
 
 import ast
 
-from tests.documents import ROOT, labelled_links, section, tables
-
-ARCHITECTURE = ROOT / "docs/architecture.md"
+from tests.documents import ARCHITECTURE, ROOT, labelled_links, section, tables
 
 
 def places():
