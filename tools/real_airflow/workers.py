@@ -46,6 +46,10 @@ class Worker:
         """Kill the task, as the kernel does when memory is short. Its supervisor tells Airflow at once."""
         self.task.send_signal(signal.SIGKILL)
 
+    def pause_task(self) -> None:
+        """Stop the task; its supervisor goes on, so that Airflow takes the try to be running."""
+        self.task.send_signal(signal.SIGSTOP)
+
     def kill(self) -> None:
         """Kill both, as when a machine fails. Airflow notices when heartbeats stay away for long enough."""
         self._send(signal.SIGKILL)

@@ -70,14 +70,6 @@ with DAG("submits_at_the_brink", schedule=None, start_date=datetime(2026, 1, 1))
         **DEFAULTS,
     )
 
-with DAG("submits_in_another_order", schedule=None, start_date=datetime(2026, 1, 1)):
-    rows = Rows(task_id="rows")
-    PixverseSubmitOperator.partial(
-        task_id="make",
-        completion_timeout=timedelta(seconds=2),
-        **(DEFAULTS | {"retries": 1, "retry_delay": timedelta(seconds=60)}),
-    ).expand(payload=rows.output)
-
 with DAG("submits_from_the_trigger", schedule=None, start_date=datetime(2026, 1, 1)):
     PixverseSubmitOperator(
         task_id="make",
