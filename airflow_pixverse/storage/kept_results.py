@@ -74,10 +74,11 @@ class _Keeper:
     def _name(self, result: JobResult, content_type: str) -> str:
         """Return the name of a result's file."""
         name = file_name_of(result, content_type, self._destination.file_name)
-        if name in self._taken:
+        parsed = parse_job_id(result.id or "")
+        number = parsed.number if parsed else str(len(self._taken))
+        # A name with a number may be taken, too, since each kind of job is numbered by itself.
+        while name in self._taken:
             path = PurePosixPath(name)
-            parsed = parse_job_id(result.id or "")
-            number = parsed.number if parsed else str(len(self._taken))
             name = str(path.with_name(f"{path.stem}-{number}{path.suffix}"))
         self._taken.add(name)
         return name

@@ -444,6 +444,15 @@ def test_several_results_of_one_name_do_not_overwrite_each_other(sim, folder):
     assert {one["path"] for one in results} == {f"file://{folder}/fox.mp4", results[1]["path"]}
 
 
+def test_several_results_of_one_name_and_one_number_do_not_overwrite_each_other(sim, folder):
+    one, other = (finished_job(sim) for _ in range(2))
+    by_url = {"url": f"{sim.url}/media/1.mp4"}
+    results = download([other, by_url, one], f"file://{folder}", file_name="fox.mp4").xcom("store")
+    paths = {result["path"] for result in results}
+    assert len(paths) == 3
+    assert paths == {f"file://{path}" for path in folder.iterdir()}
+
+
 def test_a_function_may_return_what_is_stored(sim, folder):
     job_id = finished_job(sim)
     with new_dag("function") as dag:
