@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from airflow_pixverse.api.errors import PixverseError
 from airflow_pixverse.storage.errors import StorageError, explaining
 from airflow_pixverse.storage.media_types import KINDS, content_type_of
 from airflow_pixverse.storage.paths import object_path
@@ -62,13 +63,22 @@ def upload(client: PixverseClient, source: Source, email: str | None = None) -> 
 
     :param email: the account that it is uploaded with; None for any.
     :raises PixverseError: it is refused, or does not get through.
-    :raises StorageError: it cannot be read.
+    :raises StorageError: it cannot be read, or has changed meanwhile.
     """
     opened = partial(
         source.path.fs.open, source.path.path, "rb", block_size=_BLOCK_SIZE, cache_type="readahead"
     )
-    with explaining("cannot be uploaded", str(source.path)):
-        return client.upload(opened, size=source.size, content_type=source.content_type, email=email)
+    uri = str(source.path)
+    try:
+        with explaining("cannot be uploaded", uri):
+            answer = client.upload(opened, size=source.size, content_type=source.content_type, email=email)
+    except PixverseError as error:
+        # The service does not know which of several files it has refused.
+        error.args = (f"{uri} cannot be uploaded: {error}",)
+        raise
+    if source_of(uri).version != source.version:
+        raise StorageError(f"{uri} cannot be uploaded: it has changed meanwhile")
+    return answer
 
 
 def _content_type(uri: str, stored: object) -> str:

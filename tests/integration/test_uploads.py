@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +12,7 @@ from airflow.serialization import serialized_objects
 from fsspec.implementations.local import LocalFileSystem
 from s3fs.core import S3File
 
+from airflow_pixverse.api.client import PixverseClient
 from airflow_pixverse.hooks.pixverse import PixverseHook
 from airflow_pixverse.operators.pixverse import PixverseSubmitOperator
 from airflow_pixverse.simulator import Simulator, faults
@@ -306,7 +308,9 @@ def test_an_empty_file_is_refused(sim, tmp_path, logged):
     (tmp_path / "a.png").write_bytes(b"")
     outcome = submit(payload={"prompt": "a cat", "first_frame_path": f"file://{tmp_path}/a.png"})
     assert (outcome.state("make"), outcome.tries["make"]) == ("failed", [1])
-    assert "a file must have 1 to" in logged()
+    text = logged()
+    assert f"file://{tmp_path}/a.png cannot be uploaded: " in text
+    assert "a file must have 1 to" in text
     assert posts(sim) == []
 
 
@@ -321,7 +325,26 @@ def test_a_refused_upload_fails_without_retry(sim, picture, logged):
     sim.inject(faults.status(401), path="files/", times=None)
     outcome = submit(payload={"prompt": "a cat", "first_frame_path": picture})
     assert (outcome.state("make"), outcome.tries["make"]) == ("failed", [1])
-    assert "POST files/ answered 401" in logged()
+    text = logged()
+    assert f"{picture} cannot be uploaded: " in text
+    assert "POST files/ answered 401" in text
+    assert submits(sim) == []
+
+
+@pytest.mark.parametrize("to", [PICTURE * 2, PICTURE[::-1]], ids=["longer", "different"])
+def test_of_a_file_that_changes_during_the_upload_nothing_is_submitted(sim, picture, to, monkeypatch, logged):
+    upload = PixverseClient.upload
+
+    def change_and_upload(*args, **kwargs):
+        file = Path(picture.removeprefix("file://"))
+        file.write_bytes(to)
+        os.utime(file, (0, 0))
+        return upload(*args, **kwargs)
+
+    monkeypatch.setattr(PixverseClient, "upload", change_and_upload)
+    outcome = submit(payload={"prompt": "a cat", "first_frame_path": picture}, retries=0)
+    assert outcome.state("make") == "failed"
+    assert f"{picture} cannot be uploaded: it has changed meanwhile" in logged()
     assert submits(sim) == []
 
 
