@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _URI = re.compile(r"(?!https?:)[A-Za-z][A-Za-z0-9+.-]*://[^\x00-\x1f]*[^/\x00-\x1f].*", re.IGNORECASE)
 # With two slashes, a local path begins in the folder that the worker happens to run in.
 _RELATIVE = re.compile(r"(?:file|local)://(?!/|[^/]*@/)", re.IGNORECASE)
+# A template rendered to nothing; some stores would take the first folder for the bucket.
+_NO_BUCKET = re.compile(r"(?:s3a?|gc?s)://(?:[^/]*@)?/", re.IGNORECASE)
 # What stores take for a pattern where a path is copied.
 _WILDCARDS = re.compile(r"[*?\[\]]")
 
@@ -27,7 +29,13 @@ def is_storage_uri(value: object) -> bool:
 def parse_storage_uri(value: Any, name: str) -> str:
     """Return the address of a file or a folder, given as a string or as an ``ObjectStoragePath``."""
     text = value if isinstance(value, str) else _text_of(value)
-    if text is None or not is_storage_uri(text) or _RELATIVE.match(text) or _WILDCARDS.search(text):
+    if (
+        text is None
+        or not is_storage_uri(text)
+        or _RELATIVE.match(text)
+        or _NO_BUCKET.match(text)
+        or _WILDCARDS.search(text)
+    ):
         raise ValueError(
             f"{name} must be a path such as s3://bucket/folder/ or file:///data/folder/, without *, ?, [ "
             f"and ], not {value!r:.200}"

@@ -44,6 +44,8 @@ def test_the_address_of_something_in_object_storage_is_taken_as_it_is(uri):
         "HTTP://example.com/a.png",
         "s3://",
         "s3:///",
+        "s3:///folder/a",
+        "gs://conn@/folder/a",
         "file:///",
         "file://",
         "file://tmp/a",
