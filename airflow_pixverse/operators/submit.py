@@ -34,6 +34,7 @@ from airflow_pixverse.parameters import (
     parse_count,
     parse_emails,
     parse_endpoint,
+    parse_flag,
     parse_optional_seconds,
     parse_payload,
     parse_reply_ref,
@@ -179,9 +180,10 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
         self.payload = payload
         self.emails = as_json_list(emails)
         self.reply_ref = reply_ref
-        self.wait_for_capacity = wait_for_capacity
-        self.wait_for_completion = wait_for_completion
-        self.deferrable = deferrable or start_from_trigger
+        self.wait_for_capacity = parse_flag(wait_for_capacity, "wait_for_capacity")
+        self.wait_for_completion = parse_flag(wait_for_completion, "wait_for_completion")
+        start_from_trigger = parse_flag(start_from_trigger, "start_from_trigger")
+        self.deferrable = parse_flag(deferrable, "deferrable") or start_from_trigger
         self.timing = Timing(
             poke_interval=parse_seconds(poke_interval, "poke_interval"),
             capacity_timeout=parse_optional_seconds(capacity_timeout, "capacity_timeout"),
@@ -191,9 +193,9 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
         self.max_refusals = parse_count(max_refusals, "max_refusals")
         choices: tuple[Literal["fail", "resubmit"], ...] = ("fail", "resubmit")
         self.on_unknown = parse_choice(on_unknown, "on_unknown", choices)
-        self.durable = durable
-        self.cancel_on_kill = cancel_on_kill
-        self.report_credits = report_credits
+        self.durable = parse_flag(durable, "durable")
+        self.cancel_on_kill = parse_flag(cancel_on_kill, "cancel_on_kill")
+        self.report_credits = parse_flag(report_credits, "report_credits")
         check_at_parse(self, parse_conn_id, pixverse_conn_id)
         check_at_parse(self, parse_endpoint, endpoint)
         check_at_parse(self, parse_payload, payload)

@@ -417,6 +417,13 @@ def test_what_a_function_returns_must_be_a_payload(sim, returned, logged):
         ({"poke_interval": "soon"}, "poke_interval must be"),
         ({"completion_timeout": -1}, "completion_timeout must be"),
         ({"pixverse_conn_id": ""}, "pixverse_conn_id must be"),
+        ({"wait_for_capacity": "no"}, "wait_for_capacity must be True or False, not 'no'"),
+        ({"wait_for_completion": None}, "wait_for_completion must be True or False"),
+        ({"deferrable": "False"}, "deferrable must be True or False"),
+        ({"start_from_trigger": 0}, "start_from_trigger must be True or False"),
+        ({"durable": None}, "durable must be True or False"),
+        ({"cancel_on_kill": "false"}, "cancel_on_kill must be True or False"),
+        ({"report_credits": "no"}, "report_credits must be True or False"),
     ],
     ids=str,
 )
