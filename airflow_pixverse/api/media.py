@@ -214,7 +214,9 @@ def shown(url: str) -> str:
 def _check_address(target: str, url: str) -> None:
     if not is_plain(target) or not origin(target):
         where = "is redirected to" if target != url else "is"
-        raise PixverseFatalError(f"{shown(url)} {where} no plain http(s) address")
+        raise PixverseFatalError(
+            f"{shown(url)} {where} no plain http(s) address, without user info and blanks"
+        )
 
 
 def _part(response: requests.Response) -> tuple[int, int | None]:

@@ -211,7 +211,9 @@ def test_a_redirect_to_an_address_that_is_not_public_is_refused(monkeypatch):
     ],
 )
 def test_what_is_no_plain_address_is_not_read(url):
-    with pytest.raises(PixverseFatalError, match="is no plain http"):
+    with pytest.raises(
+        PixverseFatalError, match=r"is no plain http\(s\) address, without user info and blanks"
+    ):
         read(url)
 
 
