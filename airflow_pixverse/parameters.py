@@ -243,7 +243,14 @@ def parse_job_ids(value: Any, name: str = "job_ids") -> list[str]:
 def _parse_result(value: Any, name: str) -> dict[str, Any]:
     if isinstance(value, dict) and value.get("url") and isinstance(value["url"], str):
         return value
-    return {"id": parse_job_id(value, name)} | (value if isinstance(value, dict) else {})
+    try:
+        job_id = parse_job_id(value, name)
+    except ValueError:
+        raise ValueError(
+            f"{name} must be the id of a job as the API gives it, or an object with such an id or with a "
+            f"url, such as {{'url': 'https://...'}}, not {_shown(value)}"
+        ) from None
+    return {"id": job_id} | (value if isinstance(value, dict) else {})
 
 
 def _parse_names(value: Any, name: str) -> list[str] | None:

@@ -14,6 +14,7 @@ from airflow_pixverse.keeps_results import OUTPUT_FIELDS, KeepsResults
 from airflow_pixverse.parameters import check_at_parse, parse_conn_id, parse_results
 from airflow_pixverse.storage.destination import DEFAULT_MAX_BYTES
 from airflow_pixverse.storage.file_name import DEFAULT_FILE_NAME
+from airflow_pixverse.storage.paths import parse_storage_uri
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
@@ -61,6 +62,7 @@ class PixverseDownloadOperator(KeepsResults, BaseOperator):
         self.result = result
         check_at_parse(self, parse_conn_id, pixverse_conn_id)
         check_at_parse(self, parse_results, result)
+        check_at_parse(self, lambda value: parse_storage_uri(value, "output_path"), output_path)
         self._set_output(output_path, file_name, max_bytes)
 
     @cached_property

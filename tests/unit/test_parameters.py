@@ -34,6 +34,18 @@ def test_a_result_that_cannot_be_used_is_refused_at_parse_time(result):
         PixverseDownloadOperator(task_id="store", result=result, output_path="s3://bucket/a")
 
 
+def test_a_url_as_a_result_is_told_to_be_in_an_object():
+    with pytest.raises(
+        ValueError, match=r"result must .* such as \{'url': 'https://\.\.\.'\}, not 'http://x/a"
+    ):
+        PixverseDownloadOperator(task_id="store", result="http://x/a.mp4", output_path="s3://bucket/a")
+
+
+def test_a_download_to_nowhere_is_refused_at_parse_time():
+    with pytest.raises(ValueError, match="output_path must be a path such as"):
+        PixverseDownloadOperator(task_id="store", result="a:b-video:1", output_path=None)
+
+
 @pytest.mark.parametrize("emails", [[], "", " ", [""], [None], 5, {"a": 1}, b"a", ["a", 7], "[]"])
 def test_emails_that_cannot_be_used_are_refused_at_parse_time(emails):
     with pytest.raises(ValueError, match="emails"):
