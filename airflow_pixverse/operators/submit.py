@@ -250,8 +250,8 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
                 case {"status": WaitStatus.FINISHED, "results": list(results)}:
                     from airflow_pixverse.api.results import JobResult
 
-                    payload = self.payload if state.payload is None else state.payload
-                    self._input_uris = [file.uri for file in inputs_of(parse_payload(payload))]
+                    payload = parse_payload(self.payload) if state.payload is None else state.payload
+                    self._input_uris = [file.uri for file in inputs_of(payload)]
                     return self._finish(context, [JobResult.model_validate(one) for one in results], state)
                 case {"status": WaitStatus.TOLD} if state.failure:
                     raise AirflowFailException(state.failure)
@@ -381,11 +381,14 @@ class PixverseSubmitOperator(KeepsResults, BaseOperator):
         """Return what to submit, and the state that remembers it where it is not to be made again."""
         from airflow_pixverse.submits.request import SubmitRequest
 
-        payload = self._payload(context) if state.payload is None else state.payload
+        is_parsed = state.payload is not None
+        payload = state.payload if is_parsed else self._payload(context)
         try:
             parse_conn_id(self.pixverse_conn_id)
             self._check_output()
-            request = SubmitRequest.parse(self.endpoint, payload, self.emails, self.reply_ref)
+            request = SubmitRequest.parse(
+                self.endpoint, payload, self.emails, self.reply_ref, is_parsed=is_parsed
+            )
         except ValueError as error:
             raise PixverseFatalError(str(error)) from None
         self._input_uris = [file.uri for file in request.inputs]

@@ -11,8 +11,8 @@ from airflow_pixverse.storage.paths import is_storage_uri, parse_storage_uri
 if TYPE_CHECKING:
     from airflow_pixverse.api.uploads import Upload
 
-# In plain JSON, an object with this key alone stands for an input. No path is given under such a key, so what
-# is tagged once stays as it is.
+# In plain JSON, an object with this key alone stands for an input. Users may not give one: who checks what
+# others write under the keys of paths would not look for it.
 _TAG = "object_storage_file"
 # As in "first_frame_path" and "image_path_1".
 _PATH_KEY = re.compile(r"(?:.*_)?path(?:_\d+)?", re.IGNORECASE)
@@ -44,13 +44,15 @@ def tagged(payload: Any, key: str = "") -> Any:
     Return a payload with the inputs in it as plain JSON.
 
     An input is an ``ObjectStoragePath``, or a string such as ``s3://bucket/a.png`` under a key such as
-    ``first_frame_path``. What is plain JSON already stays as it is.
+    ``first_frame_path``.
 
-    :raises ValueError: an input cannot be used; the message names its key.
+    :raises ValueError: an input cannot be used, or is tagged already; the message names its key.
     """
     if isinstance(payload, dict):
         if payload.keys() == {_TAG}:
-            return {_TAG: parse_storage_uri(payload[_TAG], key or "payload")}
+            raise ValueError(
+                f"{key or 'payload'} must not be an object with {_TAG} alone: give the path itself"
+            )
         return {name: tagged(value, str(name)) for name, value in payload.items()}
     if isinstance(payload, (list, tuple)):
         return [tagged(value, key) for value in payload]

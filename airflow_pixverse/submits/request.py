@@ -33,15 +33,18 @@ class SubmitRequest:
     uploaded: dict[str, Any] | None = None
 
     @classmethod
-    def parse(cls, endpoint: Any, payload: Any, emails: Any, reply_ref: Any) -> Self:
+    def parse(
+        cls, endpoint: Any, payload: Any, emails: Any, reply_ref: Any, *, is_parsed: bool = False
+    ) -> Self:
         """
         Return the request that an operator's rendered parameters stand for.
 
         The account and the reference that the payload names count, where the parameters name none.
 
+        :param is_parsed: whether the payload is that of an earlier request, which travelled with the task.
         :raises ValueError: a parameter cannot be used; the message names it.
         """
-        payload = parse_payload(payload)
+        payload = payload if is_parsed else parse_payload(payload)
         accounts = parse_emails(emails)
         if payload.get("email") is not None:
             own = parse_emails(payload["email"], "email of the payload")

@@ -173,10 +173,3 @@ def test_a_job_id_that_is_the_output_of_another_task_is_left_for_when_it_is_know
 def test_a_payload_that_was_rendered_to_anything_else_is_refused_in_plain_words(rendered):
     with pytest.raises(ValueError, match=r"^payload must be"):
         parse_payload(rendered)
-
-
-def test_a_payload_that_has_travelled_with_its_task_is_parsed_as_the_same():
-    payload = {"prompt": "a fox", "first_frame_path": "s3://bucket/fox.png"}
-    once = parse_payload(payload)
-    assert once["first_frame_path"] != payload["first_frame_path"]  # it is told from a plain string
-    assert parse_payload(once) == once

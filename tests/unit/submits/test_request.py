@@ -49,6 +49,13 @@ def test_what_cannot_be_sent_is_named(parameters, message):
         parse(**parameters)
 
 
+def test_a_payload_that_has_travelled_with_its_task_has_its_files():
+    first = parse(payload={"prompt": "a cat", "first_frame_path": "s3://bucket/a.png"})
+    again = SubmitRequest.parse("videos/create", first.payload, None, None, is_parsed=True)
+    assert again == first
+    assert again.inputs == first.inputs != []
+
+
 def test_what_the_payload_says_counts_where_the_parameters_say_nothing():
     request = parse(payload={"email": "a@x.y", "replyRef": "mine"})
     assert (request.emails, request.reply_ref) == (["a@x.y"], "mine")
