@@ -97,7 +97,7 @@ with DAG(
     )
     def make(folder: str, row: Row) -> Row:
         """Return what to submit for a row."""
-        if not row.get("prompt"):
+        if not (row.get("prompt") or "").strip():
             raise AirflowFailException("the row has no prompt")
         payload = {"model": "v5", "prompt": row["prompt"], "duration": 5}
         if frame := row.get("first_frame_path"):

@@ -185,11 +185,11 @@ def test_pixverse_table(sim, table, run_table):
     sim.set_credits("a-2@example.com", 1000)
     (table.place / "fox.png").write_bytes(b"a picture")
     sim.set_fate("an owl", "moderated")
-    rows = ["a fox,fox.png", "an owl,", ",", "a hare,no_such.png", "a cat,", "a fox,fox.png"]
+    rows = ["a fox,fox.png", "an owl,", ",", "a hare,no_such.png", "a cat,", "a fox,fox.png", " ,"]
     table.write(*rows, "{{ ds }} in the snow,")
     outcome = run_table()
 
-    assert sorted(outcome.states["make"]) == ["failed"] * 3 + ["success"] * 3
+    assert sorted(outcome.states["make"]) == ["failed"] * 4 + ["success"] * 3
     assert outcome.state("write_down") == "failed"  # so the run has failed, and somebody looks
     submitted = [job.payload["prompt"] for job in sim.submitted()]
     assert sorted(submitted) == ["a cat", "a fox", "an owl", "{{ ds }} in the snow"]
@@ -197,6 +197,7 @@ def test_pixverse_table(sim, table, run_table):
         "a fox": "stored",
         "an owl": "moderated",
         "": "not submitted",
+        " ": "not submitted",
         "a hare": "not submitted",
         "a cat": "stored",
         "{{ ds }} in the snow": "stored",
@@ -213,7 +214,7 @@ def test_pixverse_table(sim, table, run_table):
 
     # The hare's picture is there now, the table is sorted anew, and has a row more.
     (table.place / "no_such.png").write_bytes(b"a hare")
-    table.write("a dog,", *reversed(rows[:2] + rows[3:]))
+    table.write("a dog,", *reversed(rows[:2] + rows[3:-1]))
     again = run_table()
     assert again.states["make"] == ["success"] * 2
     assert again.state("write_down") == "success"
