@@ -107,8 +107,10 @@ with DAG(
         return payload
 
     @task(trigger_rule="all_done")  # also if rows have failed
-    def write_down(folder: str, rows: list[Row], ti: Any) -> None:
+    def write_down(folder: str, rows: list[Row] | None, ti: Any) -> None:
         """Write the manifest, and fail if rows of this run have no video."""
+        if rows is None:
+            raise AirflowFailException("nothing was made: the task read_table has failed")
         lines = read_manifest(folder)
         for failure in ti.xcom_pull(task_ids=["make"], key="failure") or []:
             if failure:

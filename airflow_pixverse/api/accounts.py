@@ -49,11 +49,6 @@ class Account(ApiModel):
         return fields | {"error": _error_of(item)}
 
     @property
-    def has_error(self) -> bool:
-        """Whether it takes no jobs because of a pending error."""
-        return self.error is not None
-
-    @property
     def session_expires_at(self) -> datetime | None:
         """When its session ends; None where the API does not say."""
         return moment(self.session_expires)

@@ -240,6 +240,16 @@ def test_the_table_leaves_out_what_may_be_paid_for(sim, table, run_table, dying,
 
 
 @pytest.mark.parametrize("table", ["folder"], indirect=True)
+def test_a_table_that_cannot_be_read_makes_nothing(sim, table, run_table, logged):
+    outcome = run_table()
+    assert outcome.state("read_table") == "failed"
+    assert outcome.state("write_down") == "failed"  # so the run has failed, too
+    assert "the task read_table has failed" in logged()
+    assert outcome.states["make"] == ["upstream_failed"]
+    assert sim.submitted_count == 0
+
+
+@pytest.mark.parametrize("table", ["folder"], indirect=True)
 def test_the_table_may_come_from_a_spreadsheet(sim, table, run_table):
     table.write("a fox,")
     prompts = table.place / "prompts.csv"

@@ -46,7 +46,7 @@ def test_the_sample_of_the_documents_is_read_without_its_credentials(sim, client
         },
     )
     one, two = client.get_accounts()
-    assert (one.email, one.max_jobs, one.has_error) == (A, 8, False)
+    assert (one.email, one.max_jobs, one.error) == (A, 8, None)
     assert one.session_expires_at == datetime(2025, 1, 1, 12, 13, 14, tzinfo=UTC)
     assert one.to_xcom() == {
         "email": A,
@@ -78,7 +78,6 @@ def test_the_sample_of_the_documents_is_read_without_its_credentials(sim, client
 )
 def test_a_pending_error_is_told(fields, error):
     assert account(**fields).error == error
-    assert account(**fields).has_error == (error is not None)
 
 
 @pytest.mark.parametrize(
