@@ -152,8 +152,16 @@ class Airflow:
         del self.components[name]
 
     def pause(self, name: str) -> None:
-        """Stop a component and all processes it started, as on a machine that is out of memory or asleep."""
+        """
+        Stop a component and all processes it started, as on a machine that is out of memory or asleep.
+
+        Not in the middle of a transaction, which PostgreSQL would end in the meantime, and so the component.
+        """
         self._processes.pause(name)
+        while self._database and self.metadata.ports_in_transaction() & self._processes.ports(name):
+            self.resume(name)
+            time.sleep(POLL_INTERVAL)
+            self._processes.pause(name)
 
     def resume(self, name: str) -> None:
         """Let a component that was paused go on."""

@@ -158,6 +158,11 @@ class Metadata:
         newest: int | None = rows[0]["id"]
         return newest
 
+    def ports_in_transaction(self) -> set[int]:
+        """Return the ports of those who are in the middle of a transaction; this is for PostgreSQL."""
+        rows = self.query("select client_port from pg_stat_activity where xact_start is not null")
+        return {row["client_port"] for row in rows}
+
     def dag_files(self) -> set[Path]:
         """Return the files in which DAGs were found."""
         return {Path(row["fileloc"]) for row in self.query("select fileloc from dag")}
