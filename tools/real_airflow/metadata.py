@@ -78,12 +78,13 @@ class Metadata:
 
     def outcome(self, run: DagRun) -> Outcome:
         """Return all task instances of a DAG run, as they are now."""
-        xcoms = self.xcoms(run)
         rows = self.query(
             "select * from task_instance where dag_id = :dag_id and run_id = :run_id"
             " order by task_id, map_index",
             **_key(run),
         )
+        # Afterwards: what a task has pushed is there by the time it has ended.
+        xcoms = self.xcoms(run)
         return Outcome(
             TaskInstance(
                 row["task_id"],
