@@ -64,7 +64,7 @@ def paid(sim, prompts):
 
 def wait_until_paid(airflow, sim, prompts, n):
     """Wait until ``n`` of these prompts have been accepted: a slot may be kept for a job of another test."""
-    airflow.wait_until(lambda: sum(paid(sim, prompts).values()) >= n, 240, lambda: f"{paid(sim, prompts)}")
+    airflow.wait_until(lambda: sum(paid(sim, prompts).values()) >= n, lambda: f"{paid(sim, prompts)}")
 
 
 def end_jobs_until_over(airflow, sim, run):
@@ -74,7 +74,7 @@ def end_jobs_until_over(airflow, sim, run):
         sim.end_all_jobs()
         return airflow.metadata.run_state(run) in {"success", "failed"}
 
-    airflow.wait_until(is_over, 300, lambda: f"{run} is over: {airflow.outcome(run)}")
+    airflow.wait_until(is_over, lambda: f"{run} is over: {airflow.outcome(run)}")
     return airflow.outcome(run)
 
 
@@ -86,7 +86,7 @@ def test_every_prompt_is_made_once_although_answers_get_lost(airflow, lossy, sub
     prompts = [f"prompt {number}" for number in range(PROMPTS)]
     run = submits(prompts, conn="lossy")
 
-    outcome = airflow.wait_for(run, timeout=600)
+    outcome = airflow.wait_for(run)
     assert {task.state for task in outcome.mapped("make")} == {"success"}
     assert len(set(urls(outcome))) == PROMPTS
     assert [task.xcom["prompt"] for task in outcome.mapped("make")] == prompts
@@ -112,10 +112,10 @@ def test_a_worker_that_is_killed_between_mark_and_submit_makes_the_retry_say_wha
 ):
     brink = tmp_path / "brink"
     run = airflow.trigger("submits_at_the_brink", {"conn": "calm", "brink": str(brink)})
-    airflow.wait_until(brink.exists, 120, lambda: "it is about to submit")
+    airflow.wait_until(brink.exists, lambda: "it is about to submit")
     airflow.worker(run, "make").kill()
 
-    outcome = airflow.wait_for(run, timeout=180)
+    outcome = airflow.wait_for(run)
     assert outcome.task("make").ended == ("failed", 2)
     log = airflow.task_log(run, "make")
     assert "Nobody can know whether PixVerse accepted" in log
@@ -201,7 +201,7 @@ def test_a_list_that_has_another_order_at_the_retry_makes_no_task_take_the_job_o
     for worker in workers:
         worker.kill()
 
-    outcome = airflow.wait_for(run, timeout=180)
+    outcome = airflow.wait_for(run)
     assert [task.ended for task in outcome.mapped("make")] == [("failed", 2), ("failed", 2)]
     assert paid(sim, ["first", "second"]) == {"first": 1, "second": 1}
     assert "with another payload" in airflow.task_log(run, "make", 0)

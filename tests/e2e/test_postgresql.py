@@ -67,7 +67,6 @@ def test_triggerers_take_over_the_waits_of_one_that_is_paused_or_dies(airflow, s
     def wait_until_taken_by(triggerer):
         airflow.wait_until(
             lambda: airflow.metadata.triggerers(run) == {("wait", index): triggerer for index in range(10)},
-            120,
             lambda: f"{triggerer} has all waits: {airflow.metadata.triggerers(run)}",
         )
 
@@ -100,7 +99,7 @@ def test_a_task_is_retried_whose_worker_is_killed_or_paused_and_stays_as_it_ends
 
     assert [task.xcom for task in airflow.wait_for(held.run)] == [[0, 2], [1, 2], [2, 2]]
     paused.resume()
-    airflow.wait_until(lambda: not paused.is_alive, 60, lambda: "the paused task has ended")
+    airflow.wait_until(lambda: not paused.is_alive, lambda: "the paused task has ended")
     # What it pushes to XCom on its way, Airflow lets through.
     assert [task.ended for task in airflow.outcome(held.run)] == [("success", 2)] * 3
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 # Not resolved: the interpreter of a virtual environment is a link to one outside.
 BIN = Path(sys.executable).parent
 POLL_INTERVAL = 0.2
+# After how many seconds to give up what is waited for: several times what a slow and busy machine needs.
+PATIENCE = 600.0
 MIGRATION, COMMAND_LINE = "migration", "command-line"
 SQLITE = "airflow.db"
 
@@ -102,7 +104,7 @@ class Airflow:
         log.info("Setting up the database")
         if self._database is None:
             sqlite.create(self.home / SQLITE)
-        self._running.run(MIGRATION, [str(BIN / "airflow"), "db", "migrate"], timeout=300)
+        self._running.run(MIGRATION, [str(BIN / "airflow"), "db", "migrate"], timeout=PATIENCE)
         # -P: the modules beside the script are not to hide others of the same name.
         self._running.start(COMMAND_LINE, [sys.executable, "-P", command_line.__file__], piped=True)
         for conn_id, connection in self._connections.items():
@@ -167,12 +169,11 @@ class Airflow:
         """Let a component that was paused go on."""
         self._processes.resume(name)
 
-    def worker(self, run: DagRun, task_id: str, map_index: int = -1, timeout: float = 120) -> Worker:
+    def worker(self, run: DagRun, task_id: str, map_index: int = -1) -> Worker:
         """
         Wait until a task instance runs on a worker, and return that worker.
 
         :param map_index: which of a mapped task.
-        :param timeout: after how many seconds to give up.
         :raises AirflowError: it did not run in time.
         """
         found: list[Worker] = []
@@ -186,7 +187,7 @@ class Airflow:
                     return False  # it has ended meanwhile
             return bool(found)
 
-        self.wait_until(runs, timeout, lambda: f"{task_id} {map_index} runs: {self.outcome(run)}")
+        self.wait_until(runs, lambda: f"{task_id} {map_index} runs: {self.outcome(run)}")
         return found[0]
 
     @property
@@ -195,7 +196,7 @@ class Airflow:
         found = map(self._processes.pid, self.components)
         return [pid for pid in found if pid is not None]
 
-    def wait_until_healthy(self, timeout: float = 180) -> None:
+    def wait_until_healthy(self) -> None:
         """Wait until every component has reported since it was started, and every DAG file is known."""
         files = set(self._files_with_dags())
 
@@ -205,7 +206,7 @@ class Airflow:
             known = {path.resolve() for path in self.metadata.dag_files()}
             return all(map(self._has_started, self.components)) and files <= known
 
-        self.wait_until(healthy, timeout, lambda: "all components have started, and all DAGs are known")
+        self.wait_until(healthy, lambda: "all components have started, and all DAGs are known")
 
     def command(self, *arguments: str) -> None:
         """
@@ -237,22 +238,19 @@ class Airflow:
         """Return the task instances of a DAG run as they are now."""
         return self.metadata.outcome(run)
 
-    def wait_for(self, run: DagRun, timeout: float = 120) -> Outcome:
+    def wait_for(self, run: DagRun, timeout: float = PATIENCE) -> Outcome:
         """Wait until a DAG run is over, and return its task instances."""
         self.wait_until(
             lambda: self.metadata.run_state(run) in {"success", "failed"},
-            timeout,
             lambda: f"{run} is over: {self.outcome(run)}",
+            timeout,
         )
         return self.outcome(run)
 
-    def wait_until_tasks(
-        self, run: DagRun, condition: Callable[[Outcome], bool], timeout: float = 120
-    ) -> Outcome:
+    def wait_until_tasks(self, run: DagRun, condition: Callable[[Outcome], bool]) -> Outcome:
         """
         Wait until a condition holds of the task instances of a DAG run, and return them.
 
-        :param timeout: after how many seconds to give up.
         :raises AirflowError: it did not hold in time, or a component ended.
         """
         seen = Outcome()
@@ -261,15 +259,17 @@ class Airflow:
             seen[:] = self.outcome(run)
             return condition(seen)
 
-        self.wait_until(holds, timeout, lambda: f"the condition of the test holds: {seen}")
+        self.wait_until(holds, lambda: f"the condition of the test holds: {seen}")
         return seen
 
-    def wait_until(self, condition: Callable[[], bool], timeout: float, what: Callable[[], str]) -> None:
+    def wait_until(
+        self, condition: Callable[[], bool], what: Callable[[], str], timeout: float = PATIENCE
+    ) -> None:
         """
         Wait until a condition holds.
 
-        :param timeout: after how many seconds to give up.
         :param what: returns the condition in words.
+        :param timeout: after how many seconds to give up.
         :raises AirflowError: it did not hold in time, or a component ended.
         """
         deadline = time.monotonic() + timeout
@@ -306,7 +306,6 @@ class Airflow:
         """Wait until a task that is not mapped has logged a text, so many times."""
         self.wait_until(
             lambda: self.task_log(run, task_id).count(text) >= times,
-            120,
             lambda: f"{text!r} is in this log:\n{self.task_log(run, task_id)}",
         )
 
