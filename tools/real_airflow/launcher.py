@@ -302,6 +302,22 @@ class Airflow:
         """Return everything the triggers of a task that is not mapped logged; empty if none ran."""
         return self._task_logs(run, task_id, "attempt=*.log.trigger.*")
 
+    def wait_until_workers_are_done(self, run: DagRun, number: int) -> None:
+        """
+        Wait until the scheduler has noted that so many workers of a DAG run have done their part.
+
+        Airflow 3.3 can fail a task that resumes before that (apache/airflow#72716).
+        """
+        log = self.home / "components" / "scheduler.log"
+
+        def noted() -> int:
+            lines = log.read_text(errors="replace").splitlines()
+            return sum(
+                "Received executor event with state success" in line and run.run_id in line for line in lines
+            )
+
+        self.wait_until(lambda: noted() >= number, lambda: f"{number} workers are done, not {noted()}")
+
     def wait_until_logged(self, run: DagRun, task_id: str, text: str, *, times: int = 1) -> None:
         """Wait until a task that is not mapped has logged a text, so many times."""
         self.wait_until(
