@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def _run(airflow: Airflow, conf: dict[str, str | None]) -> Outcome:
-    return airflow.wait_for(airflow.trigger("transfers", conf), timeout=600)
+    return airflow.wait_for(airflow.trigger("transfers", conf))
 
 
 def _report(runs: Iterable[Outcome], what: str) -> None:

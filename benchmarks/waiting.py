@@ -64,7 +64,7 @@ def _measure(airflow: Airflow, sim: Simulator, dag_id: str, idle: float) -> Figu
     sim.end_all_jobs()
     [job, *_] = sim.fill()
     run = airflow.trigger(dag_id)
-    airflow.wait_until(lambda: _all_wait(airflow, run), 300, lambda: f"all of {dag_id} wait")
+    airflow.wait_until(lambda: _all_wait(airflow, run), lambda: f"all of {dag_id} wait")
     time.sleep(SETTLING)
     calls = sim.request_count
     cpu = _cpu_a_minute(airflow) - idle
@@ -72,11 +72,11 @@ def _measure(airflow: Airflow, sim: Simulator, dag_id: str, idle: float) -> Figu
     count = len(airflow.outcome(run))
     freed = time.time()
     sim.end_job(job)
-    airflow.wait_until(lambda: bool(_ended(airflow, run)), 300, lambda: "one is released")
+    airflow.wait_until(lambda: bool(_ended(airflow, run)), lambda: "one is released")
     release = min(wait.end_date.timestamp() for wait in _ended(airflow, run) if wait.end_date) - freed
     for email in ("a-1@example.com", "a-2@example.com"):
         sim.set_max_jobs(email, 1000)
-    airflow.wait_for(run, 300)
+    airflow.wait_for(run)
     for email in ("a-1@example.com", "a-2@example.com"):
         sim.set_max_jobs(email, 3)
     return Figures(count, calls * 60 / WINDOW, cpu / count, release)

@@ -9,6 +9,10 @@ import pytest
 
 from airflow_pixverse.testing.home import use_airflow_home
 
+# Whose tests bring up a whole Airflow. They give up by themselves and tell what it printed, which the usual
+# limit would prevent: it also counts the start of Airflow, and ends the tests that are left as well.
+_WITH_REAL_AIRFLOW = {"browser", "e2e", "scripts"}
+_REAL_AIRFLOW_TIMEOUT = 3600
 _HOME = tempfile.TemporaryDirectory(prefix="airflow-pixverse-tests-", ignore_cleanup_errors=True)
 _DAGS = Path(_HOME.name, "dags")
 _DAGS.mkdir()
@@ -46,6 +50,13 @@ def object_store():
 def bucket(object_store):
     """An empty bucket of the object store."""
     return object_store.new_bucket()
+
+
+def pytest_collection_modifyitems(items):
+    """Give tests with a real Airflow more time."""
+    for item in items:
+        if item.path.parent.name in _WITH_REAL_AIRFLOW:
+            item.add_marker(pytest.mark.timeout(_REAL_AIRFLOW_TIMEOUT))
 
 
 @pytest.hookimpl(wrapper=True)

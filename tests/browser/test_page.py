@@ -309,8 +309,8 @@ def test_it_fits_a_narrow_screen(tab, crowd):
 def test_it_asks_nothing_while_it_is_hidden(tab, sim):
     tab.clock.install()
     page = open_page(tab, "pixverse_default")
-    asked = requests(page)
     hide(page)
+    asked = requests(page)
     page.clock.run_for(60_000)
     assert asked == []
     with told(page):

@@ -1,5 +1,6 @@
 """One Airflow and one simulator for all tests here."""
 
+import json
 import math
 import os
 import secrets
@@ -16,6 +17,12 @@ HERE = Path(__file__).parent
 # A wait that comes to a gate may pass on what the gate saw in the last 5 s; the margin is for the call.
 FRESH = 5 + 2
 EXAMPLES = HERE.parent.parent / "example_dags"
+
+
+def patient(simulator):
+    """The connection to a simulator, with a client that does not give up while a test holds an answer."""
+    connection = simulator.connection
+    return connection | {"extra": json.dumps(json.loads(connection["extra"]) | {"timeout": 600})}
 
 
 @pytest.fixture(scope="session")
@@ -112,7 +119,7 @@ def forget(airflow, sim):
             last = max((request.monotonic for request in sim.requests), default=-math.inf)
             return last > called or time.monotonic() - last > FRESH
 
-        airflow.wait_until(is_forgotten, 60, lambda: "what the gate saw is old or has been seen anew")
+        airflow.wait_until(is_forgotten, lambda: "what the gate saw is old or has been seen anew")
 
     return wait
 

@@ -77,7 +77,7 @@ def test_prompts_become_videos_and_what_moderation_refuses_is_named(airflow, sim
     sim.inject(faults.lost_answer(), method="POST")
     already = sim.submitted_count
     run = airflow.trigger("pixverse_prompts")
-    airflow.wait_until(lambda: sim.submitted_count == already + 3, 120, lambda: "three prompts are submitted")
+    airflow.wait_until(lambda: sim.submitted_count == already + 3, lambda: "three prompts are submitted")
     sim.end_all_jobs()
 
     outcome = airflow.wait_for(run)
@@ -95,7 +95,7 @@ def test_a_table_becomes_videos_and_a_manifest_says_why_rows_have_none(airflow, 
     sim.set_fate("an owl", "moderated")
     already = sim.submitted_count
     run = airflow.trigger("pixverse_table")
-    airflow.wait_until(lambda: sim.submitted_count == already + 2, 120, lambda: "two rows are submitted")
+    airflow.wait_until(lambda: sim.submitted_count == already + 2, lambda: "two rows are submitted")
     sim.end_all_jobs()
 
     outcome = airflow.wait_for(run)

@@ -26,7 +26,7 @@ def wait_until_none_is_left(airflow, left_behind):
 
     def wait(dag_id):
         airflow.wait_until(
-            lambda: left_behind(dag_id) == 0, 60, lambda: f"no mark is left, of {left_behind(dag_id)}"
+            lambda: left_behind(dag_id) == 0, lambda: f"no mark is left, of {left_behind(dag_id)}"
         )
 
     return wait
@@ -53,7 +53,6 @@ def test_a_cleared_task_finds_no_mark_of_its_life_before(airflow, left_behind, w
     airflow.command("tasks", "clear", "--yes", "marks_cleared")
     airflow.wait_until(
         lambda: airflow.outcome(run).task("submit").ended == ("success", 2),
-        120,
         lambda: f"the cleared task is over: {airflow.outcome(run)}",
     )
     assert airflow.outcome(run).task("submit").xcom == {"before": [], "after": 1}

@@ -10,7 +10,7 @@ FINAL, RETRIED = 1, 2
 @pytest.fixture(scope="module", params=["outcomes", "outcomes_from_trigger"])
 def outcome(airflow, request):
     """All the waits that end badly, side by side; begun on a worker, or in the trigger."""
-    return airflow.wait_for(airflow.trigger(request.param), timeout=300)
+    return airflow.wait_for(airflow.trigger(request.param))
 
 
 @pytest.mark.parametrize(

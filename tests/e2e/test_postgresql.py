@@ -54,8 +54,12 @@ def held(airflow, tmp_path):
     airflow.wait_for(held.run)
 
 
-def test_ten_mapped_waits_each_get_a_slot(airflow, sim):
+def test_ten_mapped_waits_each_get_a_slot(airflow, sim, forget):
+    sim.fill()
+    forget()
     run = airflow.trigger("ten_waits")
+    airflow.wait_until_workers_are_done(run, 10)
+    sim.end_all_jobs()
 
     outcome = airflow.wait_for(run)
     assert [wait.ended for wait in outcome.mapped("wait")] == [("success", 1)] * 10
@@ -67,7 +71,6 @@ def test_triggerers_take_over_the_waits_of_one_that_is_paused_or_dies(airflow, s
     def wait_until_taken_by(triggerer):
         airflow.wait_until(
             lambda: airflow.metadata.triggerers(run) == {("wait", index): triggerer for index in range(10)},
-            120,
             lambda: f"{triggerer} has all waits: {airflow.metadata.triggerers(run)}",
         )
 
@@ -90,19 +93,26 @@ def test_triggerers_take_over_the_waits_of_one_that_is_paused_or_dies(airflow, s
     assert [wait.ended for wait in airflow.wait_for(run)] == [("success", 1)] * 10
 
 
+def are_retried(tasks):
+    """Whether all run again. Airflow 2 may notice twice that a worker is dead, which costs another try."""
+    return all(task.state == "running" and task.try_number > 1 for task in tasks)
+
+
 def test_a_task_is_retried_whose_worker_is_killed_or_paused_and_stays_as_it_ends(airflow, held):
     killed_task, killed, paused = held.workers
     killed_task.kill_task()
     killed.kill()
     paused.pause()
-    airflow.wait_until_tasks(held.run, lambda tasks: {task.ended for task in tasks} == {("running", 2)})
+    airflow.wait_until_tasks(held.run, are_retried)
     held.release()
 
-    assert [task.xcom for task in airflow.wait_for(held.run)] == [[0, 2], [1, 2], [2, 2]]
+    ends = airflow.wait_for(held.run)
+    assert [task.state for task in ends] == ["success"] * 3
+    assert [task.xcom for task in ends] == [[task.map_index, task.try_number] for task in ends]
     paused.resume()
-    airflow.wait_until(lambda: not paused.is_alive, 60, lambda: "the paused task has ended")
+    airflow.wait_until(lambda: not paused.is_alive, lambda: "the paused task has ended")
     # What it pushes to XCom on its way, Airflow lets through.
-    assert [task.ended for task in airflow.outcome(held.run)] == [("success", 2)] * 3
+    assert [task.ended for task in airflow.outcome(held.run)] == [task.ended for task in ends]
 
 
 def test_all_of_airflow_is_killed_and_started_again(airflow, sim, held, forget):

@@ -159,18 +159,23 @@ def test_timeout_holds_also_while_the_first_look_hangs(sim, monkeypatch):
 
 
 def test_execution_timeout_ends_it_even_in_the_middle_of_a_call(sim, finished):
-    sim.inject(faults.slow(20), times=None, path=finished)
+    payload_of(trigger(finished))  # imports, which the deadline is not about
+    sim.inject(faults.slow(3600), times=None, path=finished)
 
     async def main():
-        return await status(trigger(finished, execution_timeout=4)), result_calls(sim)[0].status
+        return await status(trigger(finished, execution_timeout=4)), result_calls(sim)[-1].status
 
     assert asyncio.run(main()) == ("execution_timeout", None), "no answer yet"
 
 
 def test_a_job_that_is_not_listed_is_asked_for_once_a_minute(sim):
-    assert payload_of(trigger(UNKNOWN, timeout=3))["status"] == "timeout"
+    async def main():
+        one = asyncio.create_task(status(trigger(UNKNOWN)))
+        await requests(sim, 8)
+        one.cancel()
+
+    asyncio.run(main())
     assert len(result_calls(sim)) == 1
-    assert sim.request_count > 5
 
 
 def test_one_that_comes_to_be_listed_in_the_meantime_is_followed_from_then_on(sim):
@@ -218,7 +223,7 @@ def test_many_jobs_share_one_poll_and_few_calls_at_a_time(sim, monkeypatch):
     assert 1 < most <= shared_gates._RESULT_CALLS
     assert len(result_calls(sim)) == 30
     lists = [request for request in sim.requests if request.path.endswith("scheduler/available")]
-    assert len(lists) < 15
+    assert len(lists) <= (lists[-1].monotonic - lists[0].monotonic) / 0.2 + 1
 
 
 def test_a_cancelled_wait_leaves_nothing_behind_but_a_call_under_way(sim, finished):

@@ -199,6 +199,7 @@ def test_a_rendered_parameter_that_cannot_be_used_fails_without_retry(sim, wrong
     assert f"{next(iter(wrong))} must be" in logged()
 
 
+@ended_by_hand
 def test_a_folder_that_goes_away_in_between_costs_nothing(sim, mode, tmp_path, logged):
     folder = tmp_path / "results"
     spoiled = []

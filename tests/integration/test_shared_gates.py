@@ -20,17 +20,40 @@ def same_token(sim, monkeypatch):
     return "same_token"
 
 
+async def looks(sim, count):
+    """Wait until the service has shown so many times more what is free."""
+
+    def seen():
+        return sum(request.status == 200 for request in sim.requests)
+
+    wanted = seen() + count
+    while seen() < wanted:
+        await requests(sim, 1)
+
+
+async def only_one_ends(sim, waits, meanwhile=lambda: None):
+    """Wait until one of these waits has ended, and then for some looks, in which no other is to end."""
+    [first], _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    meanwhile()
+    await looks(sim, 4)
+    ended = [wait for wait in waits if wait.done()]
+    for wait in waits:
+        wait.cancel()
+    return ended == [first] and await first == "success"
+
+
 def test_waits_on_one_loop_share_one_poll_and_one_slot_releases_one(sim):
     jobs = sim.fill()
 
     async def main():
-        waits = [asyncio.create_task(status(trigger(timeout=5.0, lease=60))) for _ in range(20)]
+        waits = [asyncio.create_task(status(trigger(lease=60))) for _ in range(20)]
         await requests(sim, 1)
         sim.end_job(jobs[0])
-        return await asyncio.gather(*waits)
+        return await only_one_ends(sim, waits)
 
-    assert asyncio.run(main()) == ["success"] + ["timeout"] * 19
-    assert sim.request_count <= 5 / 0.2 + 2
+    assert asyncio.run(main())
+    first, *_, last = sim.requests
+    assert sim.request_count <= (last.monotonic - first.monotonic) / 0.2 + 1
 
 
 def test_two_connections_with_one_token_share_one_gate_and_one_slot_releases_one(sim, same_token):
@@ -38,15 +61,15 @@ def test_two_connections_with_one_token_share_one_gate_and_one_slot_releases_one
 
     async def main():
         waits = [
-            asyncio.create_task(status(trigger(pixverse_conn_id=conn_id, timeout=5.0, lease=60)))
+            asyncio.create_task(status(trigger(pixverse_conn_id=conn_id, lease=60)))
             for conn_id in ("pixverse_default", same_token) * 5
         ]
         await requests(sim, 3)
         assert gate_of("pixverse_default") is gate_of(same_token)
         sim.end_job(jobs[0])
-        return await asyncio.gather(*waits)
+        return await only_one_ends(sim, waits)
 
-    assert sorted(asyncio.run(main())) == ["success"] + ["timeout"] * 9
+    assert asyncio.run(main())
 
 
 @pytest.mark.parametrize("extra", [{"timeout": 0.05}, {"proxy": "http://127.0.0.1:9"}], ids=str)
@@ -71,20 +94,21 @@ def test_leases_outlive_a_token_that_is_rotated_for_two_connections(sim, same_to
     monkeypatch.setattr(connection_client, "_LIFETIME", 0.0)
     jobs = sim.fill()
 
+    def rotate():
+        sim.token = "user:9-new"
+        for name in ("PIXVERSE_DEFAULT", "SAME_TOKEN"):
+            monkeypatch.setenv(f"AIRFLOW_CONN_{name}", json.dumps(sim.connection))
+
     async def main():
         waits = [
-            asyncio.create_task(status(trigger(pixverse_conn_id=conn_id, timeout=8.0, lease=60)))
+            asyncio.create_task(status(trigger(pixverse_conn_id=conn_id, lease=60)))
             for conn_id in ("pixverse_default", same_token) * 2
         ]
         await requests(sim, 3)
         sim.end_job(jobs[0])
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        sim.token = "user:9-new"
-        for name in ("PIXVERSE_DEFAULT", "SAME_TOKEN"):
-            monkeypatch.setenv(f"AIRFLOW_CONN_{name}", json.dumps(sim.connection))
-        return await asyncio.gather(*waits)
+        return await only_one_ends(sim, waits, meanwhile=rotate)
 
-    assert sorted(asyncio.run(main())) == ["success"] + ["timeout"] * 3
+    assert asyncio.run(main())
 
 
 def test_connections_with_different_tokens_do_not_share_a_gate(sim, monkeypatch):

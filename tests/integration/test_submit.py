@@ -526,6 +526,7 @@ def test_a_bad_token_fails_it_without_retry(sim, mode):
     assert (outcome.state("make"), outcome.tries["make"]) == ("failed", [1])
 
 
+@ended_by_hand
 def test_a_job_that_is_paid_for_survives_a_bad_token(sim, mode, monkeypatch):
     """The token is wrong for a while: the retry that follows finds the job."""
     token, give_up = sim.token, PixverseSubmitOperator._what_a_retry_does

@@ -110,8 +110,9 @@ class Page:
 
 
 @pytest.fixture
-def page(api_server):
-    """A page that nobody has looked at yet."""
+def page(api_server, monkeypatch):
+    """A page that nobody has looked at yet; its first look is waited for, however slow the machine is."""
+    monkeypatch.setattr("airflow_pixverse.page.capacity.FIRST_LOOK_WAITS", 60.0)
     page = Page(api_server)
     page.forget()
     return page
@@ -126,9 +127,8 @@ def no_connections(monkeypatch):
 
 @pytest.fixture
 def always_new(monkeypatch):
-    """Whoever looks sees what is there now: nothing is kept, and every look is waited for to its end."""
+    """Whoever looks sees what is there now: nothing is kept."""
     monkeypatch.setattr("airflow_pixverse.page.capacity.CALL_EVERY", 0.0)
     monkeypatch.setattr("airflow_pixverse.page.capacity._FORGOTTEN_AFTER", -1.0)
-    monkeypatch.setattr("airflow_pixverse.page.capacity.FIRST_LOOK_WAITS", 60.0)
     monkeypatch.setattr("airflow_pixverse.page.database.READ_EVERY", 0.0)
     monkeypatch.setattr("airflow_pixverse.hooks.lookup.SECOND_LOOK_AFTER", 0.0)

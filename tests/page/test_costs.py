@@ -78,6 +78,7 @@ def test_a_service_that_does_not_answer_holds_nobody_up(page, sim, monkeypatch):
     with ThreadPoolExecutor(CLIENTS) as clients:
         answers = list(clients.map(lambda _: page.capacity(), range(3 * CLIENTS)))
     assert {answer["trouble"]["kind"] for answer in answers} == {"network"}
+    sim.wait_for_requests(1)
     assert sim.request_count == 1
     assert [thread.name for thread in threading.enumerate()].count("pixverse-page") == 1
     sim.stop()
@@ -119,9 +120,10 @@ def test_a_thousand_waits_are_read_in_four_queries_and_decrypted_once(page, sim,
     assert len(decrypted) == 1000
 
 
-def test_the_database_is_not_read_again_at_once(page, sim, queries):
+def test_the_database_is_not_read_again_at_once(page, sim, queries, monkeypatch):
     from airflow_pixverse.page.database import DatabaseView
 
+    monkeypatch.setattr("airflow_pixverse.page.database.READ_EVERY", 3600.0)
     view = DatabaseView()
     first = view.look()
     queries.clear()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from scripts.airflow_in_browser import port_or_another
 from tests.scripts.command import Command
+from tools.real_airflow import PATIENCE
 
 
 def test_airflow_answers_and_has_the_connection_in_its_database_until_ctrl_c():
@@ -18,7 +19,7 @@ def test_airflow_answers_and_has_the_connection_in_its_database_until_ctrl_c():
         simulator = re.search(r"Simulator +(http://\S+)", command.output).group(1)
         home = Path(re.search(r"goes to (\S+)/components", command.output).group(1))
 
-        with urllib.request.urlopen(url, timeout=60) as answer:
+        with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
             assert "<title>" in answer.read().decode()
         with closing(sqlite3.connect(home / "airflow.db")) as database:
             connections = database.execute("select conn_id, conn_type, host, port from connection").fetchall()

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 # Not resolved: the interpreter of a virtual environment is a link to one outside.
 BIN = Path(sys.executable).parent
 POLL_INTERVAL = 0.2
+# After how many seconds to give up what is waited for: several times what a slow and busy machine needs.
+PATIENCE = 600.0
 MIGRATION, COMMAND_LINE = "migration", "command-line"
 SQLITE = "airflow.db"
 
@@ -102,7 +104,7 @@ class Airflow:
         log.info("Setting up the database")
         if self._database is None:
             sqlite.create(self.home / SQLITE)
-        self._running.run(MIGRATION, [str(BIN / "airflow"), "db", "migrate"], timeout=300)
+        self._running.run(MIGRATION, [str(BIN / "airflow"), "db", "migrate"], timeout=PATIENCE)
         # -P: the modules beside the script are not to hide others of the same name.
         self._running.start(COMMAND_LINE, [sys.executable, "-P", command_line.__file__], piped=True)
         for conn_id, connection in self._connections.items():
@@ -152,19 +154,26 @@ class Airflow:
         del self.components[name]
 
     def pause(self, name: str) -> None:
-        """Stop a component and all processes it started, as on a machine that is out of memory or asleep."""
+        """
+        Stop a component and all processes it started, as on a machine that is out of memory or asleep.
+
+        Not in the middle of a transaction, which PostgreSQL would end in the meantime, and so the component.
+        """
         self._processes.pause(name)
+        while self._database and self.metadata.ports_in_transaction() & self._processes.ports(name):
+            self.resume(name)
+            time.sleep(POLL_INTERVAL)
+            self._processes.pause(name)
 
     def resume(self, name: str) -> None:
         """Let a component that was paused go on."""
         self._processes.resume(name)
 
-    def worker(self, run: DagRun, task_id: str, map_index: int = -1, timeout: float = 120) -> Worker:
+    def worker(self, run: DagRun, task_id: str, map_index: int = -1) -> Worker:
         """
         Wait until a task instance runs on a worker, and return that worker.
 
         :param map_index: which of a mapped task.
-        :param timeout: after how many seconds to give up.
         :raises AirflowError: it did not run in time.
         """
         found: list[Worker] = []
@@ -178,7 +187,7 @@ class Airflow:
                     return False  # it has ended meanwhile
             return bool(found)
 
-        self.wait_until(runs, timeout, lambda: f"{task_id} {map_index} runs: {self.outcome(run)}")
+        self.wait_until(runs, lambda: f"{task_id} {map_index} runs: {self.outcome(run)}")
         return found[0]
 
     @property
@@ -187,7 +196,7 @@ class Airflow:
         found = map(self._processes.pid, self.components)
         return [pid for pid in found if pid is not None]
 
-    def wait_until_healthy(self, timeout: float = 180) -> None:
+    def wait_until_healthy(self) -> None:
         """Wait until every component has reported since it was started, and every DAG file is known."""
         files = set(self._files_with_dags())
 
@@ -197,7 +206,7 @@ class Airflow:
             known = {path.resolve() for path in self.metadata.dag_files()}
             return all(map(self._has_started, self.components)) and files <= known
 
-        self.wait_until(healthy, timeout, lambda: "all components have started, and all DAGs are known")
+        self.wait_until(healthy, lambda: "all components have started, and all DAGs are known")
 
     def command(self, *arguments: str) -> None:
         """
@@ -229,22 +238,19 @@ class Airflow:
         """Return the task instances of a DAG run as they are now."""
         return self.metadata.outcome(run)
 
-    def wait_for(self, run: DagRun, timeout: float = 120) -> Outcome:
+    def wait_for(self, run: DagRun, timeout: float = PATIENCE) -> Outcome:
         """Wait until a DAG run is over, and return its task instances."""
         self.wait_until(
             lambda: self.metadata.run_state(run) in {"success", "failed"},
-            timeout,
             lambda: f"{run} is over: {self.outcome(run)}",
+            timeout,
         )
         return self.outcome(run)
 
-    def wait_until_tasks(
-        self, run: DagRun, condition: Callable[[Outcome], bool], timeout: float = 120
-    ) -> Outcome:
+    def wait_until_tasks(self, run: DagRun, condition: Callable[[Outcome], bool]) -> Outcome:
         """
         Wait until a condition holds of the task instances of a DAG run, and return them.
 
-        :param timeout: after how many seconds to give up.
         :raises AirflowError: it did not hold in time, or a component ended.
         """
         seen = Outcome()
@@ -253,15 +259,17 @@ class Airflow:
             seen[:] = self.outcome(run)
             return condition(seen)
 
-        self.wait_until(holds, timeout, lambda: f"the condition of the test holds: {seen}")
+        self.wait_until(holds, lambda: f"the condition of the test holds: {seen}")
         return seen
 
-    def wait_until(self, condition: Callable[[], bool], timeout: float, what: Callable[[], str]) -> None:
+    def wait_until(
+        self, condition: Callable[[], bool], what: Callable[[], str], timeout: float = PATIENCE
+    ) -> None:
         """
         Wait until a condition holds.
 
-        :param timeout: after how many seconds to give up.
         :param what: returns the condition in words.
+        :param timeout: after how many seconds to give up.
         :raises AirflowError: it did not hold in time, or a component ended.
         """
         deadline = time.monotonic() + timeout
@@ -294,11 +302,26 @@ class Airflow:
         """Return everything the triggers of a task that is not mapped logged; empty if none ran."""
         return self._task_logs(run, task_id, "attempt=*.log.trigger.*")
 
+    def wait_until_workers_are_done(self, run: DagRun, number: int) -> None:
+        """
+        Wait until the scheduler has noted that so many workers of a DAG run have done their part.
+
+        Airflow 3.3 can fail a task that resumes before that (apache/airflow#72716).
+        """
+        log = self.home / "components" / "scheduler.log"
+
+        def noted() -> int:
+            lines = log.read_text(errors="replace").splitlines()
+            return sum(
+                "Received executor event with state success" in line and run.run_id in line for line in lines
+            )
+
+        self.wait_until(lambda: noted() >= number, lambda: f"{number} workers are done, not {noted()}")
+
     def wait_until_logged(self, run: DagRun, task_id: str, text: str, *, times: int = 1) -> None:
         """Wait until a task that is not mapped has logged a text, so many times."""
         self.wait_until(
             lambda: self.task_log(run, task_id).count(text) >= times,
-            120,
             lambda: f"{text!r} is in this log:\n{self.task_log(run, task_id)}",
         )
 

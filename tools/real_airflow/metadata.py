@@ -78,12 +78,13 @@ class Metadata:
 
     def outcome(self, run: DagRun) -> Outcome:
         """Return all task instances of a DAG run, as they are now."""
-        xcoms = self.xcoms(run)
         rows = self.query(
             "select * from task_instance where dag_id = :dag_id and run_id = :run_id"
             " order by task_id, map_index",
             **_key(run),
         )
+        # Afterwards: what a task has pushed is there by the time it has ended.
+        xcoms = self.xcoms(run)
         return Outcome(
             TaskInstance(
                 row["task_id"],
@@ -157,6 +158,11 @@ class Metadata:
         rows = self.query("select max(id) as id from job where job_type = :job_type", job_type=job_type)
         newest: int | None = rows[0]["id"]
         return newest
+
+    def ports_in_transaction(self) -> set[int]:
+        """Return the ports of those who are in the middle of a transaction; this is for PostgreSQL."""
+        rows = self.query("select client_port from pg_stat_activity where xact_start is not null")
+        return {row["client_port"] for row in rows}
 
     def dag_files(self) -> set[Path]:
         """Return the files in which DAGs were found."""

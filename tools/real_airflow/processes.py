@@ -101,6 +101,11 @@ class Processes:
         """Return the id of a process, or None if it does not run."""
         return self._running[name].pid if name in self._running else None
 
+    def ports(self, name: str) -> set[int]:
+        """Return the ports that a process has connections from, and all that it started."""
+        found = sessions.members({self._running[name].pid})
+        return {one.laddr.port for process in found for one in process.net_connections("tcp") if one.laddr}
+
     def kill(self, *names: str) -> None:
         """Kill processes and all that they started, all at once, without a chance to tell anybody."""
         killed = [self._running.pop(name) for name in names]

@@ -82,7 +82,6 @@ def _airflow_2(web_port: int, database: str) -> dict[tuple[str, str], Any]:
         ("database", "load_default_connections"): False,
         ("scheduler", "min_file_process_interval"): 300,
         ("scheduler", "parsing_processes"): 1,
-        ("scheduler", "local_task_job_heartbeat_sec"): 1,
         ("scheduler", "scheduler_zombie_task_threshold"): HEARTBEAT_TIMEOUT,
         # Each detection fails the task once more, the try after it too, unless the DAG processor has
         # handled the one before it meanwhile (apache/airflow#51969).

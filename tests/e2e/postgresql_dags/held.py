@@ -1,4 +1,4 @@
-"""Tasks that run until a file is there, which the configuration of the run names. One retry each."""
+"""Tasks that run until a file is there, which the configuration of the run names, with retries."""
 
 import time
 from datetime import datetime, timedelta
@@ -21,4 +21,4 @@ class Hold(BaseOperator):
 
 
 with DAG("held", schedule=None, start_date=datetime(2026, 1, 1)):
-    Hold.partial(task_id="hold", retries=1, retry_delay=timedelta(0)).expand(index=[0, 1, 2])
+    Hold.partial(task_id="hold", retries=5, retry_delay=timedelta(0)).expand(index=[0, 1, 2])
