@@ -24,7 +24,7 @@ from airflow_pixverse.api.errors import PixverseFatalError, PixverseTransientErr
 from airflow_pixverse.capabilities import is_deferral_timeout
 from airflow_pixverse.deadlines import Deadlines, Limit
 from airflow_pixverse.hooks.pixverse import PixverseHook
-from airflow_pixverse.parameters import check_at_parse, parse_conn_id
+from airflow_pixverse.parameters import check_at_parse, parse_conn_id, parse_flag
 from airflow_pixverse.sensors.outcome import outcome_of
 from airflow_pixverse.triggers.wait_event import WaitStatus
 
@@ -46,7 +46,7 @@ class PixverseSensor(BaseSensorOperator):
     def __init__(self, *, pixverse_conn_id: str, deferrable: bool, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.pixverse_conn_id = pixverse_conn_id
-        self.deferrable = deferrable
+        self.deferrable = parse_flag(deferrable, "deferrable")
         check_at_parse(self, parse_conn_id, pixverse_conn_id)
         self._last_error: PixverseTransientError | None = None
         self._retry_after = 0.0

@@ -16,6 +16,7 @@ from airflow_pixverse.parameters import (
     as_json_list,
     check_at_parse,
     parse_emails,
+    parse_flag,
     parse_optional_seconds,
     parse_slots,
     templates,
@@ -76,6 +77,8 @@ class PixverseCapacitySensor(PixverseSensor):
         lease: timedelta | float | None = None,
         **kwargs: Any,
     ) -> None:
+        start_from_trigger = parse_flag(start_from_trigger, "start_from_trigger")
+        end_from_trigger = parse_flag(end_from_trigger, "end_from_trigger")
         deferrable = deferrable or start_from_trigger or end_from_trigger
         super().__init__(pixverse_conn_id=pixverse_conn_id, deferrable=deferrable, **kwargs)
         self.slots = slots

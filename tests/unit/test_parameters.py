@@ -58,6 +58,12 @@ def test_a_lease_that_cannot_be_used_is_refused(lease):
         PixverseCapacitySensor(task_id="wait", lease=lease)
 
 
+@pytest.mark.parametrize("flag", ["deferrable", "start_from_trigger", "end_from_trigger"])
+def test_a_flag_of_a_sensor_that_is_none_is_refused(flag):
+    with pytest.raises(ValueError, match=f"{flag} must be True or False, not 'False'"):
+        PixverseCapacitySensor(task_id="wait", **{flag: "False"})
+
+
 @pytest.mark.parametrize("older_than", [-1, "-5", "old", True, timedelta(days=-1), float("inf")])
 def test_an_older_than_that_cannot_be_used_is_refused_at_parse_time(older_than):
     with pytest.raises(ValueError, match="older_than must be a timedelta or seconds"):
