@@ -13,8 +13,9 @@ from tools.real_airflow import Airflow
 
 DAGS = Path(__file__).parent / "submit_dags"
 SIDE_BY_SIDE = {"AIRFLOW__CORE__PARALLELISM": "4"}
-# On the oldest Airflow in small, since the newest shows it in full.
+# Of a task in submit_dags/.
 RETRIES = 5
+# On the oldest Airflow in small, since the newest shows it in full.
 PROMPTS, JOB_SECONDS = (40, 12) if airflow_version.startswith("3.3.") else (10, 3)
 
 
