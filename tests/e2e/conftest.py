@@ -1,6 +1,5 @@
 """One Airflow and one simulator for all tests here."""
 
-import json
 import math
 import os
 import secrets
@@ -17,12 +16,6 @@ HERE = Path(__file__).parent
 # A wait that comes to a gate may pass on what the gate saw in the last 5 s; the margin is for the call.
 FRESH = 5 + 2
 EXAMPLES = HERE.parent.parent / "example_dags"
-
-
-def patient(simulator):
-    """The connection to a simulator, with a client that does not give up while a test holds an answer."""
-    connection = simulator.connection
-    return connection | {"extra": json.dumps(json.loads(connection["extra"]) | {"timeout": 600})}
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from fnmatch import fnmatch
 import pytest
 
 from airflow_pixverse.simulator import Simulator, faults
-from tests.e2e.conftest import patient
+from tests.e2e.patient import patient
 from tools.real_airflow import PATIENCE
 
 # More than is written to a bucket at once, so that half of it may be there.

@@ -8,7 +8,7 @@ import pytest
 from airflow import __version__ as airflow_version
 
 from airflow_pixverse.simulator import Simulator, faults
-from tests.e2e.conftest import patient
+from tests.e2e.patient import patient
 from tools.real_airflow import Airflow
 
 DAGS = Path(__file__).parent / "submit_dags"
