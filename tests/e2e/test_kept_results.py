@@ -80,8 +80,9 @@ def test_a_worker_that_is_killed_in_a_download_leaves_nothing_but_the_download_t
     make = airflow.wait_for(run).task("make")
     assert (make.state, make.try_number > 1) == ("success", True)
     job = made_once(sim, bucket, run, make.xcom)
-    first, *_, last = downloads(sim, job)
-    assert (first, last) == (HALF, VIDEO_BYTES)
+    sent = downloads(sim, job)
+    assert (sent[0], sent[-1]) == (HALF, VIDEO_BYTES)
+    assert len(sent) <= make.try_number
     assert len(uploads(sim, bucket)) == 1
 
 

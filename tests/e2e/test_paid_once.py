@@ -177,9 +177,12 @@ def test_the_wait_for_a_slot_takes_no_worker_where_it_begins_in_the_trigger(airf
     for job in others:
         sim.end_job(job)
 
-    assert end_jobs_until_over(airflow, sim, run).task("make").state == "success"
+    make = end_jobs_until_over(airflow, sim, run).task("make")
+    assert make.state == "success"
     prompt = f"make for {run.run_id}"
     assert paid(sim, [prompt]) == {prompt: 1}
+    # To submit, and to return the result. A retry of Airflow's own making (#72716) takes more.
+    assert make.try_number > 1 or airflow.worker_runs(run) == {("make", -1): 2}
 
 
 def test_a_cleared_task_submits_anew(airflow, sim, submits):
