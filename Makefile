@@ -1,10 +1,11 @@
 # The two commands are `make demo` and `make test`; both set themselves up. `make help` lists the rest.
+# `make test` is for NEWEST; `make test-all` adds the other versions, and all that takes long.
 NEWEST := 3.3.2
 OLDEST := 2.11.2
 BETWEEN := 3.0.6 3.1.8 3.2.2
-OLDEST_WITH_PAGE := 3.1.8
+PRE_RELEASE := 3.4.0b2
 ENDS := $(NEWEST) $(OLDEST)
-WITH_PAGE := $(NEWEST) $(OLDEST_WITH_PAGE)
+WITH_PAGE := $(PRE_RELEASE) 3.1.8
 AIRFLOW ?= $(NEWEST)
 
 # Airflow 2.11 and 3.0 do not run on Python 3.13; uv finds (or fetches) one that fits.
@@ -33,17 +34,19 @@ INSIDE_AIRFLOW := tests/unit tests/integration tests/page $(WITHOUT_AIRFLOW:%=--
 # What these are about comes from the gate, the API and this package, and is tested on the newest and the oldest.
 ALIKE := bad_moments cancel job_sensor_use job_trigger operator shared_gates submit_cost submit_failure tickets
 WHAT_MAY_DIFFER := tests/integration tests/page $(ALIKE:%=--ignore=tests/integration/test_%.py)
+IN_PART := $(PRE_RELEASE) $(BETWEEN)
 
 # These bring up an Airflow of their own, on PostgreSQL.
-ON_POSTGRESQL := tests/e2e/test_paid_once.py tests/e2e/test_postgresql.py
+NEEDS_POSTGRESQL := tests/e2e/test_paid_once.py tests/e2e/test_postgresql.py
 
-# The longest first.
-E2E := $(NEWEST:%=test-e2e-on-postgresql-%) $(NEWEST:%=test-e2e-on-sqlite-%) \
-	$(OLDEST:%=test-e2e-on-postgresql-%) $(OLDEST:%=test-e2e-on-sqlite-%)
+# The longest first. In a real Airflow, what is newest counts: the pre-release stands for NEWEST on SQLite.
+ON_SQLITE := $(PRE_RELEASE) $(OLDEST)
+E2E := $(ENDS:%=test-e2e-on-postgresql-%) $(ON_SQLITE:%=test-e2e-on-sqlite-%) $(ENDS:%=test-scripts-%)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PRECIOUS: .venv/airflow-%/.installed .venv/airflow-%/.installed-test-tools .venv/airflow-%/.installed-browser
+.PRECIOUS: .venv/airflow-%/.installed-docs
 
 .venv/uv/bin/uv:
 	@echo "Installing uv, which installs everything else ..."
@@ -69,6 +72,11 @@ E2E := $(NEWEST:%=test-e2e-on-postgresql-%) $(NEWEST:%=test-e2e-on-sqlite-%) \
 	$(INSTALL) --group browser
 	@touch $@
 
+.venv/airflow-%/.installed-docs: .venv/airflow-%/.installed-test-tools
+	@echo "Installing Sphinx ..."
+	$(INSTALL) --group docs
+	@touch $@
+
 .venv/airflow-%/.installed-mutation: .venv/airflow-%/.installed-test-tools
 	@echo "Installing the mutation tester ..."
 	$(INSTALL) --group mutation
@@ -87,13 +95,24 @@ airflow: $(VENV)/.installed  ## the whole of Airflow in the browser, with simula
 	@$(PY) -m scripts.airflow_in_browser
 
 .PHONY: test
-test: lint test-unit test-airflow test-real-airflow test-packaging  ## everything: lint, types, all tests
+test: $(VENV)/.installed-docs  ## does this checkout work? On the newest Airflow, some 8 minutes
+	$(call AT_ONCE,2) test-airflow-briefly lint docs test-unit test-main-job test-packaging
+
+.PHONY: test-all
+test-all: test test-rest  ## and on every supported one, PostgreSQL, kills, the browser: some 45 minutes
+
+.PHONY: test-rest
+test-rest: test-other-airflows test-real-airflow  ## what test-all adds to test
 
 .PHONY: lint
 lint: install  ## ruff and mypy --strict
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+
+.PHONY: docs
+docs: $(VENV)/.installed-docs  ## the documentation, into build/docs; warnings are errors
+	$(PY) -m sphinx -b html -W --keep-going -n -q docs build/docs
 
 .PHONY: test-one
 test-one: install  ## one file, folder or test: make test-one TESTS=tests/unit/gate/test_leases.py
@@ -105,18 +124,30 @@ test-unit: install  ## what knows no Airflow: API client, gate, simulator
 	$(PYTEST) -n 4 $(WITHOUT_AIRFLOW)
 
 .PHONY: test-airflow
-test-airflow: | .venv/uv/bin/uv  ## what runs inside Airflow, on every supported version
-	$(call AT_ONCE,2) $(ENDS:%=test-airflow-%) $(BETWEEN:%=test-airflow-%)
+test-airflow: install  ## what runs inside Airflow
+	$(PYTEST) -n 4 --dist worksteal $(INSIDE_AIRFLOW)
 
-.PHONY: $(ENDS:%=test-airflow-%) $(BETWEEN:%=test-airflow-%)
-$(ENDS:%=test-airflow-%): test-airflow-%:
-	$(call ON,$*) test-airflow-one TESTS="$(INSIDE_AIRFLOW)"
-$(BETWEEN:%=test-airflow-%): test-airflow-%:
-	$(call ON,$*) test-airflow-one TESTS="$(WHAT_MAY_DIFFER)"
+.PHONY: test-airflow-briefly
+test-airflow-briefly: install  ## the same without what is alike on every version, as `make test` has it
+	$(PYTEST) -n 4 --dist worksteal $(INSIDE_AIRFLOW) $(ALIKE:%=--ignore=tests/integration/test_%.py)
 
-.PHONY: test-airflow-one
-test-airflow-one: install
-	$(PYTEST) -n 6 --dist worksteal $(TESTS)
+.PHONY: test-alike
+test-alike: install  ## what test-airflow-briefly leaves out
+	$(PYTEST) -n 4 --dist worksteal $(ALIKE:%=tests/integration/test_%.py)
+
+.PHONY: test-other-airflows
+test-other-airflows: | .venv/uv/bin/uv  ## the same on every supported version, and test-alike on the newest
+	$(call AT_ONCE,2) $(OLDEST:%=test-airflow-%) $(IN_PART:%=test-airflow-%) test-alike
+
+.PHONY: $(OLDEST:%=test-airflow-%) $(IN_PART:%=test-airflow-%)
+$(OLDEST:%=test-airflow-%): test-airflow-%:
+	$(call ON,$*) test-airflow
+$(IN_PART:%=test-airflow-%): test-airflow-%:
+	$(call ON,$*) test-airflow INSIDE_AIRFLOW="$(WHAT_MAY_DIFFER)"
+
+.PHONY: test-main-job
+test-main-job: install  ## a picture in a bucket becomes a video there, with a real scheduler and triggerer
+	$(PYTEST) tests/e2e -m main_job
 
 # Root on Debian may install it; elsewhere the tests that need it say that it is missing, and fail in CI.
 .PHONY: postgresql
@@ -131,18 +162,20 @@ postgresql:  ## what some end-to-end tests need, with apt-get if it is not there
 	fi
 
 .PHONY: test-e2e
-test-e2e: postgresql  ## a real scheduler and triggerer, and the scripts, on the newest and the oldest Airflow
+test-e2e: postgresql  ## a real scheduler and triggerer, and the scripts, on the newest Airflows and the oldest
 	$(call AT_ONCE,3) $(E2E)
 
 .PHONY: test-real-airflow
 test-real-airflow: postgresql chromium $(WITH_PAGE:%=.venv/airflow-%/.installed-browser)  ## test-e2e and test-browser side by side
 	$(call AT_ONCE,3) $(E2E) $(WITH_PAGE:%=test-browser-%)
 
-.PHONY: $(ENDS:%=test-e2e-on-postgresql-%) $(ENDS:%=test-e2e-on-sqlite-%)
+.PHONY: $(E2E)
 $(ENDS:%=test-e2e-on-postgresql-%): test-e2e-on-postgresql-%: .venv/airflow-%/.installed-test-tools
-	$(call ON,$*) test-one TESTS="$(ON_POSTGRESQL)"
-$(ENDS:%=test-e2e-on-sqlite-%): test-e2e-on-sqlite-%: .venv/airflow-%/.installed-test-tools
-	$(call ON,$*) test-one TESTS="tests/e2e tests/scripts $(ON_POSTGRESQL:%=--ignore=%)"
+	$(call ON,$*) test-one TESTS="$(NEEDS_POSTGRESQL)"
+$(ON_SQLITE:%=test-e2e-on-sqlite-%): test-e2e-on-sqlite-%: .venv/airflow-%/.installed-test-tools
+	$(call ON,$*) test-one TESTS="tests/e2e $(NEEDS_POSTGRESQL:%=--ignore=%)"
+$(ENDS:%=test-scripts-%): test-scripts-%: .venv/airflow-%/.installed-test-tools
+	$(call ON,$*) test-one TESTS=tests/scripts
 
 # As for PostgreSQL.
 .PHONY: chromium
@@ -169,15 +202,27 @@ test-browser-one: $(VENV)/.installed-browser
 	$(PYTEST) tests/browser
 
 .PHONY: screenshots
-screenshots: chromium $(VENV)/.installed-browser  ## the pictures of the README, in docs/pictures
+screenshots: chromium $(VENV)/.installed-browser  ## the pictures of the capacity page, in docs/pictures
 	@$(PY) -m scripts.screenshots
+
+.PHONY: diagrams
+diagrams: install  ## the diagrams, from their descriptions in docs/pictures
+	@$(PY) -m scripts.diagrams
+
+.PHONY: demo-picture
+demo-picture: install  ## a picture of what make demo prints, in docs/pictures
+	@$(PY) -m scripts.demo_picture
 
 .PHONY: test-packaging
 test-packaging: install  ## the wheel and its metadata
-	$(PYTEST) tests/packaging
+	$(PYTEST) -n 2 tests/packaging
+
+.PHONY: release
+release: install  ## wheel and sdist, checked, and the steps to publish them
+	$(PY) -m scripts.release --uv $(CURDIR)/scripts/uv --airflow $(AIRFLOW)
 
 .PHONY: mutants
-mutants: $(VENV)/.installed-mutation  ## do the tests notice small faults? All of api/ and gate/, or MUTANTS='airflow_pixverse.gate.*'
+mutants: $(VENV)/.installed-mutation  ## do the tests notice small faults? All, or MUTANTS='airflow_pixverse.gate.*'
 	$(PY) -m scripts.mutants $(MUTANTS)
 
 .PHONY: bench

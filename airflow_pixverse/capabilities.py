@@ -1,5 +1,5 @@
 """
-What the installed Airflow can do, each fact under a name of its own.
+Capabilities of the installed Airflow, each fact under a name of its own.
 
 This is the only module that compares version numbers: everything else asks for a capability. A new version of
 Airflow is added by checking the facts here.
@@ -19,6 +19,9 @@ from airflow.providers.common.compat.version_compat import (
 
 if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger
+
+# Pre-releases count: of 3.4.0b2, this is (3, 4, 0).
+AIRFLOW_V_3_4_PLUS = get_base_airflow_version_tuple() >= (3, 4, 0)
 
 HAS_ASSET_WATCHERS = AIRFLOW_V_3_0_PLUS
 """Triggers can be attached to assets. Airflow 2 has no asset watchers."""
@@ -48,6 +51,22 @@ TASK_SUCCESS_EVENT_STORES_XCOM = not AIRFLOW_V_3_0_PLUS
 HAS_TASK_STATE_STORE = AIRFLOW_V_3_3_PLUS
 """A task instance has a store that outlives its tries; a try that was given up cannot write to it."""
 
+CLEAR_DROPS_TASK_STATE = AIRFLOW_V_3_4_PLUS
+"""
+A clear of tasks in the UI or through the API deletes their state, unless the user asks to keep it.
+
+It is kept by a clear of a whole DAG run, by ``airflow tasks clear``, and where Airflow clears by itself.
+"""
+
+HAS_TRIGGER_QUEUES = AIRFLOW_V_3_4_PLUS
+"""An event trigger can name the queue of the triggerers that may run it."""
+
+RENDERED_FIELDS_ARE_OF_A_TRY = AIRFLOW_V_3_4_PLUS
+"""Rendered fields refer to a try by its id; before, to a task instance by DAG, run, task and map index."""
+
+XCOMS_ARE_OF_A_TRY = AIRFLOW_V_3_4_PLUS
+"""XComs refer to a try by its id, in a table of their own; before, to a task instance."""
+
 HAS_PLUGIN_PAGES = get_base_airflow_version_tuple() >= (3, 1, 1)
 """Plugins can have pages in the UI. 3.1.0 has them too, but cannot resolve a connection there."""
 
@@ -59,7 +78,7 @@ _AIRFLOW_2_DEFERRAL_TIMEOUT = "Trigger/execution timeout"
 
 
 class StateStore(Protocol):
-    """Where a watcher keeps state for one asset (Airflow 3.3 and later)."""
+    """Store of a watcher's state for one asset (Airflow 3.3 and later)."""
 
     async def aget(self, key: str) -> Any:
         """Return the value of a key; None where there is none."""
@@ -85,6 +104,22 @@ def is_made_by_mapping(task: Any) -> bool:
     return bool(getattr(task, "_BaseOperator__from_mapped", False))
 
 
+def has_mapped_argument(task: Any, name: str) -> bool:
+    """
+    Return whether a task is an instance of a mapped one, and the mapping gave it this argument.
+
+    :param task: an operator that a worker runs.
+    """
+    if not is_made_by_mapping(task):
+        return False
+    mapped = task.dag.task_dict[task.task_id]
+    of_all = mapped.expand_input.value
+    if isinstance(of_all, Mapping):
+        return name in of_all
+    # With expand_kwargs, each instance has arguments of its own; Airflow keeps all that it was made with.
+    return name in getattr(task, "_BaseOperator__init_kwargs", {}) and name not in mapped.partial_kwargs
+
+
 def deferral_timeout_of(trigger: BaseTrigger) -> datetime | None:
     """Return when Airflow itself ends the deferral; None where it does not tell (before Airflow 3.3)."""
     timeout_after: datetime | None = getattr(trigger, "timeout_after", None)
@@ -100,11 +135,28 @@ def is_deferral_timeout(error: Exception) -> bool:
     )
 
 
-def async_xcom() -> Any:
-    """Return Airflow's XCom class where it can push from a triggerer (Airflow 3.3 and later), else None."""
+PUSHES_FROM_TRIGGERER = AIRFLOW_V_3_3_PLUS
+"""A trigger can push an XCom for its task instance: :func:`push_from_triggerer`."""
+
+
+async def push_from_triggerer(ti: Any, key: str, value: list[Any]) -> None:
+    """
+    Push an XCom for a task instance so that tasks can be mapped over it, as a worker does.
+
+    The length, without which nothing is mapped, goes in by a private parameter of Airflow on every version.
+
+    Only where ``PUSHES_FROM_TRIGGERER`` holds.
+
+    :param ti: the task instance, as its trigger has it.
+    """
     from airflow.providers.common.compat.sdk import XCom
 
-    return XCom if hasattr(XCom, "aset") else None
+    xcom: Any = XCom
+    if AIRFLOW_V_3_4_PLUS:
+        await xcom._apush(ti, key, value, mapped_length=len(value))  # noqa: SLF001
+    else:
+        names = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "map_index": ti.map_index}
+        await xcom.aset(key, value, **names, _mapped_length=len(value))
 
 
 def has_custom_xcom_backend() -> bool:

@@ -1,21 +1,16 @@
-"""What parameters may be. Each parser raises a ValueError that names the parameter and what it may be."""
-
-from __future__ import annotations
+"""Parsers of parameters. Each raises a ValueError that names the parameter and says what it may be."""
 
 import ast
 import json
 import math
 import re
 import reprlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
-from airflow_pixverse.api.endpoints import is_endpoint
-from airflow_pixverse.api.reply_ref import MAX_PREFIX
+from airflow_pixverse.api.http.url_redaction import without_queries
 from airflow_pixverse.capabilities import is_made_by_mapping
-from airflow_pixverse.slot_news import News
-from airflow_pixverse.storage.inputs import tagged
 
 _Choice = TypeVar("_Choice", bound=str)
 
@@ -44,28 +39,34 @@ def check_at_parse(task: Any, parse: Callable[[Any], object], value: Any) -> Non
 
 def holds_reference(value: Any) -> bool:
     """Return whether a value is, or holds, an XComArg, a mapped argument or the like."""
-    if isinstance(value, (list, tuple, set)):
-        return any(map(holds_reference, value))
-    if isinstance(value, dict):
-        return any(map(holds_reference, value.values()))
-    return hasattr(value, "resolve")
+    return any(hasattr(leaf, "resolve") for leaf in _leaves(value))
 
 
 def templates(value: Any) -> list[str]:
     """Return the templates that a value is or holds."""
-    if isinstance(value, str):
-        return [value] if any(start in value for start in ("{{", "{%", "{#")) else []
-    if isinstance(value, (list, tuple, set)):
-        return [template for item in value for template in templates(item)]
-    if isinstance(value, dict):
-        return [template for item in value.values() for template in templates(item)]
-    return []
+    return [text for text in texts_in(value) if any(start in text for start in ("{{", "{%", "{#"))]
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """Yield the strings that a value is or holds, at any depth."""
+    return (leaf for leaf in _leaves(value) if isinstance(leaf, str))
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """Yield what a value holds at any depth; the value itself, if it is no list, tuple, set or mapping."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if not isinstance(value, (list, tuple, set)):
+        yield value
+        return
+    for item in value:
+        yield from _leaves(item)
 
 
 def parse_conn_id(value: Any, name: str = "pixverse_conn_id") -> str:
     """Return the id of a connection."""
     if not isinstance(value, str) or not value.strip() or not value.isprintable():
-        raise ValueError(f"{name} must be the id of a connection, not {_shown(value)}")
+        raise ValueError(f"{name} must be the id of a connection, not {short_form(value)}")
     return value
 
 
@@ -76,7 +77,7 @@ def parse_slots(value: Any, name: str = "slots") -> int:
         if isinstance(value, bool) or slots < 1 or slots != float(value):
             raise ValueError
     except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"{name} must be a whole number of at least 1, not {_shown(value)}") from None
+        raise ValueError(f"{name} must be a whole number of at least 1, not {short_form(value)}") from None
     return slots
 
 
@@ -90,7 +91,7 @@ def parse_job_types(value: Any, name: str = "job_types") -> list[str] | None:
     return _parse_names(value, name)
 
 
-def parse_job_id(value: Any, name: str = "job_id") -> str:
+def check_job_id(value: Any, name: str = "job_id") -> str:
     """Return the id of a job, or the ``id`` of an object that describes one, also if rendered to a string."""
     job = _unrendered(value) if isinstance(value, str) else value
     job_id = job.get("id") if isinstance(job, dict) else job
@@ -98,63 +99,26 @@ def parse_job_id(value: Any, name: str = "job_id") -> str:
     if not _JOB_ID.fullmatch(stripped) or stripped in {".", ".."}:
         raise ValueError(
             f"{name} must be the id of a job as the API gives it, or an object with such an id, "
-            f"not {_shown(value)}"
+            f"not {short_form(value)}"
         )
     return stripped
 
 
-def parse_endpoint(value: Any, name: str = "endpoint") -> str:
-    """Return the path of an endpoint that makes videos, images, music or speech."""
-    if not isinstance(value, str) or not is_endpoint(value.strip()):
-        raise ValueError(
-            f"{name} must be a path below videos/, images/, music/ or speech/, such as videos/create, "
-            f"not {_shown(value)}"
-        )
-    return value.strip()
-
-
-def parse_payload(value: Any, name: str = "payload") -> dict[str, Any]:
-    """Return a payload, an object of plain JSON, its inputs tagged, also if it was rendered to a string."""
-    if isinstance(value, str):
-        value = _from_json(value)
-    value = tagged(value)
-    if not isinstance(value, dict):
-        raise ValueError(f"{name} must be an object, such as {{'prompt': 'a cat'}}, not {_shown(value)}")
-    try:
-        copied = json.loads(json.dumps(value, allow_nan=False, ensure_ascii=False).encode())
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"{name} must be plain JSON: {error}") from None
-    return cast("dict[str, Any]", copied)
-
-
-def parse_reply_ref(value: Any, name: str = "reply_ref") -> str | None:
-    """Return what a ``replyRef`` begins with; None stays None."""
-    if value is None:
-        return None
-    if not isinstance(value, str) or not value.isprintable() or not 1 <= len(value) <= MAX_PREFIX:
-        raise ValueError(
-            f"{name} must be a printable string of 1 to {MAX_PREFIX} characters, not {_shown(value)}"
-        )
-    return value
-
-
-def parse_count(value: Any, name: str) -> int:
-    """Return a whole number, 0 or more."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"{name} must be a whole number, 0 or more, not {_shown(value)}")
+def parse_count(value: Any, name: str, least: int = 0) -> int:
+    """Return a whole number, ``least`` or more."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{name} must be a whole number, {least} or more, not {short_form(value)}")
     return value
 
 
 def parse_max_bytes(value: Any, name: str = "max_bytes") -> int:
     """Return a number of bytes, 1 or more."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} must be a whole number, 1 or more, not {_shown(value)}")
-    return value
+    return parse_count(value, name, least=1)
 
 
 def parse_results(value: Any, name: str = "result") -> dict[str, Any] | list[dict[str, Any]]:
     """Return a result, or a list of results, each given as an object or as the id of a job."""
-    value = _from_json(value) if isinstance(value, str) else value
+    value = from_json(value) if isinstance(value, str) else value
     # What mapped tasks have returned is a sequence, but no list.
     if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
         return _parse_result(value, name)
@@ -166,7 +130,7 @@ def parse_results(value: Any, name: str = "result") -> dict[str, Any] | list[dic
 def parse_choice(value: _Choice, name: str, choices: tuple[_Choice, ...]) -> _Choice:
     """Return one of a few values."""
     if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, not {_shown(value)}")
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, not {short_form(value)}")
     return value
 
 
@@ -180,14 +144,9 @@ def parse_older_than(value: Any, name: str = "older_than") -> timedelta | None:
 
 def parse_seconds(value: Any, name: str) -> float:
     """Return a duration in seconds, which may be given as a timedelta."""
-    if isinstance(value, timedelta):
-        value = value.total_seconds()
-    try:
-        seconds = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        seconds = math.nan
+    seconds = _number(value.total_seconds() if isinstance(value, timedelta) else value)
     if not 0 <= seconds < math.inf:
-        raise ValueError(f"{name} must be a timedelta or seconds, 0 or more, not {_shown(value)}")
+        raise ValueError(f"{name} must be a timedelta or seconds, 0 or more, not {short_form(value)}")
     return seconds
 
 
@@ -200,55 +159,36 @@ def parse_optional_moment(value: Any, name: str) -> float | None:
     """Return a moment in seconds since the epoch; None stays None."""
     if value is None:
         return None
-    try:
-        moment = math.nan if isinstance(value, (bool, str)) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        moment = math.nan
+    moment = math.nan if isinstance(value, str) else _number(value)
     if not math.isfinite(moment):
-        raise ValueError(f"{name} must be in seconds since the epoch, not {_shown(value)}")
+        raise ValueError(f"{name} must be in seconds since the epoch, not {short_form(value)}")
     return moment
 
 
 def parse_flag(value: Any, name: str) -> bool:
     """Return a flag."""
     if not isinstance(value, bool):
-        raise ValueError(f"{name} must be True or False, not {_shown(value)}")
+        raise ValueError(f"{name} must be True or False, not {short_form(value)}")
     return value
 
 
-def parse_news(value: Any, name: str) -> dict[str, str] | None:
-    """Return what a gate is to be told; None stays None."""
-    if value is None:
-        return None
-    match value:
-        case {"reference": str(reference), "news": str(news)} if news in {*News}:
-            return {"reference": reference, "news": news}
-    raise ValueError(f"{name} must be an object with reference and news, not {_shown(value)}")
-
-
-def parse_state(value: Any, name: str) -> dict[str, Any] | None:
-    """Return what a task has given to its trigger; None stays None."""
-    if value is None or isinstance(value, dict):
-        return value
-    raise ValueError(f"{name} must be an object, not {_shown(value)}")
-
-
-def parse_job_ids(value: Any, name: str = "job_ids") -> list[str]:
-    """Return the ids of jobs, at least one."""
-    if not isinstance(value, (list, tuple)) or not value:
-        raise ValueError(f"{name} must be a list of ids of jobs, not {_shown(value)}")
-    return [parse_job_id(item, name) for item in value]
+def _number(value: Any) -> float:
+    """Return a number; NaN for what is none."""
+    try:
+        return math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
 
 
 def _parse_result(value: Any, name: str) -> dict[str, Any]:
     if isinstance(value, dict) and value.get("url") and isinstance(value["url"], str):
         return value
     try:
-        job_id = parse_job_id(value, name)
+        job_id = check_job_id(value, name)
     except ValueError:
         raise ValueError(
             f"{name} must be the id of a job as the API gives it, or an object with such an id or with a "
-            f"url, such as {{'url': 'https://...'}}, not {_shown(value)}"
+            f"url, such as {{'url': 'https://...'}}, not {short_form(value)}"
         ) from None
     return {"id": job_id} | (value if isinstance(value, dict) else {})
 
@@ -263,25 +203,36 @@ def _parse_names(value: Any, name: str) -> list[str] | None:
     elif isinstance(value, Iterable) and not isinstance(value, (bytes, dict)):
         names = list(value)
     else:
-        raise ValueError(f"{name} must be one string or a list of strings, not {_shown(value)}")
+        raise ValueError(f"{name} must be one string or a list of strings, not {short_form(value)}")
     if not names:
         raise ValueError(f"{name} is empty: give at least one, or leave it out for all")
     for item in names:
         if not isinstance(item, str) or not item.strip() or not item.strip().isprintable():
-            raise ValueError(f"{name} must hold printable strings that are not empty, not {_shown(item)}")
+            raise ValueError(f"{name} must hold printable strings that are not empty, not {short_form(item)}")
     return [item.strip() for item in names]
 
 
-def _shown(value: Any) -> str:
-    """Return what an error shows of a value, which somebody may have rendered from anything."""
+class _ShortForm(reprlib.Repr):
+    """The short form of values, in which no URL shows what it is signed with."""
+
+    def repr_str(self, text: str, level: int) -> str:
+        """Return the short form of a string."""
+        return super().repr_str(without_queries(text) if "://" in text else text, level)
+
+
+_SHORT_FORM = _ShortForm()
+
+
+def short_form(value: Any) -> str:
+    """Return the form in which an error shows a value, which may be of any type and length."""
     try:
-        return reprlib.repr(value)
+        return _SHORT_FORM.repr(value)
     except ValueError:  # an integer of thousands of digits
         return f"such a {type(value).__name__}"
 
 
-def _from_json(text: str) -> Any:
-    """Return what a string of JSON, or of Python, stands for; another string as it is."""
+def from_json(text: str) -> Any:
+    """Parse a string of JSON, or of a Python literal; return any other string as it is."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

@@ -1,6 +1,4 @@
-"""What Airflow reads to find the provider: the ``apache_airflow_provider`` entry point."""
-
-from __future__ import annotations
+"""The ``apache_airflow_provider`` entry point, where Airflow finds the provider."""
 
 from typing import Any
 
@@ -31,11 +29,15 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": modules("hooks"),
-        "operators": modules("operators", "submit", "download"),
+        "operators": modules("operators", "submit", "batch", "download"),
         "sensors": modules("sensors", "job"),
-        "triggers": modules("triggers", "job", "news"),
+        "triggers": modules("triggers", "job", "release"),
         "task-decorators": [
-            {"name": "pixverse", "class-name": "airflow_pixverse.decorators.pixverse.pixverse_task"}
+            {"name": "pixverse", "class-name": "airflow_pixverse.decorators.pixverse.pixverse_task"},
+            {
+                "name": "pixverse_batch",
+                "class-name": "airflow_pixverse.decorators.pixverse.pixverse_batch_task",
+            },
         ],
         "extra-links": ["airflow_pixverse.links.pixverse.PixverseResultLink"],
         "config": {

@@ -1,6 +1,4 @@
-"""Blocking calls beside an event loop, in threads of this package's own."""
-
-from __future__ import annotations
+"""Blocking calls beside an event loop, in threads of their own."""
 
 import asyncio
 import contextvars
@@ -14,24 +12,24 @@ _Result = TypeVar("_Result")
 
 async def run_in_own_thread(function: Callable[[], _Result], *, name: str) -> _Result:
     """
-    Return what a blocking function returns, without blocking the event loop.
+    Run a blocking function without blocking the event loop, and return its value.
 
-    If the caller is cancelled, the thread goes on and its result is dropped.
+    If the caller is cancelled, the thread continues and its value is dropped.
 
-    :param name: name of the thread, for whoever looks at a stack dump.
+    :param name: name of the thread, as stack dumps show it.
     """
     return await asyncio.wrap_future(start_in_own_thread(function, name=name))
 
 
 def start_in_own_thread(function: Callable[[], _Result], *, name: str) -> Future[_Result]:
     """
-    Start a blocking function, and return the future of what it returns.
+    Start a blocking function, and return the future of its value.
 
-    Unlike ``asyncio.to_thread`` it takes no thread from an event loop's default executor, which all triggers
-    of a triggerer share: a service that does not answer holds up nobody else. The thread is a daemon, so it
-    does not keep the process from ending, and it runs in an empty context.
+    Unlike ``asyncio.to_thread`` this takes no thread from the event loop's default executor, which all
+    triggers of a triggerer share: a service that does not answer delays no other trigger. The thread is a
+    daemon, so it does not keep the process alive, and it runs in an empty context.
 
-    :param name: name of the thread, for whoever looks at a stack dump.
+    :param name: name of the thread, as stack dumps show it.
     """
     future: Future[_Result] = Future()
     future.set_running_or_notify_cancel()
@@ -39,7 +37,7 @@ def start_in_own_thread(function: Callable[[], _Result], *, name: str) -> Future
     def work() -> None:
         try:
             value = contextvars.Context().run(function)
-        except BaseException as error:  # noqa: BLE001 - it is raised again where the result is awaited
+        except BaseException as error:  # noqa: BLE001 - raised again where the result is awaited
             future.set_exception(error)
         else:
             future.set_result(value)

@@ -1,4 +1,4 @@
-"""What importing costs: the sensor, since DAG files are parsed all day, and the plugin in every process."""
+"""The cost of imports: the sensor, since DAG files are parsed all day, and the plugin in every process."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import platform
 
 from airflow import __version__ as airflow_version
 
-from benchmarks import client, gate, imports, submitting, transferring, waiting
+from benchmarks import client, gate, imports, submitting, table, transferring, waiting
 
 
 def main() -> None:
@@ -15,7 +15,7 @@ def main() -> None:
     # Airflow's set-up of logging would print each request to the simulator between them.
     logging.disable(logging.INFO)
     print(f"Airflow {airflow_version}, Python {platform.python_version()}, {platform.machine()}\n")
-    for benchmark in (imports, client, gate, waiting, submitting, transferring):
+    for benchmark in (imports, client, gate, waiting, submitting, table, transferring):
         benchmark.main()
 
 

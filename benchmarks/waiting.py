@@ -20,7 +20,7 @@ TOKEN = "user:1-bench"  # noqa: S105
 
 @dataclass
 class Figures:
-    """What waiting costs, and how long a free slot takes to release a wait."""
+    """The cost of waiting, and the time that a free slot takes to release a wait."""
 
     waits: int
     calls: float

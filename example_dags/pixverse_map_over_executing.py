@@ -25,7 +25,7 @@ with DAG(
 
     @task
     def report(job: dict[str, Any]) -> str:
-        """Say which job it is; alert somebody here instead."""
+        """Say which job it is; alert your team here instead."""
         return f"{job['id']} of {job['email']} has been executing since {job['started']}"
 
     report.expand(job=stuck.output)

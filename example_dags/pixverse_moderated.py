@@ -29,7 +29,8 @@ with DAG(
     def show(ti: Any) -> str:
         """Return where the video is, whichever was made."""
         made = [ti.xcom_pull(task_ids=name) for name in ("make_video", "make_another")]
-        return next(result["url"] for result in made if result)
+        url: str = next(result["url"] for result in made if result)
+        return url
 
     first >> instead
     [first, instead] >> show()

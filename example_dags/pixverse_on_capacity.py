@@ -1,4 +1,4 @@
-"""Run a DAG whenever PixVerse comes to have room, without any task that waits: event-driven scheduling."""
+"""Run a DAG whenever slots become free, without any task that waits: event-driven scheduling."""
 
 from datetime import datetime
 from typing import Any
@@ -28,6 +28,7 @@ if AIRFLOW_V_3_0_PLUS:  # Airflow 2 has no asset watchers
         @task
         def use_room(triggering_asset_events: dict[Asset, list[Any]]) -> list[dict[str, Any]]:
             """Submit jobs to the accounts that have room here."""
-            return triggering_asset_events[room][-1].extra["payload"]["accounts"]
+            accounts: list[dict[str, Any]] = triggering_asset_events[room][-1].extra["payload"]["accounts"]
+            return accounts
 
         use_room()

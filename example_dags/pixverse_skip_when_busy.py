@@ -1,7 +1,7 @@
 """
 Wait without a worker, and skip the rest when no slot becomes free in time.
 
-`soft_fail` skips on `timeout` only: a bad token still fails, so that somebody notices.
+`soft_fail` skips on `timeout` only: a bad token still fails, so that a person notices.
 """
 
 from datetime import datetime, timedelta

@@ -20,7 +20,7 @@ LIFE = Path(__file__).resolve().parent / "dags"
 AIRFLOW_PORT, SIMULATOR_PORT = 8080, 8900
 ACCOUNTS = {"studio@example.com": 3, "team-2@example.com": 3}
 LOOK = "  This page shows who has the slots and who waits; it is under Browse > PixVerse capacity.\n"
-TABLE = "prompt\na fox in the snow\nan owl at night\na cat on a roof\n"
+TABLE = "prompt,first_frame_path\na fox in the snow,\nan owl at night,\na cat on a roof,\n"
 PASSWORD = "admin"  # noqa: S105 - Airflow 2 wants one, and nobody but this machine can reach it
 SETTINGS = {
     "AIRFLOW__CORE__PARALLELISM": "8",
@@ -35,7 +35,8 @@ def main() -> int:
     """Run until Ctrl-C, and return the exit code."""
     logging.basicConfig(format="%(message)s ...", stream=sys.stdout)
     logging.getLogger("tools").setLevel(logging.INFO)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for one in (signal.SIGINT, signal.SIGTERM):  # a shell lets what it starts in the background ignore SIGINT
+        signal.signal(one, signal.default_int_handler)
     port, simulator_port = port_or_another(AIRFLOW_PORT), port_or_another(SIMULATOR_PORT)
     try:
         with (
@@ -60,7 +61,7 @@ def main() -> int:
 
 def busy_simulator(port: int = 0, *, arrivals: float = 4) -> Simulator:
     """
-    Return a simulator that other people use, too.
+    Return a simulator that other users use, too.
 
     :param arrivals: how many jobs a minute they submit: 4 take half of the slots, and nobody waits for long.
     """

@@ -39,7 +39,10 @@ BOUNDS: dict[str, tuple[str, ...]] = {
         "svcs<26.2",
     ),
     "3.3": (),
+    "3.4": (),
 }
+
+GROUPS = ("test", "lint", "browser", "docs")
 
 # What would make the outcome depend on the machine.
 OTHER_SOURCES = ("UV_CONSTRAINT", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_INDEX", "UV_OVERRIDE")
@@ -49,7 +52,7 @@ PIN = re.compile(r"[a-z0-9-]+==[\w.+]+( ; [\w.'<>=!* ()]+)?")
 
 
 def resolve(uv: str, version: str) -> list[str]:
-    """The pins of all that is installed beside the project with that version of Airflow."""
+    """Return the pins of all that is installed beside the project with that version of Airflow."""
     bounds = BOUNDS.get(version.rpartition(".")[0], ())
     environment = {name: value for name, value in os.environ.items() if name not in OTHER_SOURCES}
     with tempfile.TemporaryDirectory() as directory:
@@ -57,7 +60,7 @@ def resolve(uv: str, version: str) -> list[str]:
         constraints.write_text("\n".join((f"apache-airflow=={version}", *bounds)), encoding="utf-8")
         command = [uv, "pip", "compile", "--quiet", "--no-config", "--universal", "--python-version", "3.11"]
         command += ["--no-annotate", "--no-header", "--no-emit-index-url", "--no-emit-find-links"]
-        command += ["--extra", "simulator", "--group", "test", "--group", "lint", "--group", "browser"]
+        command += ["--extra", "simulator", *(f"--group={group}" for group in GROUPS)]
         command += ["--constraint", str(constraints), "pyproject.toml"]
         pins = subprocess.check_output(command, cwd=ROOT, env=environment, text=True).splitlines()
     if strange := [pin for pin in pins if not PIN.fullmatch(pin)]:

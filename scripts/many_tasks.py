@@ -15,7 +15,7 @@ WORKERS = 16
 
 
 class TaskTry:
-    """What a task sees of Airflow, as far as the tasks of the demo look at it."""
+    """The part of Airflow that the tasks of the demo use."""
 
     dag_id, run_id, task_id = "thirty_prompts", "demo", "make"
 

@@ -1,4 +1,4 @@
-"""Take the pictures of the README, of the capacity page with life in it; `make screenshots` runs this."""
+"""Take the pictures of the capacity page, with life in it; `make screenshots` runs this."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def main() -> None:
 def _wait_for_life(page: Page) -> None:
     waits = page.get_by_role("table", name="Tasks that wait for a slot").get_by_role("row")
     jobs = page.get_by_role("table", name="Jobs that execute")
-    ours, others = jobs.get_by_role("link").nth(2), jobs.get_by_text("somebody else").first
+    ours, others = jobs.get_by_role("link").nth(2), jobs.get_by_text("another client").first
     trend = page.get_by_role("img", name="Free slots: between")
     for sign in (ours, others, waits.nth(2), trend):
         expect(sign).to_be_visible(timeout=PATIENCE)

@@ -1,4 +1,4 @@
-"""Thirty prompts on three slots, once as everybody writes it, and once with PixverseSubmitOperator."""
+"""Thirty prompts on three slots: the usual way, with PixverseSubmitOperator, and as one task."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 import os
 import time
 from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import requests
@@ -22,7 +24,7 @@ NOT_FINISHED = 404
 
 class Bill(NamedTuple):
     """
-    What became of the prompts.
+    The outcome of the prompts.
 
     :param refusals: submits that were refused (429).
     :param lost: prompts that no video was made of.
@@ -36,7 +38,7 @@ class Bill(NamedTuple):
     seconds: float
 
 
-def as_everybody_writes_it() -> Bill:
+def the_usual_way() -> Bill:
     """Submit, fail on any error, and let Airflow retry."""
     from airflow.providers.common.compat.sdk import BaseHook, BaseOperator
 
@@ -61,7 +63,7 @@ def as_everybody_writes_it() -> Bill:
                     video.raise_for_status()
                     return str(video.json()["url"])
 
-    return _bill(lambda number, prompt: Submit(prompt=prompt, task_id=f"submit_{number}"))
+    return _bill(_one_each(lambda number, prompt: Submit(prompt=prompt, task_id=f"submit_{number}")), _made)
 
 
 def with_this_package() -> Bill:
@@ -79,28 +81,58 @@ def with_this_package() -> Bill:
             durable=HAS_TASK_STATE_STORE,
         )
 
-    return _bill(operator)
+    return _bill(_one_each(operator), _made)
 
 
-def _bill(make_task: Any) -> Bill:
+def as_one_task(folder: str) -> Bill:
+    """
+    Use PixverseBatchOperator.
+
+    :param folder: the folder for the videos.
+    """
+    from airflow_pixverse.operators.batch import PixverseBatchOperator
+
+    def tasks() -> list[Any]:
+        rows = [{"prompt": prompt} for prompt in PROMPTS]
+        payload = {"prompt": "{prompt}"}
+        return [
+            PixverseBatchOperator(
+                task_id="make", rows=rows, payload=payload, folder=folder, poke_interval=0.3
+            )
+        ]
+
+    return _bill(tasks, lambda results: results[0]["counts"]["stored"] if results[0] else 0)
+
+
+def _one_each(make_task: Callable[[int, str], Any]) -> Callable[[], list[Any]]:
+    """Return a function that makes a task for each prompt."""
+    return lambda: [make_task(number, prompt) for number, prompt in enumerate(PROMPTS)]
+
+
+def _made(results: list[Any]) -> int:
+    """Return how many tasks have a result."""
+    return sum(result is not None for result in results)
+
+
+def _bill(make_tasks: Callable[[], list[Any]], made: Callable[[list[Any]], int]) -> Bill:
+    from airflow.providers.common.compat.sdk import DAG
+
     from scripts.many_tasks import run_all
 
     accounts = {"studio@example.com": 3}
     with Simulator(accounts, job_seconds=JOB_SECONDS, arrivals=OTHERS_A_MINUTE, seed=7) as sim:
         os.environ["AIRFLOW_CONN_PIXVERSE_DEFAULT"] = json.dumps(sim.connection)
         sim.inject(faults.lost_answer(), times=None, method="POST", share=LOST_ANSWERS)
+        with DAG("thirty_prompts", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)):
+            tasks = make_tasks()
         started = time.monotonic()
-        results = run_all(
-            [make_task(number, prompt) for number, prompt in enumerate(PROMPTS)],
-            retries=RETRIES,
-            retry_delay=RETRY_DELAY,
-        )
+        results = run_all(tasks, retries=RETRIES, retry_delay=RETRY_DELAY)
         seconds = time.monotonic() - started
         paid = Counter(job.payload["prompt"] for job in sim.submitted())
         refusals = sum(request.method == "POST" and request.status == 429 for request in sim.requests)
     return Bill(
         refusals=refusals,
-        lost=sum(result is None for result in results),
+        lost=len(PROMPTS) - made(results),
         twice=sum(paid.values()) - len(paid),
         seconds=seconds,
     )

@@ -1,18 +1,24 @@
 """An Airflow home of its own for the whole test run, set before anything imports Airflow."""
 
+import fcntl
+import gc
 import json
 import os
+import sqlite3
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from airflow_pixverse.testing.home import use_airflow_home
+from airflow_pixverse.testing.plugin import use_airflow_home
 
 # Whose tests bring up a whole Airflow. They give up by themselves and tell what it printed, which the usual
 # limit would prevent: it also counts the start of Airflow, and ends the tests that are left as well.
 _WITH_REAL_AIRFLOW = {"browser", "e2e", "scripts"}
 _REAL_AIRFLOW_TIMEOUT = 3600
+# Airflow makes a million objects that stay: to look through them again and again takes a sixth of all time.
+gc.set_threshold(100_000, 50, 1000)
 _HOME = tempfile.TemporaryDirectory(prefix="airflow-pixverse-tests-", ignore_cleanup_errors=True)
 _DAGS = Path(_HOME.name, "dags")
 _DAGS.mkdir()
@@ -22,17 +28,46 @@ os.environ |= {"NO_PROXY": "*", "no_proxy": "*"}
 
 
 @pytest.fixture(scope="session")
-def airflow_db() -> None:
-    """A migrated database in the Airflow home of this run."""
+def airflow_db(tmp_path_factory) -> None:
+    """A migrated database in the Airflow home of this process, which the first one makes for all."""
     from airflow.utils.db import initdb
 
-    initdb()
+    from airflow_pixverse.capabilities import WORKERS_HAVE_DATABASE
+
+    if (
+        WORKERS_HAVE_DATABASE
+    ):  # where the database is copied, nothing else imports tables that others refer to
+        from airflow.providers.fab.auth_manager import models  # noqa: F401
+    mine = Path(_HOME.name, "airflow.db")
+    folder = tmp_path_factory.getbasetemp()
+    shared = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / mine.name
+    with shared.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if shared.exists():
+            _copy_database(shared, mine)
+        else:
+            initdb()
+            _copy_database(mine, shared)
+
+
+def _copy_database(source, target) -> None:
+    """Copy a database of SQLite, with what is in its write-ahead log."""
+    with closing(sqlite3.connect(source)) as read, closing(sqlite3.connect(target)) as written:
+        read.backup(written)
 
 
 @pytest.fixture
 def sim(pixverse_simulator):
     """The simulator, which the connection ``pixverse_default`` leads to."""
     return pixverse_simulator
+
+
+@pytest.fixture
+def link(sim):
+    """A signed URL of a video at the simulator."""
+    sim.link_seconds = 3600
+    sim.end_job(sim.start_job())
+    return f"{sim.url}/media/1.mp4{sim.links.query('/media/1.mp4', sim.service.now)}"
 
 
 @pytest.fixture(scope="session")

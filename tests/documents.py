@@ -8,12 +8,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-ARCHITECTURE = ROOT / "docs/architecture.md"
+DOCS = ROOT / "docs"
 PAGES = [README, *(ROOT / name for name in ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"))]
-PAGES += sorted((ROOT / "docs").glob("*.md"))
+PAGES += sorted(DOCS.rglob("*.md"))
 
 _BLOCK = re.compile(
-    r"(?:^<!-- (?P<marker>.+?) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+    r"(?:^<!-- (?P<marker>.+?) -->\n)?^```(?P<language>[^\s`]*)[^\n`]*\n(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
 )
 _INLINE_CODE = re.compile(r"(`+)(?P<code>.+?)\1")
 _LINK = re.compile(r"\[(?P<label>[^\]]*)\]\((?P<target>[^)\s]+)\)")
@@ -54,8 +55,8 @@ def python_snippets(page: Path) -> list[Snippet]:
 
 
 def dag_snippet(dag_id: str) -> Snippet:
-    """Return the snippet of the README that defines a DAG."""
-    [snippet] = [one for one in python_snippets(README) if one.dag_id == dag_id]
+    """Return the snippet, of any page, that defines a DAG."""
+    [snippet] = [one for page in PAGES for one in python_snippets(page) if one.dag_id == dag_id]
     return snippet
 
 

@@ -55,11 +55,6 @@ class Bucket:
         versions = self._client.list_object_versions(Bucket=self.name, Prefix=key).get("Versions", [])
         return [version["Size"] for version in versions if version["Key"] == key]
 
-    def content_type(self, key: str) -> str:
-        """Return the content type under which an object is stored."""
-        stored: str = self._client.head_object(Bucket=self.name, Key=key)["ContentType"]
-        return stored
-
 
 class ObjectStore:
     """

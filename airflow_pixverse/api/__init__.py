@@ -1,5 +1,5 @@
 """
-The useapi.net PixVerse API itself; nothing in here knows Airflow.
+The client of the useapi.net PixVerse API. It knows nothing of Airflow.
 
 ::
 
@@ -9,30 +9,30 @@ The useapi.net PixVerse API itself; nothing in here knows Airflow.
         print(client.get_capacity().free_slots())
 """
 
-from __future__ import annotations
-
 import importlib
 from typing import TYPE_CHECKING, Any
+
+from airflow_pixverse.api.errors import (
+    PixverseAccessError,
+    PixverseAuthError,
+    PixverseError,
+    PixverseFatalError,
+    PixverseJobFailedError,
+    PixverseJobModeratedError,
+    PixverseLinkExpiredError,
+    PixverseNoConnectionError,
+    PixverseNoResultError,
+    PixverseRateLimitError,
+    PixverseTransientError,
+    PixverseUnknownOutcomeError,
+)
 
 if TYPE_CHECKING:
     from airflow_pixverse.api.accounts import Account, Features
     from airflow_pixverse.api.client import PixverseClient
-    from airflow_pixverse.api.errors import (
-        PixverseAuthError,
-        PixverseError,
-        PixverseFatalError,
-        PixverseJobFailedError,
-        PixverseJobModeratedError,
-        PixverseLinkExpiredError,
-        PixverseNoConnectionError,
-        PixverseRateLimitError,
-        PixverseTransientError,
-        PixverseUnknownOutcomeError,
-    )
-    from airflow_pixverse.api.job_id import JobId, parse_job_id
-    from airflow_pixverse.api.models import AccountCapacity, Capacity, ExecutingJob
-    from airflow_pixverse.api.results import JobResult, ResultPage
-    from airflow_pixverse.api.submission import Submission
+    from airflow_pixverse.api.kinds import JobId, split_job_id
+    from airflow_pixverse.api.results import JobResult, ResultPage, Submission
+    from airflow_pixverse.api.scheduler import AccountCapacity, Capacity, ExecutingJob
 
 __all__ = [
     "Account",
@@ -42,6 +42,7 @@ __all__ = [
     "Features",
     "JobId",
     "JobResult",
+    "PixverseAccessError",
     "PixverseAuthError",
     "PixverseClient",
     "PixverseError",
@@ -50,35 +51,30 @@ __all__ = [
     "PixverseJobModeratedError",
     "PixverseLinkExpiredError",
     "PixverseNoConnectionError",
+    "PixverseNoResultError",
     "PixverseRateLimitError",
     "PixverseTransientError",
     "PixverseUnknownOutcomeError",
     "ResultPage",
     "Submission",
-    "parse_job_id",
+    "split_job_id",
 ]
 
-_MODULES = {
-    "Account": "accounts",
-    "AccountCapacity": "models",
-    "Capacity": "models",
-    "ExecutingJob": "models",
-    "Features": "accounts",
-    "JobId": "job_id",
-    "JobResult": "results",
-    "PixverseClient": "client",
-    "ResultPage": "results",
-    "Submission": "submission",
-    "parse_job_id": "job_id",
+# Imported at first use: the errors are needed wherever DAGs are parsed, requests and pydantic are not.
+_LAZY = {
+    "accounts": ("Account", "Features"),
+    "client": ("PixverseClient",),
+    "kinds": ("JobId", "split_job_id"),
+    "results": ("JobResult", "ResultPage", "Submission"),
+    "scheduler": ("AccountCapacity", "Capacity", "ExecutingJob"),
 }
 
 
 def __getattr__(name: str) -> Any:
-    # Imported at first use: the errors are needed wherever DAGs are parsed, requests and pydantic are not.
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(f"{__name__}.{_MODULES.get(name, 'errors')}")
-    return getattr(module, name)
+    for module, names in _LAZY.items():
+        if name in names:
+            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -1,6 +1,4 @@
-"""What the models of the API's JSON share: every field is optional, and nothing in them harms anybody."""
-
-from __future__ import annotations
+"""Base of the models of the API's JSON: every field is optional, and each value is bounded."""
 
 import json
 from datetime import UTC, datetime
@@ -18,18 +16,16 @@ from pydantic import (
     model_validator,
 )
 
-from airflow_pixverse.api.sanitizer import MAX_TEXT, one_line, shortened
-
-MAX_NAME = 512
+from airflow_pixverse.api.http.sanitizer import MAX_TEXT, clean_name, shortened
 
 
-def first(limit: int) -> BeforeValidator:
+def first_items(limit: int) -> BeforeValidator:
     """Read the first items of a list, however many there are."""
     return BeforeValidator(lambda items: items[:limit] if isinstance(items, list) else items)
 
 
-def objects(limit: int) -> BeforeValidator:
-    """Read the first objects of a list, however many there are, and skip what is no object."""
+def first_objects(limit: int) -> BeforeValidator:
+    """Read the first objects of a list, however many there are, and skip other items."""
 
     def read(items: Any) -> Any:
         if not isinstance(items, list):
@@ -39,18 +35,26 @@ def objects(limit: int) -> BeforeValidator:
     return BeforeValidator(read)
 
 
-def clean_name(name: str) -> str:
-    """Return an id or an e-mail as one line that is not too long: it is logged, and sent back in requests."""
-    return shortened(one_line(name), MAX_NAME)
+def message_of(error: Any) -> str:
+    """Return the text of the API's error, which may be a string, or an object with a ``message``."""
+    if isinstance(error, dict):
+        error = error.get("message") or error
+    return error if isinstance(error, str) else json.dumps(error) if error else ""
+
+
+def id_text(value: Any) -> str:
+    """Return an id, which may be a number, as a text; empty for none, for which PixVerse writes 0."""
+    is_id = isinstance(value, (str, int)) and not isinstance(value, bool) and value != 0
+    return clean_name(str(value)) if is_id else ""
 
 
 def _as_text(value: Any) -> Any:
-    """Return a value that should be a text, and is none, as its JSON."""
+    """Return a value that should be a text and is not as its JSON."""
     return value if isinstance(value, str) or value is None else shortened(json.dumps(value), MAX_TEXT)
 
 
 def _if_unreadable(unknown: int | None) -> WrapValidator:
-    """Read what is no such value as unknown, so that one field does not hide all others."""
+    """Read a value of another type as unknown, so that one field does not hide all others."""
 
     def read(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
         try:
@@ -80,10 +84,10 @@ FreeSlots = Annotated[
 
 class ApiModel(BaseModel):
     """
-    Every field is optional, and fields this version does not know pass through untouched.
+    An entry whose fields are all optional; fields that this version does not know pass through untouched.
 
-    A field of an entry that cannot be read never refuses the entry, let alone the others beside it: what
-    should be a text is kept as JSON, and what should be a number is unknown.
+    A field that cannot be read never refuses its entry, or the other entries: a text of another type is kept
+    as JSON, and a number of another type is unknown.
     """
 
     model_config = ConfigDict(extra="allow", populate_by_name=True)
@@ -101,8 +105,8 @@ class ApiModel(BaseModel):
         return self.model_dump(mode="json", by_alias=True)
 
 
-def moment(text: str | None) -> datetime | None:
-    """Return the time that ISO 8601 stands for; None where there is none. Without a zone it is UTC."""
+def parse_iso(text: str | None) -> datetime | None:
+    """Return the time in ISO 8601, in UTC where it has no zone; None if unknown."""
     try:
         time = datetime.fromisoformat(text or "")
     except ValueError:

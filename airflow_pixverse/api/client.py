@@ -1,4 +1,4 @@
-"""PixverseClient: the API over connections that are kept alive, with one retry policy."""
+"""PixverseClient: call the API over connections that are kept alive, with one retry policy."""
 
 from __future__ import annotations
 
@@ -10,21 +10,8 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import TypeAdapter, ValidationError
-
 from airflow_pixverse import __version__
 from airflow_pixverse.api.accounts import ACCOUNTS, FEATURES, Account, Features
-from airflow_pixverse.api.address import (
-    DEFAULT_BASE_URL,
-    checked_base_url,
-    host_of,
-    is_loopback_http,
-    origin,
-)
-from airflow_pixverse.api.answers import WEB_PAGE, AnswerReader
-from airflow_pixverse.api.call import Call, RawFile
-from airflow_pixverse.api.deadline import DEFAULT_TIMEOUT
-from airflow_pixverse.api.endpoints import is_endpoint
 from airflow_pixverse.api.errors import (
     PixverseError,
     PixverseFatalError,
@@ -32,25 +19,42 @@ from airflow_pixverse.api.errors import (
     is_not_accepted,
     unknown_outcome,
 )
-from airflow_pixverse.api.exchange import Exchange
-from airflow_pixverse.api.job_id import FOLDERS, parse_job_id
-from airflow_pixverse.api.models import CAPACITY, EXECUTING, Capacity, ExecutingJob
-from airflow_pixverse.api.network_errors import Trouble
-from airflow_pixverse.api.results import RESULT, RESULTS, JobResult, ResultPage, state_of
-from airflow_pixverse.api.sanitizer import Sanitizer
-from airflow_pixverse.api.service import Service
-from airflow_pixverse.api.submission import Submission, job_ids_of
-from airflow_pixverse.api.transport import Transport
+from airflow_pixverse.api.http.address import host_of, is_loopback_http, origin
+from airflow_pixverse.api.http.deadline import DEFAULT_TIMEOUT
+from airflow_pixverse.api.http.network_errors import Failure
+from airflow_pixverse.api.http.sanitizer import Sanitizer
+from airflow_pixverse.api.http.transport import ApiRequest, ApiResponse, RawFile, Transport
+from airflow_pixverse.api.kinds import FOLDERS, is_endpoint, split_job_id
+from airflow_pixverse.api.response_parser import WEB_PAGE, ResponseParser
+from airflow_pixverse.api.results import (
+    RESULT,
+    RESULTS,
+    JobResult,
+    ResultPage,
+    Submission,
+    job_ids_of,
+    state_of,
+)
+from airflow_pixverse.api.scheduler import CAPACITY, EXECUTING, Capacity, ExecutingJob
+from airflow_pixverse.api.sender import Sender
+from airflow_pixverse.api.service import (
+    DEFAULT_BASE_URL,
+    Service,
+    checked_base_url,
+    checked_token,
+    user_of_token,
+)
 from airflow_pixverse.api.uploads import MAX_UPLOAD, Upload, UploadBody, upload_of
 
 if TYPE_CHECKING:
-    from airflow_pixverse.api.transport import Answer
+    from pydantic import TypeAdapter
+
 
 DEFAULT_MAX_RETRIES = 3
-MAX_TIMEOUT = 24 * 3600.0
+MAX_TIMEOUT = 24 * 3600.0  # seconds
 
 _NOT_FOUND = 404
-_FIRST_BACKOFF = 0.5
+_FIRST_BACKOFF = 0.5  # seconds
 _MAX_DOUBLINGS = 16
 
 _Model = TypeVar("_Model")
@@ -60,24 +64,26 @@ class PixverseClient:
     """
     A client of the useapi.net PixVerse API v2.
 
-    Use it as a context manager, or call :meth:`close`. Several threads may call it at once. What it
-    returns and raises is harmless, whatever the server sent: see :mod:`airflow_pixverse.api.sanitizer`.
+    Use it as a context manager, or call :meth:`close`. Several threads may call it at once. All values and
+    errors are sanitized, whatever the server sent: see ``api.http.sanitizer``.
 
     :param token: API token, sent whole as ``Authorization: Bearer <token>``; it appears nowhere else.
     :param base_url: origin of the service, or the whole base where a gateway serves it under another path
         than ``/v2/pixverse``.
-    :param timeout: seconds to wait for the connection, and for each part of the answer; a day at most. Each
+    :param timeout: seconds to wait for the connection, and for each part of the response; a day at most. Each
         attempt, redirects included, ends within both together (:attr:`call_timeout`).
-    :param max_retries: how often a read is repeated after transient trouble; 0 for never.
+    :param max_retries: how often a read is repeated after a transient error; 0 for never.
     :param max_retry_wait: longest sleep between two attempts in seconds, whatever ``Retry-After`` asks for.
     :param proxy: URL of an http(s) proxy; None to follow the environment (``HTTPS_PROXY``, ...). Plain http
         to this machine goes through no proxy.
     :param ca_bundle: file or folder of certificates to trust instead of the default ones.
-    :param user_agent: what to send as ``User-Agent``.
-    :param label: what to call this client in errors, such as ``connection 'pixverse_default'``.
+    :param user_agent: value of the header ``User-Agent``.
+    :param label: name of this client in errors, such as ``connection 'pixverse_default'``.
     :raises ValueError: a parameter cannot be used; the message names it and never shows the token.
 
-    ``identity`` is the same for two clients of one service and token, and tells neither.
+    Unless a method says otherwise, it raises :class:`PixverseFatalError` if asking again will not help, and
+    :class:`PixverseTransientError` without a usable response, even after the retries. ``identity`` is the
+    same for two clients of one service and token, and tells neither.
     """
 
     def __init__(
@@ -101,6 +107,7 @@ class PixverseClient:
         self.max_retries = max_retries
         self.max_retry_wait = max_retry_wait
         self._sanitizer = Sanitizer(token)
+        self._user = user_of_token(token)
         self._transport = Transport(
             token,
             user_agent=user_agent,
@@ -112,18 +119,18 @@ class PixverseClient:
         base = self._transport.prepare("GET", self.base_url).url or ""  # as it is sent
         address = origin(self.base_url) + urlsplit(base).path
         self.identity = hashlib.sha256(f"{address}\n{token}".encode()).hexdigest()
-        host = self._sanitizer.words(host_of(self.base_url))  # people paste tokens into the wrong field
+        host = self._sanitizer.line(host_of(self.base_url))  # people paste tokens into the wrong field
         self._service = Service(host, label)
-        self._answers = AnswerReader(self._service, self._sanitizer)
-        self._exchange = Exchange(self._transport, self._service, self._sanitizer, base=base, timeout=timeout)
+        self._parser = ResponseParser(self._service, self._sanitizer)
+        self._sender = Sender(self._transport, self._service, self._sanitizer, base=base, timeout=timeout)
 
     @property
     def call_timeout(self) -> float:
         """Seconds within which any single attempt ends, whatever the server does (see :class:`Deadline`)."""
-        return self._exchange.time_limit
+        return sum(self.timeout)
 
     def __repr__(self) -> str:
-        return f"<PixverseClient {self._sanitizer.words(self.base_url)}>"
+        return f"<PixverseClient {self._sanitizer.line(self.base_url)}>"
 
     def __enter__(self) -> Self:
         return self
@@ -137,14 +144,11 @@ class PixverseClient:
 
     def list_executing(self) -> list[ExecutingJob]:
         """
-        Return the jobs being executed by the API (``GET scheduler/``), in the API's order, 10 000 at most.
+        Return the jobs being executed by the API (``GET scheduler/``), in the API's order, 2 000 at most.
 
         Source: "Retrieve the list of videos and images currently being executed by the API".
-
-        :raises PixverseFatalError: asking again will not help (bad token, ...).
-        :raises PixverseTransientError: no usable answer, even after the retries.
         """
-        return self._retried(lambda: self._read("scheduler/", EXECUTING))
+        return self._read("scheduler/", EXECUTING)
 
     def get_capacity(self) -> Capacity:
         """
@@ -152,11 +156,8 @@ class PixverseClient:
 
         Source: "Retrieve the list of videos currently running via the API along with the available account
         capacity".
-
-        :raises PixverseFatalError: asking again will not help (bad token, ...).
-        :raises PixverseTransientError: no usable answer, even after the retries.
         """
-        return self._retried(lambda: self._read("scheduler/available", CAPACITY))
+        return self._read("scheduler/available", CAPACITY)
 
     def request(
         self,
@@ -167,54 +168,52 @@ class PixverseClient:
         json: Any = None,
     ) -> Any:
         """
-        Send any request of the API, and return the JSON of its answer.
+        Send any request of the API, and return the JSON of its response.
 
-        Only GET is repeated after transient trouble. Anything else is sent once, over a connection of its
+        Only GET is repeated after transient errors. Any other method is sent once, over a connection of its
         own, and its redirects are refused: after a transient error, the service may have done it or not.
 
         :param method: HTTP method.
         :param path: path after the base, such as ``scheduler/`` and a job id; it is sent as it is, without
             percent-encoding.
         :param params: query parameters.
-        :param json: what to send as JSON body; None for no body.
-        :return: the answer as plain JSON; None for an empty one to another method than GET.
+        :param json: JSON body; None for no body.
+        :return: the response as plain JSON; None for an empty one to another method than GET.
         :raises PixverseFatalError: asking again will not help, or it cannot be sent (then nothing was).
-        :raises PixverseTransientError: no usable answer, for GET even after the retries.
         """
-        method = method.upper()
-        call = Call(method, path, params, json)
-        if method == "GET":
-            return self._retried(lambda: self._answers.value(method, path, self._exchange.send(call)))
-        return self._answers.value(method, path, self._sent_once(call))
+        request = ApiRequest(method.upper(), path, params, json)
+        if request.method == "GET":
+            return self._retried(lambda: self._parser.parse(request, self._sender.send(request)))
+        return self._parser.parse(request, self._send_once(request))
 
     def submit(self, endpoint: str, payload: dict[str, Any]) -> Submission:
         """
         Submit a job: POST a payload to an endpoint, once, over a connection of its own.
 
-        Whatever else ends the call, such as a signal, leaves it unknown too whether the job is accepted.
+        An interruption of the call, such as a signal, leaves it unknown too whether the job is accepted.
 
         :param endpoint: such as ``videos/create``; any endpoint under ``videos/``, ``images/``, ``music/`` or
             ``speech/``.
-        :param payload: what to send, untouched.
-        :raises PixverseNoConnectionError: not accepted: the service has got nothing of it.
+        :param payload: JSON body, sent as it is.
+        :raises PixverseNoConnectionError: not accepted: the service has received nothing of it.
         :raises PixverseRateLimitError: not accepted: it is refused for now (429).
         :raises PixverseFatalError: not accepted: it is refused for good, or cannot be sent.
-        :raises PixverseUnknownOutcomeError: nobody knows whether it is accepted.
+        :raises PixverseUnknownOutcomeError: it is not known whether it is accepted.
         """
         if not (is_endpoint(endpoint) and isinstance(payload, dict)):
-            trouble = Trouble("cannot be sent: the endpoint or the payload cannot be used", fatal=True)
-            raise self._service.error("POST", self._sanitizer.words(endpoint), trouble)
+            raise self._not_sent("POST", endpoint, "the endpoint or the payload cannot be used")
+        request = ApiRequest("POST", endpoint, json=payload)
         try:
-            answer = self._sent_once(Call("POST", endpoint, json=payload))
-            value = self._answers.value("POST", endpoint, answer, wanted=job_ids_of)
+            response = self._send_once(request)
+            value = self._parser.parse(request, response, wanted=job_ids_of)
         except PixverseError as error:
             if is_not_accepted(error):
                 raise
             raise unknown_outcome(error) from error
         if job_ids := job_ids_of(value):
             return Submission(job_ids, value)
-        no_id = Trouble("answered no id of a job")
-        raise unknown_outcome(self._service.error("POST", endpoint, no_id, status=answer.status), value)
+        no_id = Failure("answered no id of a job")
+        raise unknown_outcome(self._service.error("POST", endpoint, no_id, status=response.status), value)
 
     def upload(
         self,
@@ -227,120 +226,102 @@ class PixverseClient:
         """
         Upload an image, a video or a sound (``POST files/``), which payloads can then name by its ``path``.
 
-        It is no paid job, so it is repeated after transient trouble. It may take as long as bytes move.
+        It is not paid for, so it is repeated after transient errors. It may take as long as bytes move.
 
-        :param open_file: opens the file for reading, at each attempt anew.
-        :param size: of the file in bytes, 5 GB at most.
+        :param open_file: opens the file for reading, again for each attempt.
+        :param size: size of the file in bytes, 5 GB at most.
         :param content_type: such as ``image/png``.
-        :param email: the account that it is uploaded with, which any other may use it of; None for any.
-        :raises PixverseFatalError: asking again will not help.
-        :raises PixverseTransientError: no usable answer, even after the retries.
-        :raises Exception: whatever opening and reading the file ends with.
+        :param email: the account to upload it with, although every account may use it; None for any account.
+        :raises Exception: any error of opening and reading the file.
         """
         path = "files/"
         if not 0 < size <= MAX_UPLOAD:
-            trouble = Trouble(f"cannot be sent: a file must have 1 to {MAX_UPLOAD} bytes", fatal=True)
-            raise self._service.error("POST", path, trouble)
+            raise self._not_sent("POST", path, f"a file must have 1 to {MAX_UPLOAD} bytes")
 
         def send() -> Upload:
             with open_file() as file:
                 body = UploadBody(file, size)
-                call = Call("POST", path, _given(email=email), file=RawFile(body, content_type))
+                request = ApiRequest("POST", path, {"email": email}, file=RawFile(body, content_type))
                 try:
-                    answer = self._sent_once(call)
+                    response = self._send_once(request)
                 except PixverseError:
                     if body.failure:
                         raise body.failure from None
                     raise
-            if upload := upload_of(self._answers.value("POST", path, answer)):
+            if upload := upload_of(self._parser.parse(request, response)):
                 return upload
-            raise self._service.error("POST", path, Trouble("answered no path of a file"))
+            raise self._service.error("POST", path, Failure("answered no path of a file"))
 
         return self._retried(send)
 
     def get_result(self, job_id: str, kind: str | None = None) -> JobResult:
         """
-        Return what has become of a job (``GET videos/{id}`` and its likes).
+        Return the state of a job, and its result (``GET videos/{id}``, and of other kinds).
 
-        It is no error where a job is not finished, which the API says with 404 too, nor where it has failed:
-        see :meth:`JobResult.raise_for_failure`.
+        A job that is not finished, for which the API may answer 404, or that has failed is no error: see
+        :meth:`JobResult.raise_for_failure` and :attr:`JobResult.is_found`.
 
         :param job_id: id of the job.
         :param kind: ``video``, ``image``, ``music`` or ``speech``; None to take it from the id.
-        :raises PixverseFatalError: asking again will not help, or the kind of the job is not known.
-        :raises PixverseTransientError: no usable answer, even after the retries.
+        :raises PixverseFatalError: asking again will not help, the kind of the job is not known, or the job
+            belongs to another user than the token.
         """
-        if kind is None and (parsed := parse_job_id(job_id)):
+        if kind is None and (parsed := split_job_id(job_id)):
             kind = parsed.kind
         path = self._job_path("GET", self._folder(kind, job_id), job_id)
-        asked = {"id": job_id, "kind": kind}
-        try:
-            return self._retried(lambda: self._read(path, RESULT, asked=asked, wanted=state_of))
-        except PixverseFatalError as error:
-            if error.status != _NOT_FOUND:
-                raise
-        return RESULT.validate_python({}, context=asked)
+        context = {"id": job_id, "kind": kind}
+        return self._read(path, RESULT, context=context, wanted=state_of, missing={})
 
     def list_results(
         self, kind: str, *, email: str | None = None, limit: int | None = None, offset: int | None = None
     ) -> ResultPage:
         """
-        Return one page of an account's jobs (``GET videos/`` and its likes), those of the website too.
+        Return a page of an account's jobs, also those of the website (``GET videos/``, and of other kinds).
 
         :param kind: ``video``, ``image``, ``music`` or ``speech``.
         :param email: the account; needed where more than one is configured.
-        :param limit: jobs of a page; None for as many as the API gives.
-        :param offset: where the page begins: the ``next_offset`` of the page before.
-        :raises PixverseFatalError: asking again will not help.
-        :raises PixverseTransientError: no usable answer, even after the retries.
+        :param limit: jobs of a page; None for the API's own limit.
+        :param offset: start of the page: the ``next_offset`` of the page before; None for the first page.
         """
         path = f"{self._folder(kind)}/"
-        params = _given(email=email, limit=limit, offset=offset)
-        return self._retried(lambda: self._read(path, RESULTS, params=params, asked={"kind": kind}))
+        params = {"email": email, "limit": limit, "offset": offset}
+        return self._read(path, RESULTS, params=params, context={"kind": kind})
 
     def cancel(self, job_id: str) -> bool:
         """
         Stop the API's tracking of a job, which frees its slot (``DELETE scheduler/{id}``).
 
-        PixVerse may go on with it, and it is paid for. The request is sent once.
+        PixVerse may continue the job, and it is paid for. The request is sent once.
 
         :param job_id: id of the job.
         :return: False if no job with this id is executing.
-        :raises PixverseFatalError: asking again will not help.
-        :raises PixverseTransientError: no usable answer; it is safe to cancel the job again.
+        :raises PixverseTransientError: no usable response; it is safe to cancel the job again.
         """
         path = self._job_path("DELETE", "scheduler", job_id)
         try:
             self.request("DELETE", path)
         except PixverseFatalError as error:
-            # A web page says nothing of a job: the host may not be the service at all.
+            # A web page says nothing about a job: the host may not be the service at all.
             if error.status != _NOT_FOUND or error.detail == WEB_PAGE:
                 raise
             return False
         return True
 
     def get_accounts(self) -> list[Account]:
-        """
-        Return the PixVerse accounts that are configured, 1 000 at most (``GET accounts``).
-
-        :raises PixverseFatalError: asking again will not help.
-        :raises PixverseTransientError: no usable answer, even after the retries.
-        """
-        return self._retried(lambda: self._read("accounts", ACCOUNTS))
+        """Return the PixVerse accounts that are configured, 1 000 at most (``GET accounts``)."""
+        return self._read("accounts", ACCOUNTS)
 
     def get_features(self, email: str | None = None) -> Features:
         """
         Return plan and credits of an account (``GET features/``).
 
         :param email: the account; needed where more than one is configured.
-        :raises PixverseFatalError: asking again will not help.
-        :raises PixverseTransientError: no usable answer, even after the retries.
         """
-        params = _given(email=email)
-        return self._retried(lambda: self._read("features/", FEATURES, params=params, asked=params))
+        params = {"email": email}
+        return self._read("features/", FEATURES, params=params, context=params)
 
     def _retried(self, read: Callable[[], _Model]) -> _Model:
-        """Do what may be repeated, again after transient trouble."""
+        """Read, and repeat it after transient errors."""
         for attempt in range(self.max_retries):
             try:
                 return read()
@@ -359,63 +340,52 @@ class PixverseClient:
         path: str,
         model: TypeAdapter[_Model],
         *,
-        params: Mapping[str, str | int] | None = None,
-        asked: Mapping[str, Any] | None = None,
-        wanted: Callable[[Any], object] | None = None,
+        params: Mapping[str, str | int | None] | None = None,
+        context: Mapping[str, Any] | None = None,
+        **options: Any,
     ) -> _Model:
-        """
-        Read once.
+        """GET a path, repeated after transient errors; see :meth:`ResponseParser.parse_model`."""
+        request = ApiRequest("GET", path, params)
 
-        :param asked: what was asked for, where the model needs to know it.
-        :param wanted: see :meth:`AnswerReader.value`.
-        """
-        answer = self._exchange.send(Call("GET", path, params))
-        value = self._answers.value("GET", path, answer, wanted=wanted)
-        try:
-            return model.validate_python(value, context=dict(asked or {}))
-        except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the body"
-        shape = self._sanitizer.words(f"{where}: {first['msg']}")
-        trouble = Trouble(f"answered a body of another shape ({shape})", wrong_host=True)
-        raise self._service.error("GET", path, trouble)
+        def read() -> _Model:
+            response = self._sender.send(request)
+            return self._parser.parse_model(model, request, response, context=context or {}, **options)
+
+        return self._retried(read)
 
     def _folder(self, kind: str | None, job_id: str = "") -> str:
         if folder := FOLDERS.get(kind or ""):
             return folder
-        trouble = Trouble(f"cannot be sent: the kind of the job is none of {', '.join(FOLDERS)}", fatal=True)
-        raise self._service.error("GET", self._sanitizer.words(job_id or kind or ""), trouble)
+        raise self._not_sent(
+            "GET", job_id or kind or "", f"the kind of the job is none of {', '.join(FOLDERS)}"
+        )
 
     def _job_path(self, method: str, folder: str, job_id: str) -> str:
         """Return the path of a job, whose id goes into it as it is."""
-        if job_id and "/" not in job_id:
-            return f"{folder}/{job_id}"
-        trouble = Trouble("cannot be sent: that is no id of a job", fatal=True)
-        raise self._service.error(method, self._sanitizer.words(f"{folder}/{job_id}"), trouble)
+        job = split_job_id(job_id)
+        path = f"{folder}/{job_id}"
+        if not job_id or "/" in job_id:
+            raise self._not_sent(method, path, "that is no id of a job")
+        if job and self._user and job.user.isdecimal() and job.user != self._user:
+            # To this token, the service would always answer 404.
+            raise self._not_sent(
+                method,
+                path,
+                f"the job belongs to user {job.user} of useapi.net, and the API token to user {self._user}. "
+                f"Use a connection with a token of user {job.user}",
+            )
+        return path
 
-    def _sent_once(self, call: Call) -> Answer:
-        """Send what changes something, once, over a connection of its own."""
-        # The server may just be closing a connection that was kept alive, and with it lose the request.
+    def _not_sent(self, method: str, path: str, reason: str) -> PixverseError:
+        """Return the error of a request that cannot be sent."""
+        failure = Failure(f"cannot be sent: {reason}", fatal=True)
+        return self._service.error(method, self._sanitizer.line(path), failure)
+
+    def _send_once(self, request: ApiRequest) -> ApiResponse:
+        """Send a request that changes something, once, over a connection of its own."""
+        # The server may just be closing a connection that was kept alive, and lose the request with it.
         self.close()
         try:
-            return self._exchange.send(call)
+            return self._sender.send(request)
         finally:
             self.close()
-
-
-def checked_token(token: str) -> str:
-    """Return the token as it is sent, or raise ValueError, which does not show it."""
-    token = token.strip()
-    if not token:
-        raise ValueError("token is empty: give the API token of useapi.net")
-    if token.lower().startswith("bearer "):
-        raise ValueError("token begins with the word Bearer: give the API token alone")
-    # requests would print the whole header in its error.
-    if not (token.isascii() and token.isprintable()):
-        raise ValueError("token holds control or non-ASCII characters: copy the API token again")
-    return token
-
-
-def _given(**params: str | int | None) -> dict[str, str | int]:
-    """Return the parameters that are not None."""
-    return {name: value for name, value in params.items() if value is not None}

@@ -1,21 +1,27 @@
 """
-What can go wrong, one class per way to react.
+The tree of errors: a class for each way to react.
+
+A reaction follows from the class alone, so a new subclass needs no new ``except``. Only
+:class:`PixverseNoConnectionError` says that nothing was sent, and nothing derives from it.
 
 ::
 
     PixverseError
     ├── PixverseFatalError              asking again will not help
-    │   ├── PixverseAuthError           the API token is refused (401, 403)
+    │   ├── PixverseAccessError         the token, the subscription, the account or the connection is at fault
+    │   │   └── PixverseAuthError       the API token is refused (401, 403)
     │   ├── PixverseJobFailedError      a job ended without a result
     │   └── PixverseJobModeratedError   a job ended because moderation refused its input or its result
     ├── PixverseTransientError          asking again later may help; may carry ``retry_after``
     │   ├── PixverseLinkExpiredError    the URL of a result leads to nothing any more: ask for a new one
-    │   ├── PixverseNoConnectionError   no connection came about, so nothing was sent
+    │   ├── PixverseNoConnectionError   no connection could be made, so nothing was sent
     │   └── PixverseRateLimitError      too many requests (429)
+    ├── PixverseNoResultError           a job has ended or is gone, and its result is not known
     └── PixverseUnknownOutcomeError     a job may have been accepted or not: look for it, submit nothing
-"""
 
-from __future__ import annotations
+Storage, the journal, the gate and submission have errors of their own below PixverseError: neither fatal nor
+transient.
+"""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -25,13 +31,13 @@ from typing import Any, NamedTuple
 
 class PixverseError(Exception):
     """
-    A call to the PixVerse API did not give an answer that can be used.
+    The base of all errors of this package; itself, a call to the API gave no usable response.
 
-    :param message: what went wrong, for a person.
-    :param status: HTTP status, or the ``code`` of an error in the body; None without an answer.
+    :param message: what failed, why, and what to do.
+    :param status: HTTP status, or the ``code`` of an error in the body; None without a response.
     :param method: HTTP method of the call.
     :param path: path of the call.
-    :param detail: the server's own words, the API token removed.
+    :param detail: message of the server, without the API token.
     """
 
     def __init__(
@@ -49,12 +55,25 @@ class PixverseError(Exception):
         self.path = path
         self.detail = detail
 
+    @property
+    def says_success(self) -> bool:
+        """Whether the status of the response, which cannot be used, is that of a success (2xx)."""
+        return (self.status or 0) // 100 == 2  # noqa: PLR2004
+
 
 class PixverseFatalError(PixverseError):
     """Asking again will not help: the request, the token, the account or the connection is at fault."""
 
 
-class PixverseAuthError(PixverseFatalError):
+class PixverseAccessError(PixverseFatalError):
+    """
+    The token, the subscription, the account, the host or the connection is at fault, and not the request.
+
+    A user can fix it, and then the same request works: a wait for a job that is paid for goes on.
+    """
+
+
+class PixverseAuthError(PixverseAccessError):
     """The API token is refused (401 or 403)."""
 
 
@@ -62,12 +81,12 @@ class _JobError(PixverseFatalError):
     """
     A job has ended without a result.
 
-    :param job_id: its id.
-    :param detail: the reason, in the words of the service; empty where it gives none.
+    :param job_id: id of the job.
+    :param detail: the reason, as the service gives it; empty if unknown.
     """
 
-    def __init__(self, message: str, *, job_id: str | None = None, detail: str | None = None) -> None:
-        super().__init__(message, detail=detail)
+    def __init__(self, message: str, *, job_id: str | None = None, **call: Any) -> None:
+        super().__init__(message, **call)
         self.job_id = job_id
 
 
@@ -81,22 +100,13 @@ class PixverseJobModeratedError(_JobError):
 
 class PixverseTransientError(PixverseError):
     """
-    Asking again later may help: upstream trouble, the network, or a body that cannot be read.
+    Asking again later may help: the service, the network, or a body that cannot be read is at fault.
 
-    :param retry_after: seconds the server asks to wait before the next call; None if it does not say.
+    :param retry_after: seconds the server asks to wait before the next call; None if unknown.
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        retry_after: float | None = None,
-        status: int | None = None,
-        method: str | None = None,
-        path: str | None = None,
-        detail: str | None = None,
-    ) -> None:
-        super().__init__(message, status=status, method=method, path=path, detail=detail)
+    def __init__(self, message: str, *, retry_after: float | None = None, **call: Any) -> None:
+        super().__init__(message, **call)
         self.retry_after = retry_after
 
 
@@ -105,43 +115,42 @@ class PixverseLinkExpiredError(PixverseTransientError):
 
 
 class PixverseNoConnectionError(PixverseTransientError):
-    """No connection to the service came about, so it has got nothing of the request."""
+    """No connection to the service could be made, so it has received nothing of the request."""
 
 
 class PixverseRateLimitError(PixverseTransientError):
     """Too many requests, or every account is at capacity (429). A job that was submitted is not accepted."""
 
 
+class PixverseNoResultError(PixverseError):
+    """
+    A job has ended, or the service does not know it, and no response tells its result.
+
+    It is neither fatal nor transient: waiting longer is of no use, and a retry asks again.
+    """
+
+
 class PixverseUnknownOutcomeError(PixverseError):
     """
     A job was submitted, and whether the service accepted it is not known.
 
-    It is neither fatal nor transient, so that nobody who catches those submits, and pays, a second time.
+    It is neither fatal nor transient, so that code which catches those does not submit, and pay, again.
 
-    :param answer: the JSON that was answered, made harmless; None where there is none.
+    :param answer: the JSON of the response; None without a response.
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        answer: Any = None,
-        status: int | None = None,
-        method: str | None = None,
-        path: str | None = None,
-        detail: str | None = None,
-    ) -> None:
-        super().__init__(message, status=status, method=method, path=path, detail=detail)
+    def __init__(self, message: str, *, answer: Any = None, **call: Any) -> None:
+        super().__init__(message, **call)
         self.answer = answer
 
 
 class StatusMeaning(NamedTuple):
     """
-    What an HTTP status asks of a client.
+    The meaning of an HTTP status.
 
     :param error: class of the error to raise.
-    :param hint: what a person can do about it; empty where the status says it all.
-    :param refuses: a job that was submitted is certainly not accepted.
+    :param hint: what a user can do; empty where the status says it all.
+    :param refuses: whether a job that was submitted is certainly not accepted.
     """
 
     error: type[PixverseError]
@@ -149,50 +158,48 @@ class StatusMeaning(NamedTuple):
     refuses: bool = False
 
 
-# The one place that knows what a status means. A status without a row is fatal where it blames the client
-# (4xx), and transient otherwise; whether a submit that got it was accepted is not known.
+# The one place that knows the meaning of a status. A status without a row is fatal where it blames the client
+# (4xx), and transient otherwise; whether a submit with that response was accepted is not known.
+#
+# To let tasks wait instead of fail, change the class to a transient one and keep `refuses=True`: it says that
+# no job was accepted, so the slot is given back and the submit may be repeated.
 STATUS_MEANINGS: Mapping[int, StatusMeaning] = MappingProxyType(
     {
         400: StatusMeaning(PixverseFatalError, "the request is refused as it is", refuses=True),
         401: StatusMeaning(PixverseAuthError, "check the API token", refuses=True),
-        402: StatusMeaning(PixverseFatalError, "the useapi.net subscription has expired", refuses=True),
+        402: StatusMeaning(PixverseAccessError, "the useapi.net subscription has expired", refuses=True),
         403: StatusMeaning(PixverseAuthError, "check the API token", refuses=True),
         404: StatusMeaning(
-            PixverseFatalError,
+            PixverseAccessError,
             "check the host, and that a PixVerse account is configured at useapi.net",
             refuses=True,
         ),
         405: StatusMeaning(PixverseFatalError, "check the path", refuses=True),
         408: StatusMeaning(PixverseTransientError),
-        412: StatusMeaning(PixverseFatalError, "the account has no credits left", refuses=True),
+        412: StatusMeaning(PixverseAccessError, "the account has no credits left", refuses=True),
         422: StatusMeaning(PixverseFatalError, "the input is refused, by moderation perhaps", refuses=True),
         425: StatusMeaning(PixverseTransientError),
         429: StatusMeaning(PixverseRateLimitError, refuses=True),
         596: StatusMeaning(
-            PixverseFatalError, "the account is in an error state at useapi.net", refuses=True
+            PixverseAccessError, "the account is in an error state at useapi.net", refuses=True
         ),
     }
 )
 
 
 def is_not_accepted(error: PixverseError) -> bool:
-    """
-    Return whether a job whose submit ended with this error is certainly not accepted.
-
-    :param error: as the call that sent it raised it.
-    """
+    """Return whether a job whose submit ended with this error is certainly not accepted."""
     if error.status is not None:
         return _meaning_of(error.status).refuses
-    # Without an answer, what is fatal could not even be sent.
+    # Without a response, a fatal error means that it could not even be sent.
     return isinstance(error, (PixverseFatalError, PixverseNoConnectionError))
 
 
 def unknown_outcome(error: PixverseError, answer: Any = None) -> PixverseUnknownOutcomeError:
     """
-    Return the error of a submit after which nobody knows whether a job is accepted.
+    Return the error of a submit after which it is not known whether a job is accepted.
 
-    :param error: what went wrong.
-    :param answer: the JSON that was answered, if any.
+    :param answer: the JSON of the response; None without a response.
     """
     return PixverseUnknownOutcomeError(
         f"{error}; whether the job is accepted is not known",
@@ -213,20 +220,25 @@ def error_for_status(
     hint: str = "",
     retry_after: float | None = None,
     service: str = "",
+    is_passing: bool = False,
 ) -> PixverseError:
     """
-    Return the error that an HTTP status, or the ``code`` of an error in a 200 body, stands for.
+    Return the error for an HTTP status, or for the ``code`` of an error in a 200 body.
 
     :param status: HTTP status or ``code``; None for an error in a 200 body that has no code.
-    :param detail: the server's own words, already harmless.
-    :param hint: what a person can do about it, instead of the status's own hint.
-    :param retry_after: seconds from the ``Retry-After`` header.
-    :param service: the service that answered, as errors name it.
+    :param detail: message of the server, already sanitized.
+    :param hint: what a user can do, instead of the status's own hint.
+    :param retry_after: seconds from the ``Retry-After`` header; None if unknown.
+    :param service: the service, as errors name it.
+    :param is_passing: whether another server than the service may have answered, so that the status does not
+        count: the error is transient.
     """
     meaning = _meaning_of(status)
+    transient = issubclass(meaning.error, PixverseTransientError)
+    if is_passing and not transient:
+        meaning, transient = StatusMeaning(PixverseTransientError), True
     hint = hint or meaning.hint
     said = "" if _says_the_same(detail, status) else f": {detail}"
-    transient = issubclass(meaning.error, PixverseTransientError)
     if transient and retry_after is not None:
         hint = f"it may be asked again in {retry_after:.0f} s"
     elif meaning.error is PixverseRateLimitError:
@@ -260,6 +272,6 @@ def _phrase(status: int | None) -> str:
 
 
 def _says_the_same(detail: str | None, status: int | None) -> bool:
-    """Return whether the server's words add nothing to the status, as "Unauthorized" adds nothing to 401."""
+    """Return whether the server's message adds nothing to the status, as "Unauthorized" to 401."""
     words = (detail or "").strip(" .!").casefold()
     return words in {"", _phrase(status).casefold(), _name(status).casefold()}

@@ -1,11 +1,11 @@
-"""The ``replyRef`` of a submit: what the submitter wants to see, and a part that no other submit has."""
+"""The ``replyRef`` of a submit: a prefix that the user chooses, and a random part that is unique."""
 
-from __future__ import annotations
-
+import re
 import secrets
+from urllib.parse import unquote
 
 # "replyRef" of POST videos/create has at most 1024 characters.
-_MAX_LENGTH = 1024
+_MAX_LENGTH = 1024  # characters
 _SEPARATOR = "#"
 _RANDOM_BYTES = 12
 _RANDOM_LENGTH = 16  # of these bytes as text
@@ -13,7 +13,7 @@ MAX_PREFIX = _MAX_LENGTH - len(_SEPARATOR) - _RANDOM_LENGTH
 
 
 def new_random_part() -> str:
-    """Return what tells a submit from all others: staging and production may share names and a token."""
+    """Return a part that no other submit has: staging and production may share names and a token."""
     return secrets.token_urlsafe(_RANDOM_BYTES)
 
 
@@ -23,12 +23,29 @@ def join(prefix: str, random_part: str) -> str:
 
 
 def random_part_of(reply_ref: str | None) -> str:
-    """Return the random part of a ``replyRef``; empty where it has none."""
+    """Return the random part of a ``replyRef``; empty for none."""
     _, separator, random_part = (reply_ref or "").rpartition(_SEPARATOR)
     return random_part if separator else ""
 
 
 def prefix_of(reply_ref: str | None) -> str:
-    """Return what a ``replyRef`` has before its random part; empty where it has none."""
+    """Return the prefix of a ``replyRef``, before its random part; empty for none."""
     prefix, _, _ = (reply_ref or "").rpartition(_SEPARATOR)
     return prefix
+
+
+def is_same(seen: str | None, reference: str) -> bool | None:
+    """
+    Return whether a ``replyRef`` in a list is that of a submit; None if unknown.
+
+    The random part decides, in any case and with any text around it. An empty text, or a part of the
+    reference, may be a reference that the list has cut.
+
+    :param seen: the ``replyRef`` in the list.
+    :param reference: the whole ``replyRef`` of the submit.
+    """
+    text, whole = (unquote(one).strip().casefold() for one in (seen or "", reference))
+    random_part = random_part_of(whole)
+    if text == whole or (random_part and re.search(rf"(?<![\w-]){re.escape(random_part)}(?![\w-])", text)):
+        return True
+    return None if text.rstrip(".\N{HORIZONTAL ELLIPSIS}") in whole else False

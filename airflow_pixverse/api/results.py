@@ -1,57 +1,84 @@
-"""What has become of jobs: their results, one by one and as lists, in one form for all kinds of jobs."""
+"""
+Jobs after their submit: the response to a submit, and results, one by one and in lists.
 
-from __future__ import annotations
+All kinds of jobs have the same models.
+"""
 
+import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, TypeAdapter, ValidationInfo, model_validator
 
-from airflow_pixverse.api.api_model import ApiModel, Flag, Name, Number, Text, first, moment
+from airflow_pixverse.api.api_model import ApiModel, Flag, Name, Number, Text, first_items, id_text, parse_iso
 from airflow_pixverse.api.errors import PixverseJobFailedError, PixverseJobModeratedError
-from airflow_pixverse.api.job_id import FOLDERS, parse_job_id
-from airflow_pixverse.api.sanitizer import MAX_WORDS, one_line, shortened
+from airflow_pixverse.api.http.sanitizer import one_line, shortened
+from airflow_pixverse.api.kinds import (
+    COMPLETED,
+    DELETED,
+    FAILED,
+    FOLDERS,
+    GOING_ON,
+    KINDS,
+    MODERATED,
+    split_job_id,
+)
 
 MAX_RESULTS_READ = 10_000
 
-COMPLETED = "COMPLETED"
-FAILED = "FAILED"
-MODERATED = "MODERATED"
+Ending = Literal["completed", "failed", "moderated"]
 
-# What the fields of a kind begin with, as in video_id, image_status and audio_status_name.
-_PREFIXES: Mapping[str, str] = MappingProxyType(
-    {"video": "video", "image": "image", "music": "audio", "speech": "audio"}
-)
-_VIDEO_STATES = {1: COMPLETED, 5: "QUEUED", 7: MODERATED, 8: FAILED, 9: "GENERATING", 10: "GENERATING"}
-_STATES: Mapping[str, Mapping[int, str]] = MappingProxyType(
-    {"video": _VIDEO_STATES, "image": _VIDEO_STATES | {10: "PROCESSING"}, "audio": _VIDEO_STATES}
+_ID_FIELDS = tuple(dict.fromkeys(field for kind in KINDS.values() for field in kind.id_fields))
+_STATES = {kind.prefix: kind.states for kind in KINDS.values()}
+_ENDINGS: Mapping[str | None, Ending] = MappingProxyType(
+    {COMPLETED: "completed", FAILED: "failed", MODERATED: "moderated"}
 )
 _OTHER_REASONS = ("error", "message", "fail_code")
 _LISTS = ("data", "items", *FOLDERS.values())
 
 
+class Submission(NamedTuple):
+    """
+    A submit that the service has accepted.
+
+    :param job_ids: the ids of its jobs, at least one.
+    :param answer: the whole response, as plain JSON.
+    """
+
+    job_ids: list[str]
+    answer: dict[str, Any]
+
+
+def job_ids_of(answer: Any) -> list[str]:
+    """Return the ids in the response to a submit, each once; numbers become texts."""
+    found: list[str] = []
+    for field in _ID_FIELDS if isinstance(answer, dict) else ():
+        ids = answer.get(field)
+        found += map(id_text, ids if isinstance(ids, list) else [ids])
+    return list(dict.fromkeys(filter(None, found)))
+
+
 class JobResult(ApiModel):
     """
-    What ``GET videos/{id}`` and its likes say of a job, and each row of ``GET videos/`` and its likes.
+    A job in ``GET videos/{id}``, and in a row of ``GET videos/``; likewise for the other kinds.
 
-    Whatever else the API says passes through. ``<kind>_status_final`` is not trusted, as it is true of queued
-    videos too.
+    Fields that are not listed here pass through. ``<kind>_status_final`` counts only for states that are not
+    known here, since it is true of queued videos too.
 
-    :param id: job id: the one that was asked for, or the ``video_id``, ``image_id`` or ``audio_id`` of its
-        kind.
-    :param kind: ``video``, ``image``, ``music`` or ``speech``, from the id or as it was asked for.
-    :param email: the account, parsed from the id; None where the id tells none.
-    :param state: ``<kind>_status_name``, or what ``<kind>_status`` stands for where there is no name:
-        ``QUEUED``, ``GENERATING``, ``PROCESSING``, ``COMPLETED``, ``FAILED``, ``MODERATED`` or a state added
-        since. None where the API tells none, as it does of videos that are still being made.
-    :param url: where the result is; ``image_url`` of images is read too.
+    :param id: job id: the requested one, or the ``video_id``, ``image_id`` or ``audio_id`` of its kind.
+    :param kind: ``video``, ``image``, ``music`` or ``speech``, from the id or as requested.
+    :param email: the account, parsed from the id; None if unknown.
+    :param state: ``<kind>_status_name``, or the name of the number in ``<kind>_status``: ``QUEUED``,
+        ``GENERATING``, ``PROCESSING``, ``COMPLETED``, ``FAILED``, ``MODERATED`` or a state added since. None
+        if unknown, as for videos that are still being made.
+    :param url: URL of the result; ``image_url`` of images is read too.
     :param prompt: prompt given at submission.
     :param seed: seed of the job.
-    :param created_at: when it was made, as the API wrote it.
+    :param created_at: time of its creation, as the API wrote it.
     :param reply_ref: reference given at submission (``replyRef``), where the API repeats it.
-    :param fail_reason: why it failed, as the API wrote it; :attr:`reason` looks further.
+    :param fail_reason: reason of its failure, as the API wrote it; :attr:`reason` reads other fields too.
     """
 
     id: Name | None = None
@@ -76,7 +103,7 @@ class JobResult(ApiModel):
         spelling, *others = (f"{prefix}_id" for prefix in _prefixes(kind))
         ids = (asked.get("id"), *(item.get(name) for name in (spelling, "id", *others)))
         job_id = next((one for one in ids if one), None)
-        parsed = parse_job_id(str(job_id))
+        parsed = split_job_id(str(job_id))
         own_kind = parsed.kind if parsed and parsed.kind in FOLDERS else kind
         urls = (item.get("image_url") if own_kind == "image" else None, item.get("url"))
         fields = {key: value for key, value in item.items() if key != spelling}
@@ -89,37 +116,69 @@ class JobResult(ApiModel):
         }
 
     @property
+    def is_found(self) -> bool:
+        """Whether the API said anything of the job: not where it answered 404."""
+        return bool(self.state or self.url or self.model_extra)
+
+    @property
     def is_completed(self) -> bool:
         """Whether the result is there. Without a URL it is not, whatever the state says."""
-        return self.state == COMPLETED and self.url is not None
+        return self.ending == "completed"
 
     @property
     def is_failed(self) -> bool:
         """Whether the job has failed."""
-        return self.state == FAILED
+        return self.ending == "failed"
 
     @property
     def is_moderated(self) -> bool:
         """Whether moderation refused the job's input or its result."""
-        return self.state == MODERATED
+        return self.ending == "moderated"
 
     @property
     def is_finished(self) -> bool:
-        """Whether nothing more is to be waited for."""
-        return self.is_completed or self.is_failed or self.is_moderated
+        """Whether the job has ended in a known state, and, if completed, has its result."""
+        return self.ending is not None
+
+    @property
+    def ending(self) -> Ending | None:
+        """The way in which the job has ended; None while it has not, or in an unknown way."""
+        return None if self.state == COMPLETED and self.url is None else _ENDINGS.get(self.state)
+
+    @property
+    def has_unknown_end(self) -> bool:
+        """Whether the job has ended in a state without a known meaning: ``DELETED``, or one called final."""
+        # The flag "..._status_final" proves nothing about these: it is true of queued videos too.
+        if self.state in _ENDINGS or self.state in GOING_ON:
+            return False
+        told = (self.model_extra or {}).get
+        return self.state == DELETED or any(
+            told(f"{prefix}_status_final") is True for prefix in _prefixes(None)
+        )
+
+    @property
+    def summary(self) -> str:
+        """The response as one short line for a message: without prompt and URLs, which may be signed."""
+        hidden = {"id", "kind", "email", "prompt"}
+        told = {
+            name: value
+            for name, value in self.to_xcom().items()
+            if name not in hidden and value is not None and "://" not in json.dumps(value)
+        }
+        return shortened(one_line(json.dumps(told)))
 
     @property
     def reason(self) -> str:
-        """Why the job failed or was moderated, as one short line; empty where the API does not say."""
+        """Reason why the job failed or was moderated, as one short line; empty if unknown."""
         if not (self.is_failed or self.is_moderated):
             return ""
         others = (self.model_extra or {}).get
-        return next(filter(None, map(_words, (self.fail_reason, *map(others, _OTHER_REASONS)))), "")
+        return next(filter(None, map(_reason_text, (self.fail_reason, *map(others, _OTHER_REASONS)))), "")
 
     @property
     def created(self) -> datetime | None:
-        """When it was made; None where the API does not say, or not as ISO 8601. Without a zone it is UTC."""
-        return moment(self.created_at)
+        """Time of its creation, in UTC where the API writes no zone; None if unknown."""
+        return parse_iso(self.created_at)
 
     def raise_for_failure(self) -> None:
         """
@@ -139,45 +198,51 @@ class JobResult(ApiModel):
 
 class ResultPage(ApiModel):
     """
-    One page of ``GET videos/`` and its likes.
+    A page of ``GET videos/``, and of the lists of the other kinds.
 
-    A body without a list is an error, and no empty page: whoever looks for a job must not conclude from it
-    that there is none.
+    A body without a list is an error and not an empty page, which would tell a search that there is no job.
 
     :param results: the jobs of the page (``data``), in the API's order, the first 10 000 of them.
-    :param next_offset: the ``offset`` of the next page; None where the API gives none.
-    :param has_more: whether there is a next page; None where the API does not say. ``next_offset`` may be
-        there although there is none.
+    :param next_offset: the ``offset`` of the next page; None if unknown.
+    :param has_more: whether there is a next page; None if unknown. ``next_offset`` may be there without one.
+    :param answered_at: time of the service when it responded (the header ``Date``); None if unknown.
     """
 
-    results: Annotated[list[JobResult], first(MAX_RESULTS_READ)] = Field(alias="data")
+    results: Annotated[list[JobResult], first_items(MAX_RESULTS_READ)] = Field(alias="data")
     next_offset: Number = None
     has_more: Flag = None
+    answered_at: datetime | None = None
 
     @model_validator(mode="before")
     @classmethod
-    def _find_list(cls, body: Any) -> Any:
+    def _find_list(cls, body: Any, info: ValidationInfo) -> Any:
+        answered_at = (info.context or {}).get("answered_at")
         if isinstance(body, list):
-            return {"data": body}
+            return {"data": body, "answered_at": answered_at}
         if not isinstance(body, dict):
             return body
         name = next((name for name in _LISTS if name in body), None)
         if name is None:
             return body
         fields = {key: value for key, value in body.items() if key != name}
-        return fields | {"data": [] if body[name] is None else body[name]}
+        return fields | {"data": [] if body[name] is None else body[name], "answered_at": answered_at}
 
 
-# What reads the JSON of results; their context says what was asked for: the id, the kind.
+# Parsers of the JSON of results; their context holds the requested id and kind.
 RESULT = TypeAdapter(JobResult)
 RESULTS = TypeAdapter(ResultPage)
 
 
+def unknown_result(job_id: str) -> JobResult:
+    """Return the result of a job of which nothing is known."""
+    return RESULT.validate_python({}, context={"id": job_id})
+
+
 def state_of(body: Any, kind: str | None = None) -> str | None:
     """
-    Return the name of the state in a result's body; None where there is none.
+    Return the name of the state in a result's body; None if unknown.
 
-    :param kind: its fields are looked at first.
+    :param kind: kind whose fields are read first.
     """
     if not isinstance(body, dict):
         return None
@@ -190,8 +255,8 @@ def state_of(body: Any, kind: str | None = None) -> str | None:
 
 
 def _prefixes(kind: str | None) -> Iterator[str]:
-    """Return what fields may begin with, that of the kind first."""
-    own = _PREFIXES.get(kind or "")
+    """Return the prefixes of fields, that of the kind first."""
+    own = KINDS[kind].prefix if kind and kind in KINDS else None
     return iter(sorted(_STATES, key=lambda prefix: prefix != own))
 
 
@@ -200,7 +265,7 @@ def _number(value: Any) -> int:
     return int(value) if is_digits or type(value) is int else 0
 
 
-def _words(reason: Any) -> str:
+def _reason_text(reason: Any) -> str:
     if isinstance(reason, dict):
         reason = reason.get("message")
-    return shortened(one_line(reason), MAX_WORDS) if isinstance(reason, str) else ""
+    return shortened(one_line(reason)) if isinstance(reason, str) else ""

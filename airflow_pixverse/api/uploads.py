@@ -1,12 +1,10 @@
-"""What is uploaded, and what the service answers when it has it."""
-
-from __future__ import annotations
+"""Uploads: the body of the request, and the response."""
 
 from collections.abc import Iterator
 from typing import Any, BinaryIO, NamedTuple
 
-from airflow_pixverse.api.api_model import clean_name
-from airflow_pixverse.api.deadline import current_deadline
+from airflow_pixverse.api.api_model import id_text
+from airflow_pixverse.api.http.deadline import current_deadline
 
 MAX_UPLOAD = 5 * 1000**3
 """The service takes 5 GB at most."""
@@ -16,10 +14,10 @@ class Upload(NamedTuple):
     """
     A file that the service has; every account may use it.
 
-    :param path: what payloads name it by (``first_frame_path`` and its likes).
-    :param url: where it can be looked at; None where the service does not say.
-    :param id: its id, which images have; None for others.
-    :param answer: all that the service answered, as plain JSON.
+    :param path: its name in payloads (``first_frame_path`` and similar fields).
+    :param url: URL to look at it; None if unknown.
+    :param id: its id, which only images have; None for other files.
+    :param answer: the whole response, as plain JSON.
     """
 
     path: str
@@ -32,13 +30,13 @@ class UploadBody:
     """
     The body of an upload: read as it is sent, so that no more than a block of it is in memory.
 
-    :param file: is read from where it stands.
-    :param size: how many bytes of it are sent.
+    :param file: the file, read from its current position.
+    :param size: number of bytes to send.
     """
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self.failure: Exception | None = None
-        """What reading the file has ended with, which HTTP libraries take for trouble of the network."""
+        """Error of reading the file, which HTTP libraries take for an error of the network."""
         self._file = file
         self._size = self._rest = size
 
@@ -69,16 +67,12 @@ class UploadBody:
 
 
 def upload_of(answer: Any) -> Upload | None:
-    """Return the file that an answer tells of; None if it tells of none."""
+    """Return the file that a response names; None if it names none."""
     if not isinstance(answer, dict):
         return None
     results = answer.get("result")
     file = results[0] if isinstance(results, list) and results else answer
-    texts = {name: _text(file.get(name)) for name in ("path", "url", "id")} if isinstance(file, dict) else {}
-    path = texts.get("path")
-    return Upload(path, texts["url"], texts["id"], answer) if path else None
-
-
-def _text(value: Any) -> str | None:
-    is_name = isinstance(value, (str, int)) and not isinstance(value, bool)
-    return clean_name(str(value)) or None if is_name else None
+    if not isinstance(file, dict):
+        return None
+    path, url, file_id = (id_text(file.get(name)) for name in ("path", "url", "id"))
+    return Upload(path, url or None, file_id or None, answer) if path else None

@@ -1,25 +1,8 @@
 """
-The gate: however many wait, one poll an interval, and no slot is given to two of them.
+The gate: a queue for free slots that makes one poll an interval, and gives no slot to two waits.
 
-It is asyncio and nothing else: no Airflow, no HTTP. :class:`CapacityGate` holds the queue and polls. When it
-polls is decided in ``pacing``, who may pass in ``admission``, and what is kept for them then in ``leases``.
+It is asyncio only: no Airflow, no HTTP. ``capacity_gate`` holds the queue and polls. ``pacing`` decides when
+to poll, ``admission`` which waits may pass, and ``leases`` which slots are kept for them.
+
+Nothing is imported here, as DAG files import ``lease_update``, and the rest needs ``pydantic``.
 """
-
-from airflow_pixverse.gate.capacity_gate import CapacityGate
-from airflow_pixverse.gate.errors import GateFailedError, GateMovedError
-from airflow_pixverse.gate.observer import GateObserver
-from airflow_pixverse.gate.request import WaitRequest
-from airflow_pixverse.gate.tracker import Tracker
-from airflow_pixverse.gate.waiter import Waiter
-from airflow_pixverse.gate.watcher import Watcher
-
-__all__ = [
-    "CapacityGate",
-    "GateFailedError",
-    "GateMovedError",
-    "GateObserver",
-    "Tracker",
-    "WaitRequest",
-    "Waiter",
-    "Watcher",
-]

@@ -1,6 +1,4 @@
-"""What can end a wait at a gate, apart from what is wrong with the API or the connection."""
-
-from __future__ import annotations
+"""Errors that end a wait at a gate, apart from those of the API and the connection."""
 
 from airflow_pixverse.api.errors import PixverseError
 
@@ -13,5 +11,5 @@ class GateMovedError(PixverseError):
     """
     The connection of this wait belongs to another gate now: queue there.
 
-    Raised by what fetches for a gate, it says that all have moved away, and there is nothing to fetch.
+    If ``fetch`` raises it, every connection has moved away from the gate, and there is nothing to fetch.
     """

@@ -1,16 +1,87 @@
-"""Waiter: a place in the queue of a gate."""
-
-from __future__ import annotations
+"""Waiter: a place in the queue of a gate, and the request that it was made for."""
 
 import asyncio
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from bisect import bisect_left, insort
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Any, TypeGuard
 
-if TYPE_CHECKING:
-    from airflow_pixverse.api.models import AccountCapacity
-    from airflow_pixverse.gate.leases import Lease
-    from airflow_pixverse.gate.request import WaitRequest
+from airflow_pixverse.api.scheduler import AccountCapacity
+from airflow_pixverse.gate.leases import DEFAULT_LEASE, Lease
+
+_turn = attrgetter("turn")
+
+
+@dataclass(frozen=True)
+class WaitRequest:
+    """
+    The slots that a wait asks of a gate, and how often to poll for them.
+
+    :param slots: free slots needed, over the chosen accounts together.
+    :param emails: keys of the chosen accounts (``api.scheduler.email_keys``); None for all accounts.
+    :param poke_interval: seconds between two polls.
+    :param exponential_backoff: let the interval grow with the time waited.
+    :param max_wait: longest interval in seconds.
+    :param waiting_since: when the wait began, in seconds since the epoch; the oldest wait is first.
+    :param lease: seconds for which the slots are kept from other waits unless the job is listed earlier; 0
+        for no lease, None for 120.
+    :param connection: id of the connection that the wait uses.
+    :param reference: the random part of the ``replyRef`` of the job that the slots are for; empty if unknown.
+        If ``emails`` chooses accounts, the job has to be sent to the first account that the gate returns.
+    :raises ValueError: a field cannot be used; the message names it. A bad request must not reach the gate,
+        which all waits share.
+    """
+
+    slots: int = 1
+    emails: frozenset[str] | None = None
+    poke_interval: float = 60.0
+    exponential_backoff: bool = False
+    max_wait: float = math.inf
+    waiting_since: float = 0.0
+    lease: float | None = None
+    connection: str = ""
+    reference: str = ""
+
+    def __post_init__(self) -> None:
+        is_count = isinstance(self.slots, int) and not isinstance(self.slots, bool)
+        is_set = isinstance(self.emails, frozenset) and all(isinstance(key, str) for key in self.emails)
+        usable = {
+            "slots": is_count and self.slots >= 1,
+            "emails": self.emails is None or is_set,
+            "poke_interval": is_duration(self.poke_interval),
+            "exponential_backoff": isinstance(self.exponential_backoff, bool),
+            "max_wait": self.max_wait == math.inf or is_duration(self.max_wait),
+            "waiting_since": is_finite(self.waiting_since),
+            "lease": self.lease is None or is_duration(self.lease),
+            "connection": isinstance(self.connection, str),
+            "reference": isinstance(self.reference, str),
+        }
+        for name, is_usable in usable.items():
+            if not is_usable:
+                raise ValueError(f"{name} of a wait cannot be {getattr(self, name)!r:.100}")
+
+    @property
+    def lease_seconds(self) -> float:
+        """Seconds for which the slots are leased."""
+        return DEFAULT_LEASE if self.lease is None else self.lease
+
+    def interval(self, waited: float) -> float:
+        """
+        Return the seconds from the last poll to the next.
+
+        :param waited: how long the wait had lasted at the last poll, in seconds.
+        """
+        if not self.exponential_backoff:
+            return self.poke_interval
+        # Intervals of 1, 2, 4, ... times poke_interval: each is longer by one poke_interval than all before
+        # it together, which is the time waited.
+        return min(self.poke_interval + waited, self.max_wait)
+
+
+def _future() -> asyncio.Future[Any]:
+    return asyncio.get_running_loop().create_future()
 
 
 @dataclass(eq=False, slots=True)
@@ -22,23 +93,28 @@ class Waiter:
     :param joined_at: when it came to the gate, by the gate's monotonic clock.
     :param waited_before: for how many seconds it had waited by then.
     :param admitted: the accounts that have room, once it is its turn, or the error that ended the wait.
-    :param looked_at: done at the first decision about this waiter, whichever it is.
-    :param lease: what is kept for it until it has collected its accounts.
-    :param admitted_at: when it was admitted, in seconds since the epoch.
+    :param looked_at: done at the first decision about this waiter, admitted or not.
+    :param lease: the slots that are kept for it until it has collected its accounts.
+    :param is_new: whether no snapshot has counted for it yet.
     """
 
     request: WaitRequest
     turn: tuple[float, int]
     joined_at: float
     waited_before: float
-    admitted: asyncio.Future[list[AccountCapacity]]
-    looked_at: asyncio.Future[None]
+    admitted: asyncio.Future[list[AccountCapacity]] = field(default_factory=_future)
+    looked_at: asyncio.Future[None] = field(default_factory=_future)
     lease: Lease | None = None
-    admitted_at: float = math.nan
+    is_new: bool = True
 
-    def interval(self, last_look: float) -> float:
-        """Return the seconds from the last look, which is given by the gate's clock, to the next."""
-        return self.request.interval(max(0.0, self.waited_before + last_look - self.joined_at))
+    @property
+    def connection(self) -> str:
+        """Id of the connection that the wait uses."""
+        return self.request.connection
+
+    def interval(self, polled_at: float) -> float:
+        """Return the seconds from the last poll, which is given by the gate's clock, to the next."""
+        return self.request.interval(max(0.0, self.waited_before + polled_at - self.joined_at))
 
     def collect(self) -> list[AccountCapacity]:
         """Return the accounts, or raise the error that ended the wait; the lease outlives the waiter now."""
@@ -61,3 +137,43 @@ class Waiter:
         else:
             self.admitted.set_result(outcome)
         return True
+
+
+class Queue:
+    """The waiters of a gate, oldest wait first."""
+
+    def __init__(self) -> None:
+        self._waiters: list[Waiter] = []
+
+    def __len__(self) -> int:
+        return len(self._waiters)
+
+    def __iter__(self) -> Iterator[Waiter]:
+        return iter(self._waiters)
+
+    def add(self, waiter: Waiter) -> None:
+        """Add a waiter where its turn is."""
+        insort(self._waiters, waiter, key=_turn)
+
+    def remove(self, waiter: Waiter) -> None:
+        """Remove a waiter, if it is in the queue."""
+        index = self.place(waiter) - 1
+        if self._waiters[index : index + 1] == [waiter]:
+            del self._waiters[index]
+
+    def place(self, waiter: Waiter) -> int:
+        """Return the waiter's place in the queue, 1 for the first."""
+        return bisect_left(self._waiters, waiter.turn, key=_turn) + 1
+
+
+def is_duration(value: object) -> TypeGuard[float]:
+    """Return whether this is a finite number of seconds, not negative."""
+    return is_finite(value) and value >= 0
+
+
+def is_finite(value: object) -> TypeGuard[float]:
+    """Return whether this is a number that can be calculated with."""
+    try:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # an integer beyond what a float can hold
+        return False

@@ -1,4 +1,4 @@
-"""What the fields of a PixVerse connection mean, and the client that they make."""
+"""The fields of a PixVerse connection, and the clients made from them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow_pixverse import __version__
-from airflow_pixverse.api.errors import PixverseFatalError
+from airflow_pixverse.api.errors import PixverseAccessError
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
@@ -33,7 +33,7 @@ UI_FIELD_BEHAVIOUR: dict[str, Any] = {
     },
 }
 
-_MAX_SHOWN = 100
+_MAX_SHOWN = 100  # characters
 _MAX_PORT = 65535
 _ANY_CONN_TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_.+-]{0,49}")
 
@@ -41,21 +41,22 @@ _log = logging.getLogger(__name__)
 
 
 def connection_label(conn_id: str | None) -> str:
-    """Return what to call a connection in a message, which stays on one line whatever the id holds."""
+    """Return the name of a connection for a message, on one line whatever the id holds."""
     return f"connection {_shown(str(conn_id))!r}"
 
 
 def client_from_connection(conn: Connection, *, max_retries: int | None = None) -> PixverseClient:
     """
-    Make a client of a connection. It asks neither the network nor Airflow, but reads the ``ca_bundle``.
+    Make a client from a connection, without a call to the network or to Airflow. It reads the ``ca_bundle``.
 
     :param conn: password: API token; host, schema, port: origin of the service; extra: see
         :class:`~airflow_pixverse.hooks.extra.ConnectionExtra`.
-    :param max_retries: overrides the connection's own.
-    :raises PixverseFatalError: the connection cannot be used. The message names connection and field, and
-        never repeats what the field holds.
+    :param max_retries: retries of a call; None for those of the connection.
+    :raises PixverseAccessError: the connection cannot be used. The message names connection and field, and
+        never repeats the value of the field.
     """
-    from airflow_pixverse.api.client import DEFAULT_MAX_RETRIES, PixverseClient, checked_token
+    from airflow_pixverse.api.client import DEFAULT_MAX_RETRIES, PixverseClient
+    from airflow_pixverse.api.service import checked_token
     from airflow_pixverse.hooks.extra import parse_extra
 
     label = connection_label(conn.conn_id)
@@ -65,19 +66,27 @@ def client_from_connection(conn: Connection, *, max_retries: int | None = None) 
         try:
             yield
         except ValueError as error:
-            raise PixverseFatalError(f"{label} cannot be used: {field}: {error}") from None
+            raise PixverseAccessError(f"{label} cannot be used: {field}: {error}") from None
 
     # The type comes first: the password of another service must not be looked at, let alone sent.
     with reading("connection type"):
         _check_type(conn.conn_type)
     with reading("password"):
-        token = checked_token(_unmasked(conn.password or ""))
+        password = conn.password or ""
+        # Airflow 3.3.1 tests a connection with the mask when a user presses Test, and exports hold it.
+        if password and not password.strip("*"):
+            raise ValueError("it is the mask that Airflow shows in its place: type the API token again")
+        token = checked_token(password)
     with reading("extra"):
         extra, unknown_keys = parse_extra(conn.extra)
     with reading("schema"):
-        scheme = _checked_scheme(conn.schema)
+        scheme = (conn.schema or "").strip().lower() or "https"
+        if scheme not in {"http", "https"}:
+            raise ValueError("must be http or https")
     with reading("port"):
-        port = _checked_port(conn.port)
+        port = conn.port or None  # port 0 is no port
+        if port and not (isinstance(port, int) and 0 < port <= _MAX_PORT):
+            raise ValueError(f"must be a number from 1 to {_MAX_PORT}")
     with reading("host"):
         base_url = _base_url(conn.host, scheme, port, allow_http=bool(extra.allow_http))
 
@@ -99,9 +108,9 @@ def client_from_connection(conn: Connection, *, max_retries: int | None = None) 
 
 def media_client_from_connection(conn: Connection) -> MediaClient:
     """
-    Make what reads the files of results. It has no token.
+    Make a client that reads the files of results, without the token.
 
-    :param conn: a connection that :func:`client_from_connection` can use; only its extra is looked at.
+    :param conn: a connection that :func:`client_from_connection` can use; only its extra is read.
     """
     from airflow_pixverse.api.media import MediaClient
     from airflow_pixverse.hooks.extra import parse_extra
@@ -117,8 +126,8 @@ def media_client_from_connection(conn: Connection) -> MediaClient:
 
 
 def _timeout(extra: ConnectionExtra) -> tuple[float, float]:
-    """Return the seconds to wait for a connection, and for each part of an answer."""
-    from airflow_pixverse.api.deadline import DEFAULT_TIMEOUT
+    """Return the seconds to wait for a connection, and for each part of a response."""
+    from airflow_pixverse.api.http.deadline import DEFAULT_TIMEOUT
 
     timeout = DEFAULT_TIMEOUT[1] if extra.timeout is None else extra.timeout
     return min(timeout, DEFAULT_TIMEOUT[0]), timeout
@@ -132,7 +141,7 @@ def _user_agent() -> str:
 
 
 def _shown(text: str) -> str:
-    """Return a text that somebody else has chosen without control characters, and not too long."""
+    """Return a text without control characters, and not too long."""
     printable = "".join(character for character in text if character.isprintable())
     return printable if len(printable) <= _MAX_SHOWN else f"{printable[:_MAX_SHOWN]}..."
 
@@ -158,7 +167,7 @@ def _check_type(conn_type: str | None) -> None:
     )
     if not conn_type:
         raise ValueError(f"it has none: {remedy}")
-    # Somebody may have put a token there.
+    # The user may have put a token there.
     name = repr(conn_type) if _ANY_CONN_TYPE.fullmatch(conn_type) else "another one"
     raise ValueError(
         f"it is {name}, and what belongs to another service is not sent: use a connection of the type "
@@ -166,31 +175,10 @@ def _check_type(conn_type: str | None) -> None:
     )
 
 
-def _unmasked(password: str) -> str:
-    # Airflow 3.3.1 has it tested when somebody presses Test, and exports of connections hold it.
-    if password and not password.strip("*"):
-        raise ValueError("it is the mask that Airflow shows in its place: type the API token again")
-    return password
-
-
-def _checked_scheme(value: str | None) -> str:
-    scheme = (value or "").strip().lower() or "https"
-    if scheme not in {"http", "https"}:
-        raise ValueError("must be http or https")
-    return scheme
-
-
-def _checked_port(value: Any) -> int | None:
-    if not value:  # port 0 is no port
-        return None
-    if not isinstance(value, int) or not 0 < value <= _MAX_PORT:
-        raise ValueError(f"must be a number from 1 to {_MAX_PORT}")
-    return value
-
-
 def _base_url(host: str | None, scheme: str, port: int | None, *, allow_http: bool) -> str:
-    """Put scheme, host and port together, which may also all stand in the host."""
-    from airflow_pixverse.api.address import DEFAULT_BASE_URL, checked_base_url, is_loopback_http
+    """Join scheme, host and port, which may also all be in the host."""
+    from airflow_pixverse.api.http.address import is_loopback_http
+    from airflow_pixverse.api.service import DEFAULT_BASE_URL, checked_base_url
 
     host = (host or "").strip()
     if not host:
@@ -204,7 +192,7 @@ def _base_url(host: str | None, scheme: str, port: int | None, *, allow_http: bo
         if "%" in parts.netloc:  # a percent-encoded token, perhaps; no host needs it
             raise ValueError
         base_url = checked_base_url(parts.geturl())
-    except ValueError:  # its text may repeat what was given
+    except ValueError:  # its text may repeat the value
         raise ValueError(
             f"must be an address such as {DEFAULT_BASE_URL}; the API token belongs in the password"
         ) from None

@@ -1,6 +1,4 @@
-"""The extra of a PixVerse connection: one model reads it, and Airflow's connection form is made from it."""
-
-from __future__ import annotations
+"""The extra of a PixVerse connection: a model that parses it and makes Airflow's connection form."""
 
 import json
 from typing import Annotated, Any
@@ -10,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from airflow_pixverse.hooks.certificates import checked_ca_bundle
 
-_MAX_LENGTH = 64 * 1024
+_MAX_LENGTH = 64 * 1024  # characters
 
 
 def _set_or_none(value: Any) -> Any:
@@ -44,21 +42,21 @@ _Number = BeforeValidator(_not_boolean)
 
 class ConnectionExtra(BaseModel):
     """
-    What the extra of a connection may set. All of it is optional: None leaves it to the client.
+    The extra of a connection. Every field is optional: None leaves it to the client.
 
-    Numbers and booleans may be given as strings, as Airflow's older forms and connection URIs do. Keys that
-    are not listed here are ignored.
+    Numbers and booleans may be strings, as in Airflow's older forms and connection URIs. Other keys are
+    ignored.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, hide_input_in_errors=True)
 
     timeout: Annotated[Annotated[float, Field(gt=0, le=600)] | None, _Number, _Empty] = Field(
-        None, title="Timeout", description="Seconds to wait for each part of an answer (30 when empty)."
+        None, title="Timeout", description="Seconds to wait for each part of a response (30 when empty)."
     )
     max_retries: Annotated[Annotated[int, Field(ge=0, le=10)] | None, _Number, _Empty] = Field(
         None,
         title="Max retries",
-        description="How often a call is repeated after transient trouble (3 when empty).",
+        description="How often a call is repeated after a transient error (3 when empty).",
     )
     allow_http: Annotated[bool | None, _Empty] = Field(
         None,
@@ -81,14 +79,19 @@ class ConnectionExtra(BaseModel):
         title="Allow private results",
         description="Read results from this machine and private networks, too.",
     )
+    min_credits: Annotated[Annotated[int, Field(ge=0)] | None, _Number, _Empty] = Field(
+        None,
+        title="Min credits",
+        description="Credits that each account keeps: below it, no task submits to it.",
+    )
 
 
 def parse_extra(text: str | None) -> tuple[ConnectionExtra, list[str]]:
     """
-    Return what the extra of a connection says, and the names of the keys in it that mean nothing here.
+    Return the extra of a connection, and the names of its keys that mean nothing here.
 
-    :param text: the JSON text as Airflow keeps it; empty or None where there is no extra.
-    :raises ValueError: it cannot be used. The message names the key and never repeats what was given.
+    :param text: the JSON text as Airflow stores it; empty or None for no extra.
+    :raises ValueError: it cannot be used. The message names the key and never repeats the value.
     """
     # Not conn.extra_dejson, which turns broken JSON into {} and makes a synchronous supervisor call.
     given = _json_object("" if text is None else text)
@@ -124,7 +127,7 @@ def _in_words(message: str) -> str:
 
 
 def _form_field(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return how Airflow's form is to show a field, made from the field's JSON schema."""
+    """Return a field of Airflow's form, made from the field's JSON schema."""
     value, null = schema["anyOf"]
     return {
         "label": schema["title"],

@@ -1,6 +1,4 @@
-"""Read a connection from Airflow, on a worker and in a triggerer, and say what is wrong if that fails."""
-
-from __future__ import annotations
+"""Look-up of a connection in Airflow, by a worker or a triggerer, with errors that say what to do."""
 
 import importlib
 import logging
@@ -10,23 +8,26 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowNotFoundException, BaseHook
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowNotFoundException,
+    BaseHook,
+    Connection,
+)
 
-from airflow_pixverse.api.errors import PixverseFatalError, PixverseTransientError
+from airflow_pixverse.api.errors import PixverseAccessError, PixverseTransientError
 from airflow_pixverse.hooks.connection import connection_label
 from airflow_pixverse.threads import run_in_own_thread
 
-if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Connection
-
 SECOND_LOOK_AFTER = 5.0
-"""Seconds after which a worker looks once more for a connection that was not found."""
+"""Seconds after which a worker looks up once more a connection that was not found."""
 
-# What the ways to a connection raise when they are down, as far as they are installed.
+# Errors of the API server, the database and secrets backends when they are down, if installed.
 _UNREACHABLE = (
     ("httpx", "HTTPError"),
+    ("httpx2", "HTTPError"),  # from Airflow 3.4 on
     ("sqlalchemy.exc", "OperationalError"),
     ("sqlalchemy.exc", "InterfaceError"),
     ("sqlalchemy.exc", "TimeoutError"),
@@ -38,7 +39,7 @@ _MAX_CONN_ID = 250
 _log = logging.getLogger(__name__)
 
 
-class _NotFoundError(PixverseFatalError):
+class _NotFoundError(PixverseAccessError):
     """Airflow does not find a connection, or says so."""
 
 
@@ -48,63 +49,58 @@ def read_connection(
     """
     Return a connection. For a worker, since it blocks.
 
-    A connection that is not found is looked for once more after ``SECOND_LOOK_AFTER`` seconds: Airflow says
+    A connection that is not found is looked up once more after ``SECOND_LOOK_AFTER`` seconds: Airflow says
     "not found" also when a secrets backend, the database or the API server does not answer for a moment.
 
     :param conn_id: id of the connection.
-    :param get_connection: what looks it up.
-    :raises PixverseFatalError: it is not defined, or its definition cannot be read.
-    :raises PixverseTransientError: what should know it cannot be reached.
+    :param get_connection: looks it up.
+    :raises PixverseAccessError: it is not defined, or its definition cannot be read.
+    :raises PixverseTransientError: Airflow or a secrets backend cannot be reached.
     """
     try:
-        with _explaining(conn_id):
+        with _lookup_errors(conn_id):
             return get_connection(conn_id)
     except _NotFoundError as error:
         _log.warning("%s; looking once more in %g s", error, SECOND_LOOK_AFTER)
         time.sleep(SECOND_LOOK_AFTER)
-    with _explaining(conn_id):
+    with _lookup_errors(conn_id):
         return get_connection(conn_id)
 
 
 async def read_connection_async(conn_id: str) -> Connection:
     """
-    Return a connection, looked for once, without blocking the event loop. For a triggerer.
+    Return a connection, looked up once, without blocking the event loop. For a triggerer.
 
     :param conn_id: id of the connection.
-    :raises PixverseFatalError: it is not defined, or its definition cannot be read.
-    :raises PixverseTransientError: what should know it cannot be reached.
+    :raises PixverseAccessError: it is not defined, or its definition cannot be read.
+    :raises PixverseTransientError: Airflow or a secrets backend cannot be reached.
     """
     from airflow.providers.common.compat.connection import get_async_connection
 
-    with _explaining(conn_id):
-        if _can_only_be_asked_synchronously(_supervisor()):
+    with _lookup_errors(conn_id):
+        task_runner = sys.modules.get("airflow.sdk.execution_time.task_runner")
+        if _can_only_be_asked_synchronously(getattr(task_runner, "SUPERVISOR_COMMS", None)):
             look_up = partial(BaseHook.get_connection, conn_id)
             return await run_in_own_thread(look_up, name="pixverse-connection")
         return await get_async_connection(conn_id)
-
-
-def _supervisor() -> Any:
-    """Return how this process talks to Airflow's supervisor; None where it has none."""
-    task_runner = sys.modules.get("airflow.sdk.execution_time.task_runner")
-    return getattr(task_runner, "SUPERVISOR_COMMS", None)
 
 
 def _can_only_be_asked_synchronously(supervisor: Any) -> bool:
     """
     Return whether a supervisor knows no asynchronous look-up, as that of ``dag.test()`` up to Airflow 3.3.2.
 
-    There the look-up is asked for in a thread. In a real triggerer that would be wrong: a synchronous call
-    waits for the very event loop that waits for it.
+    There a thread looks the connection up. In a real triggerer that would be wrong: a synchronous call waits
+    for the same event loop that waits for the call.
     """
     return supervisor is not None and not hasattr(supervisor, "asend")
 
 
 @contextmanager
-def _explaining(conn_id: str) -> Iterator[None]:
+def _lookup_errors(conn_id: str) -> Iterator[None]:
     """
-    Turn what Airflow raises for a connection into an error that says what to do.
+    Turn Airflow's errors about a connection into errors that say what to do.
 
-    "from None" and no words of the error: Airflow puts the whole URI into it, and so the token.
+    They say "from None" and repeat no text: Airflow puts the whole URI into it, and so the token.
     """
     label = connection_label(conn_id)
     try:
@@ -112,7 +108,7 @@ def _explaining(conn_id: str) -> Iterator[None]:
     except AirflowNotFoundException:
         raise _NotFoundError(_not_found(conn_id)) from None
     except PermissionError:  # Airflow's API server denies it
-        raise PixverseFatalError(f"{label} may not be read by this task: Airflow denies access") from None
+        raise PixverseAccessError(f"{label} may not be read by this task: Airflow denies access") from None
     except _unreachable() as error:
         kind = _error_type(error)
         if kind == "CONNECTION_NOT_FOUND":
@@ -121,7 +117,7 @@ def _explaining(conn_id: str) -> Iterator[None]:
             f"{label} could not be read, since Airflow or a secrets backend does not answer ({kind})"
         ) from None
     except (AirflowException, ValueError, RecursionError) as error:
-        raise PixverseFatalError(
+        raise PixverseAccessError(
             f"{label} cannot be read ({type(error).__name__}): check its JSON or URI; "
             "in a URI the token must be percent-encoded"
         ) from None
@@ -136,7 +132,7 @@ def _unreachable() -> tuple[type[Exception], ...]:
 
 
 def _error_type(error: Exception) -> str:
-    """Return what kind of error it is; for one of Airflow's supervisor as Airflow names it."""
+    """Return the class of an error; for one of Airflow's supervisor, its name in Airflow."""
     named = getattr(getattr(error, "error", None), "error", None)
     return str(getattr(named, "value", type(error).__name__))
 

@@ -1,4 +1,4 @@
-"""PixverseHook: an Airflow connection becomes a client of the PixVerse API."""
+"""PixverseHook: call the PixVerse API with an Airflow connection."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseHook
 
-from airflow_pixverse.api.errors import PixverseAuthError, PixverseError, PixverseFatalError
+from airflow_pixverse.api.errors import PixverseAuthError, PixverseError, PixverseTransientError
 from airflow_pixverse.hooks.connection import (
     CONN_TYPE,
     UI_FIELD_BEHAVIOUR,
@@ -16,14 +16,16 @@ from airflow_pixverse.hooks.connection import (
 )
 from airflow_pixverse.hooks.lookup import read_connection
 
+__all__ = ["PixverseHook"]
+
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection, ObjectStoragePath
 
     from airflow_pixverse.api.accounts import Account, Features
     from airflow_pixverse.api.client import PixverseClient
     from airflow_pixverse.api.media import MediaClient
-    from airflow_pixverse.api.models import Capacity, ExecutingJob
     from airflow_pixverse.api.results import JobResult
+    from airflow_pixverse.api.scheduler import Capacity, ExecutingJob
     from airflow_pixverse.api.uploads import Upload
 
 
@@ -31,12 +33,14 @@ class PixverseHook(BaseHook):
     """
     Call the PixVerse API with the token of an Airflow connection.
 
-    Use it in your own tasks; the sensors and operators of this provider use it too.
+    Use it in your own tasks; the sensors and operators of this provider use it too. Unless a method says
+    otherwise, it raises ``PixverseFatalError`` if asking again will not help, and
+    ``PixverseTransientError`` without a usable response, even after the retries.
 
     :param pixverse_conn_id: id of a connection of type ``pixverse``. Its password is the API token of
-        useapi.net; see the README for the other fields.
-    :param max_retries: how often a call is repeated after transient trouble; None: as the
-        connection says.
+        useapi.net; ``docs/how-to/connect.md`` has the other fields.
+    :param max_retries: how often a call is repeated after a transient error; None for the connection's
+        number.
     """
 
     conn_name_attr = "pixverse_conn_id"
@@ -51,7 +55,7 @@ class PixverseHook(BaseHook):
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """Return how the connection form looks, for Airflow before 3.2, which reads no metadata."""
+        """Return the fields of the connection form, for Airflow before 3.2, which reads no metadata."""
         return {key.replace("-", "_"): value for key, value in UI_FIELD_BEHAVIOUR.items()}
 
     def get_conn(self) -> PixverseClient:
@@ -59,9 +63,15 @@ class PixverseHook(BaseHook):
         Return the client, the same one at each call.
 
         :raises PixverseFatalError: the connection is missing, or cannot be used.
-        :raises PixverseTransientError: what Airflow reads connections from does not answer.
+        :raises PixverseTransientError: Airflow or a secrets backend does not answer.
         """
         return self._client
+
+    def read_again(self) -> None:
+        """Read the connection again before the next call: its token may have been replaced."""
+        if client := self.__dict__.pop("_client", None):
+            client.close()
+        self.__dict__.pop("_connection", None)
 
     @cached_property
     def _connection(self) -> Connection:
@@ -73,51 +83,51 @@ class PixverseHook(BaseHook):
 
     def get_media_client(self) -> MediaClient:
         """
-        Return what reads the files behind the URLs of results, without the API token.
+        Return a client that reads the files behind the URLs of results, without the API token.
 
         :raises PixverseFatalError: the connection is missing, or cannot be used.
-        :raises PixverseTransientError: what Airflow reads connections from does not answer.
+        :raises PixverseTransientError: Airflow or a secrets backend does not answer.
         """
         self.get_conn()  # refuses a connection that cannot be used
         return media_client_from_connection(self._connection)
 
-    def list_executing(self) -> list[ExecutingJob]:
+    @property
+    def min_credits(self) -> int | None:
         """
-        Return the jobs being executed by the API (``GET scheduler/``), in the API's order.
+        Credits that each account keeps, by the extra of the connection; None if it does not say.
 
-        :raises PixverseFatalError: asking again will not help.
-        :raises PixverseTransientError: no usable answer, even after the retries.
+        :raises PixverseFatalError: the connection is missing, or cannot be used.
+        :raises PixverseTransientError: Airflow or a secrets backend does not answer.
         """
+        from airflow_pixverse.hooks.extra import parse_extra
+
+        self.get_conn()  # refuses a connection that cannot be used
+        return parse_extra(self._connection.extra)[0].min_credits
+
+    def list_executing(self) -> list[ExecutingJob]:
+        """Return the jobs being executed by the API (``GET scheduler/``), in the API's order."""
         return self.get_conn().list_executing()
 
     def get_capacity(self) -> Capacity:
-        """
-        Return what executes and the room of each account (``GET scheduler/available``).
-
-        :raises PixverseFatalError: asking again will not help.
-        :raises PixverseTransientError: no usable answer, even after the retries.
-        """
+        """Return the executing jobs and the capacity of each account (``GET scheduler/available``)."""
         return self.get_conn().get_capacity()
 
     def get_result(self, job_id: str, kind: str | None = None) -> JobResult:
         """
-        Return what has become of a job; it is no error where it is not finished, or has failed.
+        Return the state of a job, and its result. A job that is not finished, or has failed, is no error.
 
         :param job_id: id of the job.
         :param kind: ``video``, ``image``, ``music`` or ``speech``; None to take it from the id.
-        :raises PixverseFatalError: asking again will not help.
-        :raises PixverseTransientError: no usable answer, even after the retries.
         """
         return self.get_conn().get_result(job_id, kind)
 
     def cancel(self, job_id: str) -> bool:
         """
-        Stop the API's tracking of a job, which frees its slot. PixVerse may go on with it.
+        Stop the API's tracking of a job, which frees its slot. PixVerse may continue the job.
 
         :param job_id: id of the job.
         :return: False if no job with this id is executing.
-        :raises PixverseFatalError: asking again will not help.
-        :raises PixverseTransientError: no usable answer; it is safe to cancel the job again.
+        :raises PixverseTransientError: no usable response; it is safe to cancel the job again.
         """
         return self.get_conn().cancel(job_id)
 
@@ -126,11 +136,9 @@ class PixverseHook(BaseHook):
         Upload an image, a video or a sound from object storage (``POST files/``), 5 GB at most.
 
         :param path: such as ``s3://bucket/a.png``.
-        :param email: the account that it is uploaded with, which any other may use it of; None for any.
-        :return: what payloads name it by, its ``path``; and its ``url`` and ``id``, where it has them.
+        :param email: the account to upload it with, although every account may use it; None for any account.
+        :return: its ``path``, the name of the file in payloads; and its ``url`` and ``id``, if it has them.
         :raises ValueError: ``path`` is none.
-        :raises PixverseFatalError: asking again will not help.
-        :raises PixverseTransientError: it does not get through, even after the retries.
         :raises StorageError: it cannot be read.
         """
         from airflow_pixverse.storage.paths import parse_storage_uri
@@ -139,12 +147,7 @@ class PixverseHook(BaseHook):
         return upload(self.get_conn(), source_of(parse_storage_uri(path, "path")), email)
 
     def get_accounts(self) -> list[Account]:
-        """
-        Return the PixVerse accounts that are configured at useapi.net.
-
-        :raises PixverseFatalError: asking again will not help.
-        :raises PixverseTransientError: no usable answer, even after the retries.
-        """
+        """Return the PixVerse accounts that are configured at useapi.net."""
         return self.get_conn().get_accounts()
 
     def get_features(self, email: str | None = None) -> Features:
@@ -152,34 +155,29 @@ class PixverseHook(BaseHook):
         Return plan and credits of an account.
 
         :param email: the account; needed where more than one is configured.
-        :raises PixverseFatalError: asking again will not help.
-        :raises PixverseTransientError: no usable answer, even after the retries.
         """
         return self.get_conn().get_features(email)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Return whether the connection works and a sentence on it, for Airflow's Test button."""
-        from airflow_pixverse.api.account_troubles import account_troubles
-        from airflow_pixverse.api.address import host_of
+        """Test the connection, for Airflow's Test button: return whether it works, and a sentence."""
+        from airflow_pixverse.api.accounts import account_problems
+        from airflow_pixverse.api.http.address import host_of
 
         try:
             client = self.get_conn()
             capacity = client.get_capacity()
         except PixverseError as error:
-            return False, _trouble(error)
+            return False, _message(error)
         host = host_of(client.base_url)
         if not (accounts := len(capacity.accounts)):
             return True, f"Connected to {host}, but no PixVerse account is configured there"
         connected = f"Connected to {host}. Accounts: {accounts}, free slots: {capacity.free_slots()}"
-        return True, ". ".join([connected, *account_troubles(client)])
+        return True, ". ".join([connected, *account_problems(client)])
 
 
-def _trouble(error: PixverseError) -> str:
-    """Return an error, which names the host itself, with a few words on what it means."""
-    if isinstance(error, PixverseAuthError):
-        return f"The API token was refused: {error}"
-    if isinstance(error, PixverseFatalError):
-        return str(error)
-    if error.status is None:
-        return f"No usable answer: {error}"
-    return f"The service is in trouble: {error}"
+def _message(error: PixverseError) -> str:
+    """Return an error, which names the host itself, with a few words on its meaning."""
+    if isinstance(error, PixverseTransientError):
+        is_down = error.status is not None and not error.says_success
+        return f"{'The service is in trouble' if is_down else 'No usable answer'}: {error}"
+    return f"The API token was refused: {error}" if isinstance(error, PixverseAuthError) else str(error)

@@ -1,4 +1,4 @@
-"""PixverseResultLink: from a task to the video, image or sound that it had made."""
+"""PixverseResultLink: a link from a task to its video, image or sound."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ XCOM_KEY = "result_url"
 
 
 class PixverseResultLink(BaseOperatorLink):
-    """Leads to the result of a job, for as long as PixVerse keeps it there."""
+    """Links to the result of a job, for as long as PixVerse keeps it there."""
 
     name = "PixVerse result"
 
     def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
         """
-        Return the URL of the first result; nothing while there is none.
+        Return the URL of the first result; an empty string if there is none.
 
-        Airflow 3 asks on the worker, once the task has ended or is deferred, and Airflow 2 in the webserver.
+        Airflow 3 calls this on the worker, after the task has ended or deferred; Airflow 2 in the webserver.
         """
         if WORKERS_HAVE_DATABASE:
             url = XCom.get_value(key=XCOM_KEY, ti_key=ti_key)

@@ -1,4 +1,4 @@
-"""PixverseDownloadOperator: store results that another task, or somebody else, has waited for."""
+"""PixverseDownloadOperator: store the files of results in object storage."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperat
 
 from airflow_pixverse.api.errors import PixverseFatalError
 from airflow_pixverse.hooks.pixverse import PixverseHook
-from airflow_pixverse.keeps_results import OUTPUT_FIELDS, KeepsResults
 from airflow_pixverse.parameters import check_at_parse, parse_conn_id, parse_results
-from airflow_pixverse.storage.destination import DEFAULT_MAX_BYTES
-from airflow_pixverse.storage.file_name import DEFAULT_FILE_NAME
+from airflow_pixverse.storage.destination import DEFAULT_FILE_NAME, DEFAULT_MAX_BYTES
 from airflow_pixverse.storage.paths import parse_storage_uri
+from airflow_pixverse.storage.stores_results import OUTPUT_FIELDS, StoresResults
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
@@ -22,24 +21,24 @@ if TYPE_CHECKING:
     from airflow_pixverse.api.results import JobResult
 
 
-class PixverseDownloadOperator(KeepsResults, BaseOperator):
+class PixverseDownloadOperator(StoresResults, BaseOperator):
     """
     Store the file of a result in object storage.
 
-    Use it for a result that is there already, such as one that was submitted elsewhere. The submit operator
-    and the job sensor store what they waited for by themselves, with ``output_path``.
+    Use it for a result that exists already, such as one that was submitted elsewhere. The submit operator and
+    the job sensor store their results themselves, with ``output_path``.
 
     XCom: the result with ``path``, ``bytes``, ``content_type`` and ``sha256``; a list of such objects where a
     list was given.
 
     :param result: a result, such as the XCom of the submit operator or of the job sensor; an object with its
-        ``id`` or its ``url``; the id of a job; or a list of these (templated). Where there is no URL, or it
-        leads to nothing any more, the service is asked for one.
-    :param output_path: the folder that it is stored in, such as ``s3://bucket/{{ ds }}/`` (templated).
+        ``id`` or its ``url``; the id of a job; or a list of these (templated). If it has no
+        URL, or the URL has expired, the operator fetches a new one.
+    :param output_path: the folder to store it in, such as ``s3://bucket/videos/`` (templated).
     :param file_name: name of the file, with the fields ``{type}``, ``{number}`` and ``{ext}`` (templated).
-    :param max_bytes: how large the file may be, in bytes.
+    :param max_bytes: largest size of the file in bytes.
     :param pixverse_conn_id: id of the connection that holds the API token (templated). The token is not sent
-        to where the file is.
+        to the server of the file.
     :raises ValueError: a parameter cannot be used; the message names it.
     """
 
@@ -75,16 +74,18 @@ class PixverseDownloadOperator(KeepsResults, BaseOperator):
         try:
             parse_conn_id(self.pixverse_conn_id)
             given = parse_results(self.result)
-            self._destination()  # before anything is asked for
+            self._destination()  # before the first request
             results = given if isinstance(given, list) else [given]
-            values = self._kept(context, [self._completed(one) for one in results])
+            values = self._store_results(context, [self._completed(one) for one in results])
         except (ValueError, PixverseFatalError) as error:
             raise AirflowFailException(str(error)) from error
         return values if isinstance(given, list) else values[0]
 
     def _completed(self, given: dict[str, Any]) -> JobResult:
-        """Return a result that is there, or raise why it is not."""
-        from airflow_pixverse.api.results import COMPLETED, RESULT
+        """Return a completed result, or raise the reason why there is none."""
+        from airflow_pixverse.api.http.url_redaction import redacted_url
+        from airflow_pixverse.api.kinds import COMPLETED
+        from airflow_pixverse.api.results import RESULT
 
         result = RESULT.validate_python(given, context={})
         if result.state is None:
@@ -93,5 +94,6 @@ class PixverseDownloadOperator(KeepsResults, BaseOperator):
             result = self.hook.get_result(result.id, result.kind)
             result.raise_for_failure()
         if not result.is_completed:
-            raise PixverseFatalError(f"result {result.id or given!r:.200} is not there: is its job finished?")
+            name = result.id or redacted_url(result.url or "")
+            raise PixverseFatalError(f"result {name} is not there: is its job finished?")
         return result

@@ -1,8 +1,4 @@
-"""
-The operators: list the jobs that PixVerse executes, and cancel a job.
-
-Those that submit a job and store a result are in ``submit`` and ``download``.
-"""
+"""The operators. Those that submit, make a table or download have modules of their own."""
 
 from __future__ import annotations
 
@@ -15,19 +11,21 @@ from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperat
 
 from airflow_pixverse.api.errors import PixverseFatalError
 from airflow_pixverse.hooks.pixverse import PixverseHook
+from airflow_pixverse.operators.batch import PixverseBatchOperator
 from airflow_pixverse.operators.download import PixverseDownloadOperator
 from airflow_pixverse.operators.submit import PixverseSubmitOperator
 from airflow_pixverse.parameters import (
     as_json_list,
     check_at_parse,
+    check_job_id,
     parse_conn_id,
     parse_emails,
-    parse_job_id,
     parse_job_types,
     parse_older_than,
 )
 
 __all__ = [
+    "PixverseBatchOperator",
     "PixverseCancelOperator",
     "PixverseDownloadOperator",
     "PixverseListExecutingOperator",
@@ -37,19 +35,19 @@ __all__ = [
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_pixverse.api.models import ExecutingJob
+    from airflow_pixverse.api.scheduler import ExecutingJob
 
 
 class PixverseListExecutingOperator(BaseOperator):
     """
-    List the jobs that PixVerse executes right now, oldest first.
+    List the jobs that PixVerse executes now, oldest first.
 
-    Use it to act on each of them downstream: ``do_something.expand(job=list_executing.output)``. Only jobs
-    started through the API are listed, not those that a person starts on the website.
+    Use it to act on each of them downstream: ``do_something.expand(job=list_executing.output)``. The list has
+    only jobs that were started through the API, not jobs that a person starts on the website.
 
     XCom: a list of objects with ``id``, ``type``, ``email``, ``started``, ``elapsed``, ``replyUrl``,
-    ``replyRef`` (null where the API does not tell) and whatever else the API sends. A job whose age is not
-    known comes last.
+    ``replyRef`` (null if unknown) and all further fields of the API. A job whose age is unknown
+    comes last.
 
     Source: "Retrieve the list of videos and images currently being executed by the API" (``GET scheduler/``).
 
@@ -57,8 +55,8 @@ class PixverseListExecutingOperator(BaseOperator):
     :param job_types: only these types, one string or a list: ``video``, ``image``, ``music``, ...
         (templated).
     :param emails: only jobs of these accounts, one string or a list; case does not matter (templated).
-    :param older_than: only jobs running for longer, a timedelta or seconds; a job whose age is not known is
-        left out (templated).
+    :param older_than: only jobs that run for longer, a timedelta or seconds; without jobs whose age is
+        unknown (templated).
     :raises ValueError: a parameter cannot be used; the message names it.
     """
 
@@ -93,7 +91,7 @@ class PixverseListExecutingOperator(BaseOperator):
         """
         Return the chosen jobs in their JSON form.
 
-        :raises AirflowFailException: asking again will not help, so there is no retry.
+        :raises AirflowFailException: a permanent error; there is no retry.
         :raises PixverseTransientError: no usable answer this time; Airflow's ``retries`` apply.
         """
         try:
@@ -118,14 +116,14 @@ class PixverseCancelOperator(BaseOperator):
     """
     Cancel a job: the API stops tracking it, which frees its slot.
 
-    PixVerse itself may go on with the job, and charge for it; its result can then still be asked for. A job
-    that is not executing, such as one that has just ended, is no error: there is nothing to cancel.
+    PixVerse itself may continue the job, and charge for it; its result is then still available. A job that
+    does not execute, such as one that has just ended, is no error: there is nothing to cancel.
 
-    Use it to clean up what hangs: ``PixverseCancelOperator.partial(task_id="cancel")
+    Use it to clean up jobs that hang: ``PixverseCancelOperator.partial(task_id="cancel")
     .expand(job_id=list_executing.output)``.
 
-    XCom: whether the job was executing, True or False. A retry after an answer that got lost may find that
-    the try before has cancelled the job, and returns False.
+    XCom: whether the job was executing, True or False. A retry after a lost answer returns False if the try
+    before has cancelled the job.
 
     ``DELETE scheduler/{id}``, sent once a try. Cancelling twice is harmless, so give the task ``retries``.
 
@@ -150,7 +148,7 @@ class PixverseCancelOperator(BaseOperator):
         self.pixverse_conn_id = pixverse_conn_id
         self.job_id = job_id
         check_at_parse(self, parse_conn_id, pixverse_conn_id)
-        check_at_parse(self, parse_job_id, job_id)
+        check_at_parse(self, check_job_id, job_id)
 
     @cached_property
     def hook(self) -> PixverseHook:
@@ -161,17 +159,17 @@ class PixverseCancelOperator(BaseOperator):
         """
         Cancel the job, and return whether it was executing.
 
-        :raises AirflowFailException: asking again will not help, so there is no retry.
+        :raises AirflowFailException: a permanent error; there is no retry.
         :raises PixverseTransientError: no usable answer this time; Airflow's ``retries`` apply.
         """
         try:
-            job_id = parse_job_id(self.job_id)
+            job_id = check_job_id(self.job_id)
             parse_conn_id(self.pixverse_conn_id)
             was_executing = self.hook.cancel(job_id)
         except (PixverseFatalError, ValueError) as error:
             raise AirflowFailException(str(error)) from error
         if was_executing:
-            self.log.info("Job %s is cancelled: its slot is free, and PixVerse may go on with it", job_id)
+            self.log.info("Job %s is cancelled: its slot is free, and PixVerse may continue it", job_id)
         else:
             self.log.info("Job %s is not executing: there is nothing to cancel (404)", job_id)
         return was_executing
@@ -180,7 +178,7 @@ class PixverseCancelOperator(BaseOperator):
 def _chosen(
     jobs: Iterable[ExecutingJob], job_types: Iterable[str] | None, emails: Iterable[str] | None
 ) -> list[ExecutingJob]:
-    from airflow_pixverse.api.models import email_key, email_keys
+    from airflow_pixverse.api.scheduler import email_key, email_keys
 
     types = None if job_types is None else {job_type.casefold() for job_type in job_types}
     accounts = None if emails is None else email_keys(emails)

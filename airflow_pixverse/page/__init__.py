@@ -1,1 +1,1 @@
-"""The capacity page in Airflow's UI. Only the API server imports what is in here."""
+"""The capacity page in Airflow's UI; only the API server imports it."""

@@ -1,10 +1,8 @@
-"""The routes of the page: who may ask, and for what. There are no others, so no docs and no openapi.json."""
-
-from __future__ import annotations
+"""The routes of the page, each behind the right to see plugins, and the headers of their responses."""
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
@@ -12,35 +10,47 @@ from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_vi
 from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from fastapi.responses import FileResponse, JSONResponse
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import MutableHeaders
+from starlette.types import Message, Receive, Scope, Send
 
 from airflow_pixverse.hooks.pixverse import PixverseHook
-from airflow_pixverse.page.capacity import CapacityViews
+from airflow_pixverse.page.capacity import CapacityPoller
 from airflow_pixverse.page.compose import compose
-from airflow_pixverse.page.database import DatabaseView
-from airflow_pixverse.page.security import SecurityHeaders
-
-if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
+from airflow_pixverse.page.database import DatabaseReader
 
 _STATIC = Path(__file__).with_name("static")
 _DEFAULT_LIMIT = 100
-_HIGHEST_LIMIT = 1000
-_LONGEST_ID = 250
+_MAX_LIMIT = 1000
+_MAX_TEXT = 250
 _NOT_FOUND = 404
 _METHOD_NOT_ALLOWED = 405
-# Long enough that nobody loads them at each visit; a new version has another URL.
+_SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+# A new version of the package has other URLs.
 _CACHED = {"Cache-Control": "private, max-age=3600"}
 
 
 class _Application(FastAPI):
-    """All its answers have the headers: those of middleware are not in the answer to an error of ours."""
+    """An application with security headers on every response; middleware would leave out status 500."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await SecurityHeaders(super().__call__)(scope, receive, send)
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.update(_SECURITY_HEADERS)
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        await super().__call__(scope, receive, send_with_headers)
 
 
 def new_app() -> FastAPI:
-    """Return the application that Airflow mounts, which inherits nothing from Airflow's own."""
+    """Return the application that Airflow mounts; it inherits no access checks from Airflow's own."""
     app = _Application(
         docs_url=None,
         redoc_url=None,
@@ -48,8 +58,8 @@ def new_app() -> FastAPI:
         redirect_slashes=False,
         dependencies=[Depends(requires_access_view(AccessView.PLUGINS))],
     )
-    database = DatabaseView()
-    views = CapacityViews()
+    database = DatabaseReader()
+    pollers: dict[str, CapacityPoller] = {}
 
     @app.get("/page.js")
     def script() -> FileResponse:
@@ -62,20 +72,21 @@ def new_app() -> FastAPI:
     @app.get("/api/capacity")
     async def capacity(
         user: GetUserDep,
-        conn_id: Annotated[str | None, Query(max_length=_LONGEST_ID)] = None,
-        find: Annotated[str, Query(max_length=_LONGEST_ID)] = "",
-        limit: Annotated[int, Query(ge=1, le=_HIGHEST_LIMIT)] = _DEFAULT_LIMIT,
+        conn_id: Annotated[str | None, Query(max_length=_MAX_TEXT)] = None,
+        find: Annotated[str, Query(max_length=_MAX_TEXT)] = "",
+        limit: Annotated[int, Query(ge=1, le=_MAX_LIMIT)] = _DEFAULT_LIMIT,
     ) -> JSONResponse:
         readable = await run_in_threadpool(partial(get_auth_manager().get_authorized_dag_ids, user=user))
-        seen = await run_in_threadpool(database.look)
-        if conn_id is not None and conn_id not in seen.connections:
+        snapshot = await run_in_threadpool(database.latest)
+        if conn_id is not None and conn_id not in snapshot.connections:
             raise HTTPException(_NOT_FOUND, "There is no connection of type pixverse with this id")
-        connection = conn_id or _first_to_show(seen.connections)
-        view = await views.latest(connection) if connection else None
-        answer = compose(seen, connection, view, readable=readable, find=find, limit=limit)
-        return JSONResponse(answer)
+        connection = conn_id or _default_connection(snapshot.connections)
+        view = None
+        if connection:
+            view = await pollers.setdefault(connection, CapacityPoller(connection)).latest()
+        return JSONResponse(compose(snapshot, connection, view, readable=readable, find=find, limit=limit))
 
-    # Whoever may not see the page is not told either what there is not.
+    # The access check also covers paths and methods that do not exist.
     @app.api_route("/{path:path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
     def anything_else(request: Request) -> Any:
         raise HTTPException(_NOT_FOUND if request.method == "GET" else _METHOD_NOT_ALLOWED)
@@ -83,6 +94,6 @@ def new_app() -> FastAPI:
     return app
 
 
-def _first_to_show(connections: list[str]) -> str | None:
+def _default_connection(connections: list[str]) -> str | None:
     default = PixverseHook.default_conn_name
     return default if default in connections else next(iter(connections), None)

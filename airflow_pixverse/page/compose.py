@@ -1,167 +1,151 @@
-"""Put the answer together: from what is known, what this user may see."""
-
-from __future__ import annotations
+"""The response to one user: the last readings, without what that user may not see."""
 
 import math
+import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import cast
 
-from airflow_pixverse.api.models import email_key
-from airflow_pixverse.page.words import harmless, short_job_id
-from airflow_pixverse.submits.task_prefix import is_of_a_task, task_name_of
-
-if TYPE_CHECKING:
-    from airflow_pixverse.api.models import Capacity, ExecutingJob
-    from airflow_pixverse.page.answer import Account, Answer, Job, Room, Wait, Waits
-    from airflow_pixverse.page.capacity import CapacityView
-    from airflow_pixverse.page.database import DatabaseSnapshot
-    from airflow_pixverse.page.waiting import WaitingTask
+from airflow_pixverse.api.kinds import split_job_id
+from airflow_pixverse.api.scheduler import Capacity, ExecutingJob, email_key
+from airflow_pixverse.page.capacity import CapacityView
+from airflow_pixverse.page.database import DatabaseSnapshot
+from airflow_pixverse.page.response import (
+    Account,
+    Batch,
+    Batches,
+    CapacityResponse,
+    Job,
+    Snapshot,
+    TaskKey,
+    Wait,
+    Waits,
+)
+from airflow_pixverse.submission.request import is_of_a_task, task_name_of
 
 _MAX_TOO_LARGE = 10
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S*")
+_USER = re.compile(r"user:[\w-]*", re.IGNORECASE)
 
 
 def compose(
-    seen: DatabaseSnapshot,
+    database: DatabaseSnapshot,
     connection: str | None,
     view: CapacityView | None,
     *,
     readable: AbstractSet[str],
     find: str,
     limit: int,
-) -> Answer:
+) -> CapacityResponse:
     """
-    Return the answer.
+    Return the response.
 
-    :param connection: id of the connection it is about; None if there is none.
-    :param view: what is known of it; None if there is none.
+    :param connection: id of the connection it is about; None without connections.
+    :param view: the capacity of that connection; None without connections.
     :param readable: ids of the DAGs that the user may read.
-    :param find: what the DAG, task or run of the waits shown is to contain.
-    :param limit: how many waits and jobs to list at most.
+    :param find: text in the DAG, task or run of the waits to show.
+    :param limit: most waits, batches and jobs to list.
     """
     capacity = view.capacity if view else None
+    waits = database.waits.get(connection or "", [])
     return {
         "now": time.time(),
-        "connections": seen.connections,
+        "connections": database.connections,
         "connection": connection,
         "taken_at": view.taken_at if view else None,
-        "trouble": view.trouble if view else None,
-        "capacity": _room(view, capacity, readable, limit) if view and capacity else None,
-        "waits": _waits(
-            seen.queues.get(connection or "", []),
-            seen.looking.get(connection or "", []),
-            capacity,
-            readable=readable,
-            find=find.strip().casefold(),
-            limit=limit,
-        ),
-        "triggerers": seen.triggerers,
+        "trouble": view.problem if view else None,
+        "capacity": _snapshot(view, readable, limit) if view else None,
+        "waits": _waits(waits, capacity, readable, find.strip().casefold(), limit),
+        "batches": _batches(database.batches.get(connection or "", []), readable, limit),
+        "triggerers": database.triggerers,
     }
 
 
-def _room(view: CapacityView, capacity: Capacity, readable: AbstractSet[str], limit: int) -> Room:
-    taken_at = view.taken_at or 0.0
+def _snapshot(view: CapacityView, readable: AbstractSet[str], limit: int) -> Snapshot | None:
+    if view.capacity is None or view.taken_at is None:
+        return None
+    taken_at = datetime.fromtimestamp(view.taken_at, UTC)
     oldest_first = sorted(
-        (_job(job, taken_at, readable) for job in capacity.executing),
+        (_job(job, taken_at, readable) for job in view.capacity.executing),
         key=lambda job: -math.inf if job["age_seconds"] is None else job["age_seconds"],
         reverse=True,
     )
     return {
-        "free": capacity.free_slots(),
-        "total": capacity.total_slots(),
-        "accounts": _accounts(capacity, view.account_errors),
+        "free": view.capacity.free_slots(),
+        "total": view.capacity.total_slots(),
+        "accounts": _accounts(
+            view.capacity, {key: _shareable(text) for key, text in view.account_errors.items()}
+        ),
         "executing_total": len(oldest_first),
         "executing": oldest_first[:limit],
     }
 
 
-def _accounts(capacity: Capacity, errors: Mapping[str, str]) -> list[Account]:
+def _accounts(capacity: Capacity, errors: dict[str, str]) -> list[Account]:
     listed: list[Account] = [
         {
             "email": account.email,
             "total": account.total,
             "executing": account.total - account.available,
             "free": account.available,
-            "error": errors.get(email_key(account.email)),
+            "error": errors.pop(email_key(account.email), None),
         }
         for account in capacity.accounts
     ]
-    # The service may not list what has no capacity.
-    missing = errors.keys() - {email_key(account.email) for account in capacity.accounts}
+    # The service may not list an account that has no capacity.
     return listed + [
-        {"email": email, "total": 0, "executing": 0, "free": 0, "error": errors[email]}
-        for email in sorted(missing)
+        {"email": email, "total": 0, "executing": 0, "free": 0, "error": error}
+        for email, error in sorted(errors.items())
     ]
 
 
-def _job(job: ExecutingJob, taken_at: float, readable: AbstractSet[str]) -> Job:
+def _job(job: ExecutingJob, taken_at: datetime, readable: AbstractSet[str]) -> Job:
     task = task_name_of(job.reply_ref)
-    is_readable = task is not None and task.dag_id in readable
-    age = job.age(datetime.fromtimestamp(taken_at, UTC))
+    job_id = split_job_id(job.id or "")
+    age = job.age(taken_at)
     started = job.started_at
     return {
-        "id": short_job_id(job.id),
-        "type": harmless(job.type),
+        "id": _shareable(job_id.number if job_id else job.id or ""),
+        "type": _shareable(job.type),
         "email": job.email,
         "started": started.timestamp() if started else None,
         "age_seconds": None if age is None else max(0.0, age.total_seconds()),
-        "task": {
-            "dag_id": task.dag_id,
-            "run_id": task.run_id,
-            "task_id": task.task_id,
-            "map_index": task.map_index,
-        }
-        if task and is_readable
-        else None,
+        "task": cast("TaskKey", task._asdict()) if task and task.dag_id in readable else None,
         "mine": is_of_a_task(job.reply_ref),
     }
 
 
 def _waits(
-    queue: Sequence[WaitingTask],
-    looking: Sequence[WaitingTask],
-    capacity: Capacity | None,
-    *,
-    readable: AbstractSet[str],
-    find: str,
-    limit: int,
+    waits: Sequence[Wait], capacity: Capacity | None, readable: AbstractSet[str], find: str, limit: int
 ) -> Waits:
-    places: list[tuple[int | None, WaitingTask]] = [*enumerate(queue, 1), *((None, task) for task in looking)]
-    visible = [(place, task) for place, task in places if task.dag_id in readable]
-    found = [(place, task) for place, task in visible if not find or _matches(task, find)]
-    too_large = [(place, task) for place, task in visible if _is_too_large(task, capacity)]
+    visible = [wait for wait in waits if wait["dag_id"] in readable]
+    found = [
+        wait
+        for wait in visible
+        if any(find in name.casefold() for name in (wait["dag_id"], wait["task_id"], wait["run_id"]))
+    ]
+    too_large = [wait for wait in visible if capacity and _is_too_large(wait, capacity)]
     return {
-        "total": len(places),
-        "hidden": len(places) - len(visible),
+        "total": len(waits),
+        "hidden": len(waits) - len(visible),
         "found": len(found),
-        "longest_since": min((task.since for _, task in places if task.since is not None), default=None),
-        "shown": [_wait(place, task) for place, task in found[:limit]],
-        "too_large": [_wait(place, task) for place, task in too_large[:_MAX_TOO_LARGE]],
+        "longest_since": min((wait["since"] for wait in waits if wait["since"] is not None), default=None),
+        "shown": found[:limit],
+        "too_large": too_large[:_MAX_TOO_LARGE],
     }
 
 
-def _matches(task: WaitingTask, find: str) -> bool:
-    return any(find in name.casefold() for name in (task.dag_id, task.task_id, task.run_id))
+def _batches(batches: Sequence[Batch], readable: AbstractSet[str], limit: int) -> Batches:
+    visible = [batch for batch in batches if batch["dag_id"] in readable]
+    return {"total": len(batches), "hidden": len(batches) - len(visible), "shown": visible[:limit]}
 
 
-def _is_too_large(task: WaitingTask, capacity: Capacity | None) -> bool:
-    if capacity is None or task.slots is None:
-        return False
-    return capacity.total_slots(task.emails) < task.slots
+def _is_too_large(wait: Wait, capacity: Capacity) -> bool:
+    return wait["slots"] is not None and wait["slots"] > capacity.total_slots(wait["emails"])
 
 
-def _wait(place: int | None, task: WaitingTask) -> Wait:
-    return {
-        "place": place,
-        "dag_id": task.dag_id,
-        "run_id": task.run_id,
-        "task_id": task.task_id,
-        "map_index": task.map_index,
-        "slots": task.slots,
-        "emails": task.emails,
-        "since": task.since,
-        "times_out_at": task.times_out_at,
-        "mode": task.mode,
-    }
+def _shareable(text: str) -> str:
+    """Remove what concerns only the owner of the token: addresses, and numbers of users."""
+    return _USER.sub("user:...", _ADDRESS.sub("(address)", text))

@@ -1,78 +1,100 @@
-"""What the page takes from Airflow's database: read at most once in four seconds, however many look."""
+"""The part of the page that comes from Airflow's database, read once in four seconds at most."""
 
-from __future__ import annotations
-
+import json
+import math
 import os
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from operator import attrgetter
+from datetime import UTC, datetime, timedelta
 
+from airflow.jobs.job import Job, JobState
+from airflow.models.connection import Connection
+from airflow.providers.common.compat.sdk import conf
 from airflow.utils.session import create_session
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
-from airflow_pixverse.page.connections import connection_ids
-from airflow_pixverse.page.triggerers import count_alive
-from airflow_pixverse.page.waiting import DeferredTasks, WaitingTask, looking_tasks
+from airflow_pixverse.hooks.connection import CONN_TYPE
+from airflow_pixverse.page.batches import read_batches
+from airflow_pixverse.page.response import Batch, Wait
+from airflow_pixverse.page.waiting import read_waits
 
 READ_EVERY = 4.0
 """Seconds from one reading to the next."""
+
+_VARIABLE = "AIRFLOW_CONN_"
 
 
 @dataclass(frozen=True)
 class DatabaseSnapshot:
     """
-    What was read.
+    The result of one reading.
 
-    :param connections: ids of all connections of type ``pixverse``, sorted.
-    :param queues: by connection, the tasks in the queue, in its order.
-    :param looking: by connection, the tasks that look for themselves, the longest wait first.
-    :param triggerers: how many triggerers are alive.
+    :param connections: sorted ids of all connections of type ``pixverse``.
+    :param waits: by connection, the queue in its order, then the tasks that poll for themselves.
+    :param batches: by connection, the running batches.
+    :param triggerers: number of triggerers that are alive.
     """
 
     connections: list[str]
-    queues: Mapping[str, list[WaitingTask]]
-    looking: Mapping[str, list[WaitingTask]]
+    waits: Mapping[str, list[Wait]]
+    batches: Mapping[str, list[Batch]]
     triggerers: int
 
 
-class DatabaseView:
-    """The last reading, shared by all who look."""
+class DatabaseReader:
+    """The last reading, shared by all requests."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._deferred = DeferredTasks()
-        self._last: tuple[float, DatabaseSnapshot] | None = None
+        self._read_at = -math.inf
+        self._snapshot = DatabaseSnapshot([], {}, {}, 0)
 
-    def look(self) -> DatabaseSnapshot:
-        """Return the last reading, after a new one if it is time for that. It blocks."""
-        last = self._last
-        if last is not None and time.monotonic() - last[0] < READ_EVERY:
-            return last[1]
-        # While one reads, the others have the last reading, if there is one.
-        if not self._lock.acquire(blocking=last is None) and last is not None:
-            return last[1]
-        try:
-            # Another one may have read while this one waited for its turn.
-            if (newest := self._last) is None or newest is last:
-                newest = self._last = (time.monotonic(), self._read())
-            return newest[1]
-        finally:
-            self._lock.release()
-
-    def _read(self) -> DatabaseSnapshot:
-        with create_session(scoped=False) as session:
-            return DatabaseSnapshot(
-                connection_ids(session, os.environ),
-                _by_connection(self._deferred.read(session)),
-                _by_connection(looking_tasks(session)),
-                count_alive(session),
-            )
+    def latest(self) -> DatabaseSnapshot:
+        """Return the last reading, after a new one if it is due. This blocks."""
+        with self._lock:
+            if time.monotonic() - self._read_at >= READ_EVERY:
+                with create_session(scoped=False) as session:
+                    self._snapshot = DatabaseSnapshot(
+                        _connection_ids(session),
+                        read_waits(session),
+                        read_batches(session),
+                        _count_triggerers(session),
+                    )
+                self._read_at = time.monotonic()
+            return self._snapshot
 
 
-def _by_connection(tasks: list[WaitingTask]) -> Mapping[str, list[WaitingTask]]:
-    groups: dict[str, list[WaitingTask]] = defaultdict(list)
-    for task in sorted(tasks, key=attrgetter("turn")):
-        groups[task.connection].append(task)
-    return dict(groups)
+def _connection_ids(session: Session) -> list[str]:
+    """Return the ids of database and environment: no other secrets backend can list connections."""
+    stored = session.scalars(select(Connection.conn_id).where(Connection.conn_type == CONN_TYPE))
+    from_environment = (
+        name.removeprefix(_VARIABLE).lower()
+        for name, value in os.environ.items()
+        if name.startswith(_VARIABLE) and _conn_type(value) == CONN_TYPE
+    )
+    return sorted({*stored, *from_environment})
+
+
+def _conn_type(value: str) -> object:
+    if not value.lstrip().startswith("{"):
+        return value.partition("://")[0]
+    try:
+        return json.loads(value).get("conn_type")
+    except ValueError:
+        return None
+
+
+def _count_triggerers(session: Session) -> int:
+    """Count those with a recent heartbeat: the row of a trigger keeps the id of a triggerer that has died."""
+    threshold = conf.getfloat("triggerer", "triggerer_health_check_threshold")
+    count = session.scalar(
+        select(func.count(Job.id)).where(
+            Job.job_type == "TriggererJob",
+            Job.state == JobState.RUNNING,
+            Job.latest_heartbeat > datetime.now(UTC) - timedelta(seconds=threshold),
+        )
+    )
+    return count or 0

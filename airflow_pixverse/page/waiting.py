@@ -1,13 +1,12 @@
-"""Who waits: read from Airflow's database, columns only, since objects would cost seven times as much."""
-
-from __future__ import annotations
+"""The tasks that wait for slots, as columns of Airflow's database: objects cost seven times as much."""
 
 import logging
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from airflow.models.renderedtifields import RenderedTaskInstanceFields
 from airflow.models.taskinstance import TaskInstance
@@ -15,172 +14,125 @@ from airflow.models.taskreschedule import TaskReschedule
 from airflow.models.trigger import Trigger
 from airflow.utils.state import TaskInstanceState
 from sqlalchemy import and_, func, or_, select
+from sqlalchemy.orm import Session
 
-from airflow_pixverse.deadlines import Deadlines
+from airflow_pixverse.page.response import Wait, WaitMode
+from airflow_pixverse.page.tasks import RENDERED_OF_TASK, TASK, task_key
 from airflow_pixverse.parameters import templates
-from airflow_pixverse.wait_parameters import WaitParameters
-
-if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
-
-    from airflow_pixverse.page.answer import WaitMode
+from airflow_pixverse.waits.deadlines import Deadlines
+from airflow_pixverse.waits.parameters import WaitParameters
 
 _CLASSPATH = "airflow_pixverse.triggers.pixverse.PixverseCapacityTrigger"
 _SENSOR = "PixverseCapacitySensor"
 # A deferrable sensor runs on a worker for a moment before it defers, which is no wait.
 _RUNS_BEFORE_DEFERRING = timedelta(seconds=10)
-
-_TASK = (TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id, TaskInstance.map_index)
+_MAX_DECRYPTED = 20_000
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class WaitingTask:
-    """
-    A task that waits for slots; see :class:`airflow_pixverse.page.answer.Wait` for the fields not named here.
-
-    :param connection: id of the connection.
-    :param turn: what the queue is sorted by: when the wait began, and the id of its trigger.
-    """
-
-    connection: str
-    turn: tuple[float, int]
-    dag_id: str
-    run_id: str
-    task_id: str
-    map_index: int
-    slots: int | None
-    emails: list[str] | None
-    since: float | None
-    times_out_at: float | None
-    mode: WaitMode
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """What a wait asks for, and whether ``slots`` is known; it is not while it is a template."""
+class _Request(NamedTuple):
+    """The parameters of a wait; ``slots`` is None while it is a template."""
 
     parameters: WaitParameters
     slots: int | None
 
 
-class DeferredTasks:
-    """
-    The tasks in the queues of the triggerers.
-
-    What each asks for is encrypted, and decrypted once. It is kept by its ciphertext, since SQLite gives the
-    id of a trigger that has ended to another one.
-    """
-
-    def __init__(self) -> None:
-        self._asked: dict[str, _Asked | None] = {}
-
-    def read(self, session: Session) -> list[WaitingTask]:
-        """Return the tasks, in no order."""
-        rows = session.execute(
-            select(
-                *_TASK,
-                Trigger.id,
-                Trigger.encrypted_kwargs,
-                TaskInstance.trigger_timeout,
-                TaskInstance.start_date,
-            )
-            .join(TaskInstance, TaskInstance.trigger_id == Trigger.id)
-            .where(Trigger.classpath == _CLASSPATH, TaskInstance.state == TaskInstanceState.DEFERRED)
-        ).all()
-        before, self._asked = self._asked, {}
-        tasks = []
-        for dag_id, run_id, task_id, map_index, trigger_id, encrypted, deferral_ends, started in rows:
-            asked = before[encrypted] if encrypted in before else _decrypted(encrypted)
-            self._asked[encrypted] = asked
-            if asked is None:
-                continue
-            parameters = asked.parameters
-            deadlines = Deadlines.of_wait(parameters, deferral_ends=deferral_ends, started=started)
-            end, _ = deadlines.first
-            tasks.append(
-                WaitingTask(
-                    parameters.pixverse_conn_id,
-                    (deadlines.since, trigger_id),
-                    dag_id,
-                    run_id,
-                    task_id,
-                    map_index,
-                    slots=asked.slots,
-                    emails=parameters.emails,
-                    since=deadlines.since,
-                    times_out_at=None if end == math.inf else end,
-                    mode="deferred",
-                )
-            )
-        return tasks
+def read_waits(session: Session) -> dict[str, list[Wait]]:
+    """Return the waits of each connection: the queue in its order, then tasks that poll for themselves."""
+    waits: dict[str, list[Wait]] = defaultdict(list)
+    for connection, wait in sorted(_deferred_tasks(session), key=_since):
+        wait["place"] = len(waits[connection]) + 1
+        waits[connection].append(wait)
+    for connection, wait in sorted(_polling_tasks(session), key=_since):
+        waits[connection].append(wait)
+    return dict(waits)
 
 
-def looking_tasks(session: Session) -> list[WaitingTask]:
-    """Return the sensors that look for themselves, in poke and reschedule mode, in no order."""
-    first_look = (
+def _since(item: tuple[str, Wait]) -> float:
+    since = item[1]["since"]
+    return math.inf if since is None else since
+
+
+def _deferred_tasks(session: Session) -> Iterator[tuple[str, Wait]]:
+    """Yield connection and wait of the tasks in the queues of the triggerers, the oldest trigger first."""
+    rows = session.execute(
+        select(*TASK, Trigger.encrypted_kwargs, TaskInstance.trigger_timeout, TaskInstance.start_date)
+        .join(TaskInstance, TaskInstance.trigger_id == Trigger.id)
+        .where(Trigger.classpath == _CLASSPATH, TaskInstance.state == TaskInstanceState.DEFERRED)
+        .order_by(Trigger.id)
+    )
+    for *task, encrypted, deferral_ends, started in rows:
+        request = _decrypted(encrypted)
+        if request is None:
+            continue
+        deadlines = Deadlines.of_wait(request.parameters, deferral_ends=deferral_ends, started=started)
+        end, _ = deadlines.first
+        yield _wait(task, request, "deferred", deadlines.since, None if end == math.inf else end)
+
+
+def _polling_tasks(session: Session) -> Iterator[tuple[str, Wait]]:
+    """Yield connection and wait of the sensors that poll for themselves, in poke and reschedule mode."""
+    first_poll = (
         select(func.min(TaskReschedule.start_date))
         .where(TaskReschedule.ti_id == TaskInstance.id)
         .scalar_subquery()
     )
     runs_for_long = TaskInstance.start_date < datetime.now(UTC) - _RUNS_BEFORE_DEFERRING
-    between_looks = (TaskInstanceState.RUNNING, TaskInstanceState.QUEUED, TaskInstanceState.SCHEDULED)
+    between_polls = (TaskInstanceState.RUNNING, TaskInstanceState.QUEUED, TaskInstanceState.SCHEDULED)
     rows = session.execute(
-        select(*_TASK, TaskInstance.start_date, first_look, RenderedTaskInstanceFields.rendered_fields)
+        select(*TASK, TaskInstance.start_date, first_poll, RenderedTaskInstanceFields.rendered_fields)
         # Airflow keeps them of the last runs only.
-        .outerjoin(
-            RenderedTaskInstanceFields,
-            and_(*(column == getattr(RenderedTaskInstanceFields, column.key) for column in _TASK)),
-        )
+        .outerjoin(RenderedTaskInstanceFields, RENDERED_OF_TASK)
         .where(
             TaskInstance.operator == _SENSOR,
             TaskInstance.next_method.is_(None),
             or_(
                 TaskInstance.state == TaskInstanceState.UP_FOR_RESCHEDULE,
                 and_(TaskInstance.state == TaskInstanceState.RUNNING, runs_for_long),
-                and_(TaskInstance.state.in_(between_looks), first_look.is_not(None)),
+                and_(TaskInstance.state.in_(between_polls), first_poll.is_not(None)),
             ),
         )
-    ).all()
-    tasks = []
-    for dag_id, run_id, task_id, map_index, started, first, rendered in rows:
-        asked = _asked(rendered or {})
+    )
+    for *task, started, first, rendered in rows:
         began = first or started
-        since = began.timestamp() if began else None
-        tasks.append(
-            WaitingTask(
-                asked.parameters.pixverse_conn_id,
-                (math.inf if since is None else since, 0),
-                dag_id,
-                run_id,
-                task_id,
-                map_index,
-                slots=asked.slots,
-                emails=asked.parameters.emails,
-                since=since,
-                times_out_at=None,
-                mode="reschedule" if first else "poke",
-            )
-        )
-    return tasks
+        mode: WaitMode = "reschedule" if first else "poke"
+        yield _wait(task, _request(rendered or {}), mode, began.timestamp() if began else None)
 
 
-def _decrypted(encrypted: str) -> _Asked | None:
-    """Return what a trigger's keyword arguments ask for; None where they cannot be read."""
+def _wait(
+    task: Sequence[Any], request: _Request, mode: WaitMode, since: float | None, ends: float | None = None
+) -> tuple[str, Wait]:
+    wait: Wait = {
+        **task_key(task),
+        "place": None,
+        "slots": request.slots,
+        "emails": request.parameters.emails,
+        "since": since,
+        "times_out_at": ends,
+        "mode": mode,
+    }
+    return request.parameters.pixverse_conn_id, wait
+
+
+# By ciphertext, and not by the id of the trigger: SQLite gives the id of one that has ended to another.
+@lru_cache(maxsize=_MAX_DECRYPTED)
+def _decrypted(encrypted: str) -> _Request | None:
+    """Return the parameters of a trigger; None if they cannot be read."""
     try:
         kwargs = Trigger._decrypt_kwargs(encrypted)  # noqa: SLF001 - the public way makes an object first
-    except Exception as error:  # noqa: BLE001 - another key, or what another version has written
+    except Exception as error:  # noqa: BLE001 - another key, or written by another version
         log.warning("The page leaves out a wait that it cannot read: %s", type(error).__name__)
         return None
-    return _asked(kwargs)
+    return _request(kwargs)
 
 
-def _asked(kwargs: Mapping[str, Any]) -> _Asked:
-    """Return what a wait asks for. A parameter that cannot be used yet, such as a template, is left out."""
+def _request(kwargs: Mapping[str, Any]) -> _Request:
+    """Return the parameters of a wait, without those that cannot be used yet, such as a template."""
     usable = {name: value for name, value in kwargs.items() if _is_usable(name, value)}
     parameters = WaitParameters.parse(usable)
-    return _Asked(parameters, parameters.slots if usable.keys() >= kwargs.keys() & {"slots"} else None)
+    is_known = "slots" in usable or "slots" not in kwargs
+    return _Request(parameters, parameters.slots if is_known else None)
 
 
 def _is_usable(name: str, value: Any) -> bool:

@@ -1,15 +1,13 @@
-"""PixverseSensor: what the sensors have in common, so that all end as the table of outcomes says."""
-
-from __future__ import annotations
+"""PixverseSensor: the base of the sensors, with the table of outcomes in every mode."""
 
 import sys
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow.providers.common.compat.sdk import (
     AirflowException,
@@ -17,27 +15,29 @@ from airflow.providers.common.compat.sdk import (
     AirflowSkipException,
     AirflowTaskTimeout,
     BaseSensorOperator,
+    Context,
     PokeReturnValue,
 )
 
-from airflow_pixverse.api.errors import PixverseFatalError, PixverseTransientError
+from airflow_pixverse.api.errors import (
+    PixverseError,
+    PixverseFatalError,
+    PixverseNoResultError,
+    PixverseTransientError,
+)
 from airflow_pixverse.capabilities import is_deferral_timeout
-from airflow_pixverse.deadlines import Deadlines, Limit
 from airflow_pixverse.hooks.pixverse import PixverseHook
 from airflow_pixverse.parameters import check_at_parse, parse_conn_id, parse_flag
 from airflow_pixverse.sensors.outcome import outcome_of
-from airflow_pixverse.triggers.wait_event import WaitStatus
-
-if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
-    from airflow.triggers.base import BaseTrigger
+from airflow_pixverse.waits.deadlines import Deadlines, Limit
+from airflow_pixverse.waits.events import WaitStatus
 
 
 class PixverseSensor(BaseSensorOperator):
     """
-    A sensor that looks through the hook in poke and reschedule mode, and defers to a trigger.
+    A sensor that polls through the hook in poke and reschedule mode, or defers to a trigger.
 
-    A subclass says how to look, how to defer, and what the trigger's event means.
+    A subclass defines the poll, the deferral, and the meaning of the trigger's event.
 
     :param pixverse_conn_id: id of the connection that holds the API token.
     :param deferrable: wait in the triggerer instead of a worker.
@@ -48,15 +48,17 @@ class PixverseSensor(BaseSensorOperator):
         self.pixverse_conn_id = pixverse_conn_id
         self.deferrable = parse_flag(deferrable, "deferrable")
         check_at_parse(self, parse_conn_id, pixverse_conn_id)
-        self._last_error: PixverseTransientError | None = None
+        self._last_error: PixverseError | None = None
         self._retry_after = 0.0
+        # Start of a wait that continues with another deferral; None for now.
+        self._waiting_since: float | None = None
 
     @abstractmethod
     def _look(self) -> PokeReturnValue | bool:
         """
-        Look once, and forget the last error after an answer that takes its place.
+        Poll once, and clear the last error after an answer.
 
-        :raises PixverseFatalError: asking again will not help.
+        :raises PixverseFatalError: a permanent error; another poll will not help.
         :raises PixverseTransientError: no usable answer this time.
         """
 
@@ -66,10 +68,10 @@ class PixverseSensor(BaseSensorOperator):
 
     @abstractmethod
     def _unfinished(self) -> str:
-        """Return what there is to say of a wait that takes too long."""
+        """Return the reason for a timeout, as the beginning of a sentence."""
 
     def _complete(self, event: dict[str, Any] | None) -> Any:
-        """Return what the task returns after an event of its trigger, or raise how else the wait ended."""
+        """Return the task's value after an event of its trigger, or raise the error that it stands for."""
         match event:
             case {"status": WaitStatus.TIMEOUT, "message": message}:
                 raise AirflowSensorTimeout(message)
@@ -82,7 +84,7 @@ class PixverseSensor(BaseSensorOperator):
         raise AirflowException(f"the trigger sent an event that this version does not know: {event!r}")
 
     def _finish(self, context: Context, value: Any) -> Any:  # noqa: ARG002
-        """Return what the task returns, once the wait has ended well with ``value``."""
+        """Return the task's value, after the wait has ended well with ``value``."""
         return value
 
     def _check_rendered(self) -> None:
@@ -106,9 +108,9 @@ class PixverseSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> PokeReturnValue | bool:  # noqa: ARG002
         """
-        Look once.
+        Poll once.
 
-        :raises PixverseFatalError: asking again will not help.
+        :raises PixverseFatalError: a permanent error; another poll will not help.
         """
         self._retry_after = 0.0
         try:
@@ -117,8 +119,8 @@ class PixverseSensor(BaseSensorOperator):
             self._last_error, self._retry_after = error, error.retry_after or 0.0
             self.log.warning("Still waiting: %s", error)
             return False
-        except PixverseFatalError:
-            self.silent_fail = False  # which is for trouble that may pass
+        except (PixverseFatalError, PixverseNoResultError):
+            self.silent_fail = False  # which is for transient errors
             raise
 
     def _get_next_poke_interval(
@@ -128,38 +130,25 @@ class PixverseSensor(BaseSensorOperator):
         interval: float = super()._get_next_poke_interval(started_at, run_duration, poke_count)
         return max(interval, min(self._retry_after, self.timeout - run_duration()))
 
-    def _limits(self) -> dict[str, Any]:
+    def _common(self) -> dict[str, Any]:
         """Return the parameters that every trigger takes from the sensor."""
         return {
+            "pixverse_conn_id": self.pixverse_conn_id,
+            "waiting_since": self._waiting_since,
             "poke_interval": self.poke_interval,
             "timeout": self.timeout,
             "execution_timeout": self.execution_timeout.total_seconds() if self.execution_timeout else None,
         }
 
-    def _defer(self, trigger: type[BaseTrigger], kwargs: dict[str, Any], context: Context) -> None:
-        """Defer to a trigger that is told since when the task waits, and how long it may wait."""
-        now = time.time()
-        deadlines = Deadlines.of_task(self, context["ti"].start_date, since=now, timeout=self.timeout)
-        kwargs = kwargs | {"execution_timeout": deadlines.execution_timeout, "waiting_since": now}
-        self.defer(
-            trigger=trigger(**kwargs),
-            method_name="execute_complete",
-            timeout=timedelta(seconds=deadlines.deferral_seconds),
-        )
-
-    def execute_complete(
-        self,
-        context: Context,
-        event: dict[str, Any] | None = None,
-    ) -> Any:
-        """Turn what the trigger found into the outcome; an event it does not know is a failure."""
+    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
+        """Turn the trigger's event into the outcome; an unknown event is a failure."""
         return self._finish(context, self._complete(event))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """
         Resume after the deferral.
 
-        This steps over ``BaseSensorOperator``, which skips under ``soft_fail`` whatever went wrong.
+        This bypasses ``BaseSensorOperator``, which skips under ``soft_fail`` after any error.
         """
         with self._outcome():
             try:
@@ -167,27 +156,31 @@ class PixverseSensor(BaseSensorOperator):
             except AirflowException as error:
                 if not is_deferral_timeout(error):
                     raise
-                # Airflow itself ended the wait: the triggerer was down when the deadline passed.
-                raise self._deadline_error(context["ti"].start_date) from error
+                self._waiting_since = context["ti"].start_date.timestamp()
+                execution_timeout = self.execution_timeout.total_seconds() if self.execution_timeout else None
+                end, limit = Deadlines(self._waiting_since, self.timeout, execution_timeout).first
+                if end <= time.time():
+                    # Airflow itself ended the wait: the triggerer was down when the deadline passed.
+                    raise self._deadline_error(limit) from error
+            # Airflow defers for a year at most, and the wait may take longer.
+            return self._finish(context, self._wait_in_triggerer(context))
 
-    def _deadline_error(self, started: datetime) -> BaseException:
-        execution_timeout = self.execution_timeout.total_seconds() if self.execution_timeout else None
-        _, limit = Deadlines(started.timestamp(), self.timeout, execution_timeout).first
+    def _deadline_error(self, limit: Limit) -> BaseException:
         if limit is Limit.EXECUTION_TIMEOUT:
             return AirflowTaskTimeout(f"execution_timeout of {self.execution_timeout} has passed")
         return AirflowSensorTimeout(f"{self._unfinished()} within timeout={self.timeout:g} s")
 
     def on_kill(self) -> None:
-        """Skip under ``never_fail`` where Airflow 2.11 ends an expired deferral without resuming it."""
+        """Skip under ``never_fail`` if Airflow 2.11 ends an expired deferral without resuming it."""
         if self.never_fail and isinstance(error := sys.exception(), AirflowTaskTimeout):
             raise AirflowSkipException("execution_timeout has passed, and never_fail is set") from error
 
     @contextmanager
     def _outcome(self) -> Iterator[None]:
-        """Make every mode on every Airflow end as the table of outcomes in the README says."""
+        """Apply the table of outcomes, in every mode and on every Airflow."""
         try:
             yield
-        except (Exception, AirflowTaskTimeout) as error:  # which is no Exception on Airflow 2
+        except (Exception, AirflowTaskTimeout) as error:  # not an Exception on Airflow 2
             trouble = f" (last API error: {self._last_error})" if self._last_error else ""
             if trouble and isinstance(error, AirflowSensorTimeout):
                 error.args = (f"{error}{trouble}",)
@@ -198,5 +191,5 @@ class PixverseSensor(BaseSensorOperator):
                 self.log.warning("Skipping: %s", outcome.__cause__ or outcome)
             if outcome is error:
                 raise
-            # The error's own cause must not get the error for its cause: loggers would go round in circles.
+            # The error's own cause must not get the error as its cause, or loggers would loop.
             raise outcome from (None if outcome is error.__cause__ else error)

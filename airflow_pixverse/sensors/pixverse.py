@@ -1,16 +1,13 @@
 """PixverseCapacitySensor: wait until PixVerse accounts have free slots."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from airflow.providers.common.compat.sdk import PokeReturnValue, conf
+from airflow.providers.common.compat.sdk import Context, PokeReturnValue, conf
 
-from airflow_pixverse.capacity_watch import CapacityWatch
 from airflow_pixverse.hooks.pixverse import PixverseHook
 from airflow_pixverse.parameters import (
     as_json_list,
@@ -22,13 +19,17 @@ from airflow_pixverse.parameters import (
     templates,
 )
 from airflow_pixverse.sensors.base import PixverseSensor
-from airflow_pixverse.start_from_trigger import reason_to_begin_on_worker, start_trigger_args
 from airflow_pixverse.triggers.pixverse import PixverseCapacityTrigger
-from airflow_pixverse.triggers.wait_event import WaitStatus
-from airflow_pixverse.wait_parameters import WaitParameters
+from airflow_pixverse.waits.events import WaitStatus
+from airflow_pixverse.waits.parameters import WaitParameters
+from airflow_pixverse.waits.slot_poller import SlotPoller
+from airflow_pixverse.waits.start_in_triggerer import (
+    defer_wait,
+    reason_to_begin_on_worker,
+    start_trigger_args,
+)
 
-if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+__all__ = ["PixverseCapacitySensor"]
 
 
 class PixverseCapacitySensor(PixverseSensor):
@@ -36,8 +37,9 @@ class PixverseCapacitySensor(PixverseSensor):
     Wait until the chosen PixVerse accounts together have free slots.
 
     Use it before a task that submits a job, which PixVerse refuses while all slots are taken. In every mode a
-    wait ends the same way: transient trouble of the API (429, 5xx, network) never ends it before ``timeout``,
-    a fatal error (bad token, connection that cannot be used) fails it at once and without retry. The README
+    wait ends the same way. Transient errors of the API (429, 5xx, network) never end it before ``timeout``. A
+    permanent error (bad token, unusable connection) fails it without retry: at once, or, deferred, after the
+    error has lasted for a minute. ``docs/explanation/how-a-wait-ends.md``
     has the whole table.
 
     XCom: the chosen accounts that have free slots, most free first: a list of objects with ``email``,
@@ -48,19 +50,22 @@ class PixverseCapacitySensor(PixverseSensor):
 
     :param pixverse_conn_id: id of the connection that holds the API token (templated).
     :param slots: free slots to wait for, over all chosen accounts together (templated).
-    :param emails: the accounts to look at, one string or a list; None for all. Case does not matter
-        (templated).
+    :param emails: the accounts that count, one string or a list; None for all accounts. Case does not
+        matter (templated).
     :param deferrable: wait in the triggerer instead of a worker.
-    :param start_from_trigger: let the wait begin in the triggerer, without a worker. Implies ``deferrable``.
-        On Airflow 2.11 and from 3.3 on, for tasks that are not mapped and need no rendering that only a
-        worker can do; otherwise the wait begins on a worker, and the log says why.
-    :param end_from_trigger: let the triggerer end the task if slots are free; every other end is left to a
-        worker. Implies ``deferrable``. A task with ``outlets`` ends on a worker, which sends their events.
-    :param lease: deferrable only: seconds (or a timedelta) for which a slot given to this wait is kept from
-        the next one, unless its job shows up earlier; 0 for none, None for the default.
+    :param start_from_trigger: whether the wait starts in the triggerer, without a worker. Implies
+        ``deferrable``. On Airflow 2.11 and from 3.3 on, for tasks that are not mapped and need no rendering
+        that only a worker can do; otherwise the wait starts on a worker, and the log says why.
+    :param end_from_trigger: whether the triggerer ends the task if slots are free; a worker handles every
+        other end. Implies ``deferrable``. A task with ``outlets`` ends on a worker, which sends their events.
+    :param lease: deferrable only: seconds (or a timedelta) for which the gate keeps a granted slot from the
+        next wait, unless its job shows up earlier; 0 for none, None for 120.
     :param kwargs: ``poke_interval``, ``timeout``, ``soft_fail``, ``mode``, ... of Airflow's sensors.
     :raises ValueError: a parameter cannot be used; the message names it.
     """
+
+    # Read by Airflow's registry of providers: a retry resumes the same wait.
+    __supports_durable_execution = True
 
     template_fields: Sequence[str] = ("pixverse_conn_id", "slots", "emails")
     ui_color = "#e6f1f2"
@@ -83,7 +88,7 @@ class PixverseCapacitySensor(PixverseSensor):
         super().__init__(pixverse_conn_id=pixverse_conn_id, deferrable=deferrable, **kwargs)
         self.slots = slots
         self.emails = as_json_list(emails)
-        # Asset events are only sent by a worker.
+        # Only a worker sends asset events.
         self.end_from_trigger = end_from_trigger and not self.outlets
         self.lease = parse_optional_seconds(lease, "lease")
         check_at_parse(self, parse_slots, slots)
@@ -95,29 +100,31 @@ class PixverseCapacitySensor(PixverseSensor):
             dag = self.dag if self.has_dag() else None  # type: ignore[no-untyped-call]
             self._reason_to_begin_on_worker = reason_to_begin_on_worker(fields, dag)
             if self._reason_to_begin_on_worker is None:
-                self._begin_in_trigger()
+                # On the instance, because a mapped task would inherit values of the class.
+                self.start_from_trigger = True
+                known_slots = slots if templates(slots) else parse_slots(slots)
+                parameters = self._parameters(slots=known_slots, emails=self.emails)
+                self.start_trigger_args = start_trigger_args(parameters)
 
     def _wait_in_triggerer(self, context: Context) -> Any:
         if self._asked_to_start_from_trigger:
             reason = self._reason_to_begin_on_worker or "it is mapped, or run by dag.test()"
             self.log.info("The wait begins on a worker: %s", reason)
         first_poll_at = None
-        # A look of its own finds slots that are leased to others, so it looks only without a lease.
+        # The worker's own poll also finds slots that are leased to others, so it polls only without a lease.
         if self.lease == 0:
             if isinstance(result := self.poke(context), PokeReturnValue):
                 return result.xcom_value
             first_poll_at = time.time() + max(self.poke_interval, self._retry_after)
-        kwargs = self._trigger_kwargs() | {
-            "slots": parse_slots(self.slots),
-            "emails": parse_emails(self.emails),
-            "first_poll_at": first_poll_at,
-        }
-        self._defer(PixverseCapacityTrigger, kwargs, context)
+        parameters = self._parameters(
+            slots=parse_slots(self.slots), emails=parse_emails(self.emails), first_poll_at=first_poll_at
+        )
+        defer_wait(self, PixverseCapacityTrigger, parameters, context["ti"].start_date)
         return None
 
     @cached_property
-    def _watch(self) -> CapacityWatch:
-        return CapacityWatch(parse_slots(self.slots), parse_emails(self.emails), self.log)
+    def _watch(self) -> SlotPoller:
+        return SlotPoller(parse_slots(self.slots), parse_emails(self.emails), self.log)
 
     def _look(self) -> PokeReturnValue | bool:
         accounts = self._watch.look(self.hook)
@@ -129,26 +136,16 @@ class PixverseCapacitySensor(PixverseSensor):
         parse_slots(self.slots)
         parse_emails(self.emails)
 
-    def _begin_in_trigger(self) -> None:
-        # Here and not on the class, where a mapped task would take the values for its own.
-        self.start_from_trigger = True
-        self.start_trigger_args = start_trigger_args(self._trigger_kwargs())
-
-    def _trigger_kwargs(self) -> dict[str, Any]:
-        """Return the parameters of a trigger that the wait begins in; templates are not rendered yet."""
-        parameters = WaitParameters(
-            **self._limits(),
+    def _parameters(self, **of_this_wait: Any) -> WaitParameters:
+        return WaitParameters(
+            **self._common(),
+            **of_this_wait,
             exponential_backoff=bool(self.exponential_backoff),
             max_wait=self.max_wait.total_seconds() if self.max_wait else None,
             lease=self.lease,
             end_from_trigger=self.end_from_trigger,
             do_xcom_push=bool(self.do_xcom_push),
         )
-        return parameters.to_kwargs() | {
-            "pixverse_conn_id": self.pixverse_conn_id,
-            "slots": self.slots if templates(self.slots) else parse_slots(self.slots),
-            "emails": self.emails,
-        }
 
     def _complete(self, event: dict[str, Any] | None) -> Any:
         match event:

@@ -1,7 +1,5 @@
 """The command line: ``python -m airflow_pixverse.simulator --help``."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import logging
@@ -9,16 +7,14 @@ import os
 import shlex
 import signal
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import Any
 
 from airflow_pixverse import __version__
-from airflow_pixverse.simulator.fields import FieldError, integer
+from airflow_pixverse.simulator.errors import FieldError, integer
 from airflow_pixverse.simulator.schema import NEWEST, SCHEMAS
 from airflow_pixverse.simulator.server import Simulator
 from airflow_pixverse.simulator.service import JOB_CREDITS
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 ENDS = {signal.SIGINT, signal.SIGTERM}
 
@@ -27,7 +23,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m airflow_pixverse.simulator",
         description="The useapi.net PixVerse API on this machine, to develop and test against. "
-        "It is not for production: anybody on this machine may control it.",
+        "It is not for production: any user of this machine may control it.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         allow_abbrev=False,
     )
@@ -38,14 +34,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--max-jobs", type=int, default=3, help="how many jobs each account executes at once, 1 to 8")
     add("--token", default="user:1-demo", help="the API token that requests must carry")
     add("--schema", choices=SCHEMAS, default=NEWEST, help="the revision of the API")
-    add(
-        "--busy",
-        type=float,
-        default=0,
-        metavar="SECONDS",
-        help="every slot is taken for this long after the start",
-    )
-    add("--arrivals", type=float, default=6, metavar="N", help="how many jobs a minute other people submit")
+    seconds: dict[str, Any] = {"type": float, "metavar": "SECONDS"}
+    add("--busy", **seconds, default=0, help="every slot is taken for this long after the start")
+    add("--arrivals", type=float, default=6, metavar="N", help="how many jobs a minute other users submit")
     add(
         "--job-seconds",
         type=float,
@@ -54,78 +45,36 @@ def _parser() -> argparse.ArgumentParser:
         metavar=("MIN", "MAX"),
         help="how long a submitted job runs",
     )
-    add("--failed", type=float, default=0, metavar="SHARE", help="the share of submitted jobs that fail")
-    add(
-        "--moderated",
-        type=float,
-        default=0,
-        metavar="SHARE",
-        help="the share of submitted jobs that are moderated once they have run",
-    )
+    share: dict[str, Any] = {"type": float, "default": 0, "metavar": "SHARE"}
+    add("--failed", **share, help="the share of submitted jobs that fail")
+    add("--moderated", **share, help="the share of submitted jobs that are moderated once they have run")
+    number: dict[str, Any] = {"type": int, "metavar": "N"}
     add(
         "--credits",
-        type=int,
-        metavar="N",
-        help=f"how many credits each account has; a job costs {JOB_CREDITS}; without it, any number",
+        **number,
+        help=f"the credits of each account, {JOB_CREDITS} a job; without it, any number",
     )
-    add(
-        "--result-delay",
-        type=float,
-        default=0,
-        metavar="SECONDS",
-        help="how long after a job has left the list its result can be seen",
-    )
+    add("--result-delay", **seconds, default=0, help="how long after its end a job's result can be seen")
     add(
         "--results-with-reply-ref",
         action="store_true",
         help="results have the replyRef that was submitted; whether those of the service do is not known",
     )
-    add(
-        "--media-bytes",
-        type=int,
-        metavar="N",
-        help="how large the file of a result is, up to 4 GB; without it, as small as possible",
-    )
-    add(
-        "--link-seconds",
-        type=float,
-        metavar="SECONDS",
-        help="for how long the URL of a result can be used; without it, for ever",
-    )
+    add("--media-bytes", **number, help="the size of a result's file, up to 4 GB; without it, the smallest")
+    add("--link-seconds", **seconds, help="how long the URL of a result can be used; without it, forever")
     add("--seed", type=int, default=0, help="the same seed gives the same jobs and fates")
     add("--version", action="version", version=__version__)
     return parser
 
 
-def _simulator(options: argparse.Namespace) -> Simulator:
-    count = integer("accounts", options.accounts, 1, 1000)
-    max_jobs = integer("max_jobs", options.max_jobs, 1, 8)
-    return Simulator(
-        {f"a-{n}@example.com": max_jobs for n in range(1, count + 1)},
-        token=options.token,
-        schema=options.schema,
-        busy=options.busy,
-        arrivals=options.arrivals,
-        job_seconds=tuple(options.job_seconds),
-        failed=options.failed,
-        moderated=options.moderated,
-        credits=options.credits,
-        result_delay=options.result_delay,
-        results_with_reply_ref=options.results_with_reply_ref,
-        media_bytes=options.media_bytes,
-        link_seconds=options.link_seconds,
-        seed=options.seed,
-        host=options.host,
-        port=options.port,
-    )
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until Ctrl-C or SIGTERM, and return the exit code."""
     parser = _parser()
-    options = parser.parse_args(arguments)
+    options = vars(parser.parse_args(arguments))
     try:
-        simulator = _simulator(options)
+        count = integer("accounts", options.pop("accounts"), 1, 1000)
+        max_jobs = integer("max_jobs", options.pop("max_jobs"), 1, 8)
+        simulator = Simulator({f"a-{n}@example.com": max_jobs for n in range(1, count + 1)}, **options)
     except FieldError as exc:
         parser.error(f"argument --{exc.field.replace('_', '-')}: {exc.problem}")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")

@@ -1,40 +1,39 @@
-"""The configured accounts, and which of them can take a job."""
+"""The accounts of the service, and the choice of those that can take a job."""
 
-from __future__ import annotations
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict
-
-from airflow_pixverse.simulator.state import (
-    Account,
+from airflow_pixverse.simulator.errors import (
     AccountError,
     AtCapacityError,
     CreditsUsedUpError,
     UnknownAccountError,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 
 @dataclass(slots=True)
-class Configuration:
-    """What can be changed of an account; the fields are those of :class:`Account`."""
+class Account:
+    """
+    An account.
+
+    :param max_jobs: how many jobs it may execute at once
+    :param expires: the end of its plan, in seconds since the epoch
+    :param credits: the credits that are left; None if they are never used up
+    :param pending_error: an error that the user must fix before the account takes jobs
+    :param executing: how many jobs the API executes there; only :meth:`Accounts.view` fills it in
+    """
 
     email: str
     max_jobs: int
     expires: float
     credits: int | None = None
     pending_error: str | None = None
+    executing: int = 0
 
-
-class Changes(TypedDict, total=False):
-    """What to change of an account."""
-
-    max_jobs: int
-    expires: float
-    credits: int | None
-    pending_error: str | None
+    @property
+    def available(self) -> int:
+        """The free slots; 0 when more jobs are executing than ``max_jobs`` allows."""
+        return max(0, self.max_jobs - self.executing)
 
 
 class Accounts:
@@ -42,14 +41,13 @@ class Accounts:
     The accounts, by e-mail in any case.
 
     :param max_jobs: how many jobs each may execute at once, by e-mail
-    :param expires: when their plans end, in seconds since the epoch
-    :param credits: how many each has; ``None`` means that they are never used up
+    :param expires: the end of their plans, in seconds since the epoch
     """
 
     def __init__(self, max_jobs: Mapping[str, int], expires: float, credits: int | None = None) -> None:  # noqa: A002 - the API's word
-        self._accounts = [Configuration(email, limit, expires, credits) for email, limit in max_jobs.items()]
+        self._accounts = [Account(email, limit, expires, credits) for email, limit in max_jobs.items()]
 
-    def find(self, email: str) -> Configuration:
+    def find(self, email: str) -> Account:
         """Return the account, or raise :class:`UnknownAccountError`."""
         for account in self._accounts:
             if account.email.casefold() == email.casefold():
@@ -57,13 +55,10 @@ class Accounts:
         raise UnknownAccountError(f"email: no account {email} is configured")
 
     def view(self, executing: Mapping[str, int]) -> list[Account]:
-        """Return all accounts as they are now, given how many jobs the API executes at each."""
-        return [
-            Account(a.email, a.max_jobs, executing.get(a.email, 0), a.expires, a.credits, a.pending_error)
-            for a in self._accounts
-        ]
+        """Return copies of all accounts as they are now, given how many jobs execute at each."""
+        return [replace(account, executing=executing.get(account.email, 0)) for account in self._accounts]
 
-    def able(
+    def select(
         self,
         email: str | None,
         taken: Mapping[str, int],
@@ -71,19 +66,17 @@ class Accounts:
         slots: int,
         max_jobs: int | None = None,
         cost: int = 0,
-    ) -> list[Configuration]:
+    ) -> list[Account]:
         """
         Return the accounts that can take a job, at least one.
 
-        :param email: only this account may take it
+        :param email: the only account that may take it; None for all accounts
         :param taken: how many slots are taken at each account
-        :param slots: how many slots the job takes
         :param max_jobs: overrides how many slots an account has
-        :param cost: how many credits the job costs
-        :raises UnknownAccountError: when there is no such account
-        :raises AccountError: when a pending error keeps them from it
+        :raises UnknownAccountError: when no account has this e-mail
+        :raises AccountError: when a pending error keeps all of them from it
         :raises AtCapacityError: when too few slots are free
-        :raises CreditsUsedUpError: when there are too few credits
+        :raises CreditsUsedUpError: when too few credits are left
         """
         asked = self._accounts if email is None else [self.find(email)]
         healthy = [account for account in asked if account.pending_error is None]

@@ -1,158 +1,156 @@
-"""The routes under ``/simulator/``: over HTTP, what tests do by calling :class:`Control`."""
+"""
+The routes under ``/simulator/``: over HTTP, the methods of :class:`Control`.
 
-from __future__ import annotations
+A route that calls a method takes the fields of its body from the method's signature.
+"""
 
 import asyncio
 import dataclasses
-from typing import TYPE_CHECKING, Any
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Literal, NamedTuple
 
 from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic.alias_generators import to_camel
 
-from airflow_pixverse.simulator.admin_bodies import (
-    AccountBody,
-    EndBody,
-    FateBody,
-    FaultBody,
-    FillBody,
-    HeldQuery,
-    JobBody,
-    LinksBody,
-)
-from airflow_pixverse.simulator.bodies import problem, read_body, read_query
-from airflow_pixverse.simulator.faults import from_fields
-
-if TYPE_CHECKING:
-    from airflow_pixverse.simulator.accounts import Changes
-    from airflow_pixverse.simulator.control import Control
-    from airflow_pixverse.simulator.state import Job
+from airflow_pixverse.simulator.control import Control
+from airflow_pixverse.simulator.errors import Body, Count, problem, read_body, read_query
+from airflow_pixverse.simulator.faults import make_fault
+from airflow_pixverse.simulator.jobs import Job
 
 PREFIX = "/simulator/"
+# How many of the last entries of a log are shown.
 SHOWN = 100
+
+# The type and the default of each field of a body; "..." stands for no default.
+Fields = dict[str, tuple[Any, Any]]
+
+
+class Action(NamedTuple):
+    """
+    A route that calls a method.
+
+    :param path: behind ``/simulator/``; ``{name}`` is a parameter of the method, the body has the others
+    :param result: the key of the method's result in the answer; None for an answer without a body
+    """
+
+    method: str
+    path: str
+    call: Callable[..., Any]
+    result: str | None = None
+
+
+def _set_link_seconds(control: Control, seconds: float | None) -> None:
+    control.link_seconds = seconds
+
+
+ACTIONS = (
+    Action("DELETE", "faults", Control.clear_faults),
+    Action("POST", "fill", Control.fill, "ids"),
+    Action("POST", "jobs", Control.start_job, "id"),
+    Action("DELETE", "jobs", Control.end_all_jobs, "ended"),
+    Action("DELETE", "jobs/{job_id}", Control.end_job),
+    Action("POST", "fates", Control.set_fate),
+    Action("DELETE", "fates", Control.clear_fates),
+    Action("POST", "links", _set_link_seconds),
+    Action("DELETE", "links", Control.expire_links),
+    Action("DELETE", "held", Control.release, "released"),
+)
+# The methods that change an account, by the field of the body.
+SETTERS: dict[str, Callable[[Control, str, Any], None]] = {
+    "max_jobs": Control.set_max_jobs,
+    "pending_error": Control.set_pending_error,
+    "credits": Control.set_credits,
+    "expires": Control.set_expiry,
+}
+
+
+class HeldQuery(Body):
+    """The number of answers that must be held (0 means none), and for how many seconds to wait at most."""
+
+    model_config = ConfigDict(strict=False)
+
+    count: Count | None = None
+    timeout: Annotated[float, Field(ge=0, le=600)] = 60
 
 
 class Admin:
-    """
-    The handlers, one for each thing that a person can do.
-
-    :param control: what they act on
-    """
+    """The handlers, which call the methods of a :class:`Control`."""
 
     def __init__(self, control: Control) -> None:
         self._control = control
+        changes: Fields = {"email": (str, ...)}
+        for name, setter in SETTERS.items():
+            _email, (value_type, _default) = _parameters(setter).values()
+            changes[name] = (value_type, None)
+        self._change = _model("change", changes)
+        injection = _parameters(Control.inject) | {"fault": (str, "")}
+        self._injection = _model("injection", injection, extra="allow")
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes."""
         return [
-            web.post(PREFIX + "faults", self.inject),
-            web.delete(PREFIX + "faults", self.clear_faults),
-            web.post(PREFIX + "fill", self.fill),
-            web.get(PREFIX + "jobs", self.show_submitted),
-            web.post(PREFIX + "jobs", self.start_job),
-            web.delete(PREFIX + "jobs", self.end_all_jobs),
-            web.delete(PREFIX + "jobs/{id}", self.end_job),
-            web.post(PREFIX + "accounts", self.change_account),
-            web.post(PREFIX + "fates", self.set_fate),
-            web.delete(PREFIX + "fates", self.clear_fates),
-            web.get(PREFIX + "requests", self.show_requests),
-            web.get(PREFIX + "uploads", self.show_uploads),
-            web.get(PREFIX + "media/{id}", self.show_media),
-            web.post(PREFIX + "links", self.set_links),
-            web.delete(PREFIX + "links", self.expire_links),
-            web.get(PREFIX + "held", self.show_held),
-            web.delete(PREFIX + "held", self.release),
+            *(web.route(one.method, PREFIX + one.path, self._handler(one)) for one in ACTIONS),
+            web.post(PREFIX + "faults", self._inject),
+            web.post(PREFIX + "accounts", self._change_account),
+            web.get(PREFIX + "jobs", self._show_submitted),
+            web.get(PREFIX + "requests", self._show_requests),
+            web.get(PREFIX + "uploads", self._show_uploads),
+            web.get(PREFIX + "media/{id}", self._show_media),
+            web.get(PREFIX + "held", self._show_held),
         ]
 
-    async def inject(self, request: web.Request) -> web.Response:
-        """Inject the fault that the body describes."""
-        body = await read_body(request, FaultBody)
-        fault = from_fields(body.fault, body.model_extra or {})
-        self._control.inject(fault, body.times, body.path, method=body.method, share=body.share)
+    def _handler(self, action: Action) -> Callable[[web.Request], Awaitable[web.Response]]:
+        parameters = _parameters(action.call).items()
+        in_body = {name: field for name, field in parameters if f"{{{name}}}" not in action.path}
+        model = _model(action.call.__name__, in_body)
+
+        async def handle(request: web.Request) -> web.Response:
+            fields = dict(await read_body(request, model)) if in_body else {}
+            result = action.call(self._control, **request.match_info, **fields)
+            return web.json_response({action.result: result}) if action.result else web.Response(status=204)
+
+        return handle
+
+    async def _inject(self, request: web.Request) -> web.Response:
+        """Inject the fault that the body describes: its name and parameters, and those of the injection."""
+        body = await read_body(request, self._injection)
+        parameters = body.model_extra or {}
+        injection = {name: value for name, value in body if name not in parameters}
+        self._control.inject(make_fault(injection.pop("fault"), parameters), **injection)
         return web.Response(status=204)
 
-    async def clear_faults(self, _request: web.Request) -> web.Response:
-        """Forget all faults."""
-        self._control.clear_faults()
+    async def _change_account(self, request: web.Request) -> web.Response:
+        body = await read_body(request, self._change)
+        changes = {name: value for name, value in body if name in body.model_fields_set}
+        email = self._control.service.account(changes.pop("email")).email
+        for name, value in changes.items():
+            SETTERS[name](self._control, email, value)
         return web.Response(status=204)
 
-    async def fill(self, request: web.Request) -> web.Response:
-        """Fill every slot."""
-        body = await read_body(request, FillBody)
-        return web.json_response({"ids": self._control.fill(body.seconds)})
-
-    async def start_job(self, request: web.Request) -> web.Response:
-        """Start the job that the body describes."""
-        body = await read_body(request, JobBody)
-        return web.json_response({"id": self._control.start_job(**dict(body))})
-
-    async def end_job(self, request: web.Request) -> web.Response:
-        """End the job, as the body says."""
-        self._control.end_job(request.match_info["id"], **dict(await read_body(request, EndBody)))
-        return web.Response(status=204)
-
-    async def end_all_jobs(self, _request: web.Request) -> web.Response:
-        """End every job."""
-        return web.json_response({"ended": self._control.end_all_jobs()})
-
-    async def show_submitted(self, request: web.Request) -> web.Response:
-        """Show how many jobs were submitted, with these fields in their payload, and the last of them."""
+    async def _show_submitted(self, request: web.Request) -> web.Response:
+        """Show how many jobs were submitted with these fields in their payload, and the last of them."""
         jobs = self._control.submitted(**request.query)
         shown = [self._describe(job) for job in jobs[-SHOWN:]]
         return web.json_response({"count": len(jobs), "jobs": shown})
 
-    async def change_account(self, request: web.Request) -> web.Response:
-        """Change the account as the body says."""
-        body = await read_body(request, AccountBody)
-        changes: Changes = {}
-        if "max_jobs" in body.model_fields_set:
-            changes["max_jobs"] = body.max_jobs
-        if "pending_error" in body.model_fields_set:
-            changes["pending_error"] = body.pending_error
-        if "credits" in body.model_fields_set:
-            changes["credits"] = body.credits
-        if body.expires is not None:
-            changes["expires"] = body.expires.timestamp()
-        self._control.service.configure(body.email, **changes)
-        return web.Response(status=204)
-
-    async def set_fate(self, request: web.Request) -> web.Response:
-        """Decide what becomes of the jobs that the body describes."""
-        body = await read_body(request, FateBody)
-        self._control.set_fate(body.prompt, body.fate)
-        return web.Response(status=204)
-
-    async def clear_fates(self, _request: web.Request) -> web.Response:
-        """Decide for no prompt any more."""
-        self._control.clear_fates()
-        return web.Response(status=204)
-
-    async def show_requests(self, _request: web.Request) -> web.Response:
-        """Show how many requests there were, and the last of them."""
+    async def _show_requests(self, _request: web.Request) -> web.Response:
         shown = [dataclasses.asdict(logged) for logged in self._control.requests[-SHOWN:]]
         return web.json_response({"count": self._control.request_count, "requests": shown})
 
-    async def show_uploads(self, _request: web.Request) -> web.Response:
-        """Show how many files were uploaded, and the last of them."""
+    async def _show_uploads(self, _request: web.Request) -> web.Response:
         shown = [dataclasses.asdict(upload) for upload in self._control.uploads[-SHOWN:]]
         return web.json_response({"count": self._control.files.count, "uploads": shown})
 
-    async def show_media(self, request: web.Request) -> web.Response:
-        """Show what a download of the job's file must come to."""
+    async def _show_media(self, request: web.Request) -> web.Response:
+        """Show the size and the SHA-256 that a download of the job's file must have."""
         job_id = request.match_info["id"]
         sha256 = await asyncio.to_thread(self._control.media_sha256, job_id)
         return web.json_response({"size": self._control.media_size(job_id), "sha256": sha256})
 
-    async def set_links(self, request: web.Request) -> web.Response:
-        """Decide for how long the URLs of results can be used."""
-        self._control.link_seconds = (await read_body(request, LinksBody)).seconds
-        return web.Response(status=204)
-
-    async def expire_links(self, _request: web.Request) -> web.Response:
-        """Let all signed URLs expire."""
-        self._control.expire_links()
-        return web.Response(status=204)
-
-    async def show_held(self, request: web.Request) -> web.Response:
-        """Show how many answers are held, once there are as many as the query says, if it says so."""
+    async def _show_held(self, request: web.Request) -> web.Response:
+        """Show how many answers are held, once there are as many as the query asks for."""
         query = read_query(request, HeldQuery)
         if query.count is not None:
             reached = asyncio.wrap_future(self._control.holds.when(query.count))
@@ -161,10 +159,6 @@ class Admin:
             except TimeoutError:
                 return problem(408, f"count: {self._control.held} are held after {query.timeout} s")
         return web.json_response({"held": self._control.held})
-
-    async def release(self, _request: web.Request) -> web.Response:
-        """Let what is held go on."""
-        return web.json_response({"released": self._control.release()})
 
     def _describe(self, job: Job) -> dict[str, Any]:
         return {
@@ -176,3 +170,19 @@ class Admin:
             "status": self._control.service.status(job),
             "tracked": job.tracked,
         }
+
+
+def _parameters(call: Callable[..., Any]) -> Fields:
+    """Return the type and the default of each parameter of a method."""
+    _, *parameters = inspect.signature(call, eval_str=True).parameters.values()
+    return {
+        one.name: (one.annotation, ... if one.default is one.empty else one.default) for one in parameters
+    }
+
+
+def _model(name: str, fields: Fields, extra: Literal["forbid", "allow"] = "forbid") -> type[BaseModel]:
+    """Return a model of a body with these fields; keys are written ``likeThis``."""
+    config = ConfigDict(
+        alias_generator=to_camel, strict=True, extra=extra, str_min_length=1, str_max_length=1024
+    )
+    return create_model(name, __config__=config, **fields)  # type: ignore[call-overload, no-any-return]

@@ -1,51 +1,31 @@
-"""The web application: the routes, and the middlewares that log, refuse and spoil requests."""
+"""
+The web application: the routes, and the middlewares that log, refuse and spoil requests.
 
-from __future__ import annotations
+No page of another site may control the simulator. A browser lets any page send simple requests to this
+machine, and names the page's origin in ``Origin`` and ``Sec-Fetch-Site``. A request with a JSON body is not
+simple. A site's name may resolve to this machine (DNS rebinding), and then the browser takes its pages for
+ours; but ``Host`` has the name of the site.
+"""
 
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from email.utils import formatdate
+from functools import partial
+from urllib.parse import urlsplit
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
-from airflow_pixverse.simulator import admin, api
-from airflow_pixverse.simulator.bodies import problem
-from airflow_pixverse.simulator.fields import FieldError
-from airflow_pixverse.simulator.holds import HOLDS
-from airflow_pixverse.simulator.links import LinkExpiredError
-from airflow_pixverse.simulator.protection import check_request
-from airflow_pixverse.simulator.requestlog import MAX_TEXT, LoggedRequest, loggable
-from airflow_pixverse.simulator.state import (
-    AccountError,
-    AtCapacityError,
-    CreditsUsedUpError,
-    ModeratedPromptError,
-    UnknownAccountError,
-    UnknownJobError,
-)
-from airflow_pixverse.simulator.streams import Streamed
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from aiohttp.typedefs import Handler
-
-    from airflow_pixverse.simulator.control import Control
+from airflow_pixverse.simulator import admin, routes
+from airflow_pixverse.simulator.control import Control
+from airflow_pixverse.simulator.errors import ServiceError, is_loopback, problem
+from airflow_pixverse.simulator.log import MAX_TEXT, LoggedRequest, loggable
+from airflow_pixverse.simulator.streams import HOLDS, Streamed
 
 log = logging.getLogger(__name__)
 
-# No request but an upload, which is not kept, needs more. It bounds the memory that injected faults can take.
+# Only uploads, which are not kept, need more. It bounds the memory that injected faults can take.
 MAX_BODY_BYTES = 64 * 1024
-
-STATUSES: Mapping[type[Exception], int] = {
-    FieldError: 400,
-    LinkExpiredError: 403,
-    UnknownAccountError: 404,
-    UnknownJobError: 404,
-    CreditsUsedUpError: 412,
-    ModeratedPromptError: 422,
-    AtCapacityError: 429,
-    AccountError: 596,
-}
 
 
 def create_app(control: Control) -> web.Application:
@@ -55,7 +35,7 @@ def create_app(control: Control) -> web.Application:
         middlewares=[middlewares.observe, explain, middlewares.authorize], client_max_size=MAX_BODY_BYTES
     )
     app[HOLDS] = control.holds
-    app.add_routes(api.Api(control).routes())
+    app.add_routes(routes.Routes(control).routes())
     app.add_routes(admin.Admin(control).routes())
     return app
 
@@ -67,27 +47,20 @@ async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await handler(request)
     except web.HTTPException as exc:
         return problem(exc.status, exc.reason)
-    except tuple(STATUSES) as exc:
-        return problem(STATUSES[type(exc)], str(exc))
+    except ServiceError as exc:
+        return problem(exc.status, str(exc))
 
 
 class Middlewares:
-    """
-    The middlewares that depend on the state of the simulator.
-
-    :param control: has the token, the log, the faults and the canned answers
-    """
+    """The middlewares that depend on the state of the simulator."""
 
     def __init__(self, control: Control) -> None:
         self._control = control
 
     @web.middleware
     async def observe(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Log the request and answer it with the next fault, if there is one; not under ``/simulator/``."""
+        """Log the request and answer it with the next fault, if any; not under ``/simulator/``."""
         if request.path.startswith(admin.PREFIX):
-            return await handler(request)
-
-        async def proceed() -> web.StreamResponse:
             return await handler(request)
 
         path = request.rel_url.raw_path
@@ -96,11 +69,13 @@ class Middlewares:
         logged = LoggedRequest(request.method, path[:MAX_TEXT], headers, fault=fault.name if fault else None)
         self._control.log.add(logged)
         try:
-            response = await (fault.answer(request, proceed) if fault else proceed())
+            response = await (fault.answer(request, partial(handler, request)) if fault else handler(request))
         except ConnectionError:
-            return web.Response()  # the client has gone
+            return web.Response()  # the client has disconnected
         else:
             logged.status = response.status
+            # The service has one clock.
+            response.headers["Date"] = formatdate(self._control.service.now, usegmt=True)
             if isinstance(response, Streamed):
                 response.logged = logged
             return response
@@ -109,10 +84,10 @@ class Middlewares:
 
     @web.middleware
     async def authorize(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Refuse requests that may not be made, and answer those to the API for which an answer is canned."""
+        """Refuse requests that may not be made, and give canned answers to those to the API."""
         if request.path.startswith(admin.PREFIX):
-            check_request(request)
-        if not request.path.startswith(api.PREFIX):
+            check_origin(request)
+        if not request.path.startswith(routes.PREFIX):
             return await handler(request)
         if self._authorization(request) != "authorized":
             return problem(401, "Unauthorized")
@@ -126,3 +101,29 @@ class Middlewares:
         if presented is None:
             return "missing"
         return "authorized" if presented == f"Bearer {self._control.token}" else "wrong"
+
+
+def check_origin(request: web.Request) -> None:
+    """
+    Check that no page of another site can have sent the request.
+
+    :raises aiohttp.web.HTTPForbidden: when it may come from such a page
+    :raises aiohttp.web.HTTPUnsupportedMediaType: when it has a body that is not declared as JSON
+    """
+    if not (_names_this_machine(request.headers) and _is_of_same_origin(request.headers)):
+        raise web.HTTPForbidden(reason="Requests of web pages of other sites are refused")
+    if request.body_exists and request.content_type != "application/json":
+        raise web.HTTPUnsupportedMediaType(reason="Content-Type: must be application/json")
+
+
+def _names_this_machine(headers: Mapping[str, str]) -> bool:
+    try:
+        return is_loopback(urlsplit(f"//{headers.get('Host', '')}").hostname or "")
+    except ValueError:
+        return False
+
+
+def _is_of_same_origin(headers: Mapping[str, str]) -> bool:
+    own = f"http://{headers.get('Host')}"
+    site = headers.get("Sec-Fetch-Site", "none")
+    return headers.get("Origin", own) == own and site in {"none", "same-origin"}

@@ -7,47 +7,44 @@ Each function returns one kind of fault, to be injected::
 
 or, over HTTP, ``POST /simulator/faults`` with ``{"fault": "rate_limit", "retry_after": 5, "times": 3}``.
 
-A request that a fault answers is not carried out, except with those that are about how the usual answer
-arrives (``slow``, ``drip``, ``throttle``, ``truncated``, ``cut``, ``short``, ``hold``, ``ignore_range``), and
-with ``late_answer`` and ``lost_answer``, which are about answers that do not arrive in time or at all
-although the job was accepted. Their counterpart is ``lost_request``.
+Most faults answer in place of the service, which does not carry out the request. It does carry it out:
 
-Downloads of results meet faults, too: with ``path=".mp4"``, those of all videos, and with
-``path="media/1.mp4"``, those of one.
+- when the fault changes how the usual answer arrives: ``slow``, ``drip``, ``throttle``, ``truncated``,
+  ``cut``, ``short``, ``hold``, ``ignore_range``
+- when the fault spoils a field of the answer: ``garbled``
+- when the answer is late or lost, although the job was accepted: ``late_answer``, ``lost_answer``; their
+  counterpart is ``lost_request``
+
+Downloads of results meet faults, too: ``path=".mp4"`` matches all videos, ``path="media/1.mp4"`` only one.
 """
-
-from __future__ import annotations
 
 import asyncio
 import functools
 import inspect
 import json
+import math
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, NamedTuple, ParamSpec
 
 from aiohttp import web
 
-from airflow_pixverse.simulator.bodies import problem
-from airflow_pixverse.simulator.fields import FieldError, header, integer, number
-from airflow_pixverse.simulator.holds import HOLDS
-from airflow_pixverse.simulator.protection import is_loopback
-from airflow_pixverse.simulator.streams import IGNORES_RANGE, Cut, Dripping, Held, Oversized, Short, Throttled
+from airflow_pixverse.simulator.errors import FieldError, header, integer, is_loopback, number, problem, text
+from airflow_pixverse.simulator.streams import BLOCK, HOLDS, Streamed
 
 P = ParamSpec("P")
+Send = Callable[[web.Request, Streamed], Awaitable[None]]
 Proceed = Callable[[], Awaitable[web.StreamResponse]]
 Answer = Callable[[web.Request, Proceed], Awaitable[web.StreamResponse]]
 
+# The key of a request that is answered as if it had asked for the whole file.
+IGNORES_RANGE = "ignores_range"
+
 
 class Fault(NamedTuple):
-    """
-    A way to answer.
-
-    :param name: the name of the function that made it
-    :param answer: returns the answer, given the request and a function that returns the usual answer
-    """
+    """A way to answer: ``answer`` gets the request and a function that returns the usual answer."""
 
     name: str
     answer: Answer
@@ -65,13 +62,8 @@ def _fault(make: Callable[P, Answer]) -> Callable[P, Fault]:
     return build
 
 
-def from_fields(name: str, options: Mapping[str, Any]) -> Fault:
-    """
-    Return the fault with this name.
-
-    :param options: its parameters by name
-    :raises FieldError: when there is no such fault, or it has other parameters
-    """
+def make_fault(name: str, options: Mapping[str, Any]) -> Fault:
+    """Return the fault with this name and these parameters, or raise :class:`FieldError`."""
     if name not in FAULTS:
         raise FieldError("fault", f"must be one of {', '.join(FAULTS)}")
     try:
@@ -90,27 +82,29 @@ def _fixed(
     return answer
 
 
-def _retry_after(value: object) -> str:
-    return header("retry_after", value if isinstance(value, str) else str(number("retry_after", value)))
-
-
 @_fault
-def status(code: int, body: object = None, retry_after: float | str | None = None) -> Answer:
+def status(
+    code: int, body: object = None, retry_after: float | str | None = None, content_type: str | None = None
+) -> Answer:
     """
     Answer with a status.
 
     :param code: 200 to 599
-    :param body: a string is sent as plain text, anything else as JSON; without it, the API's own error
+    :param body: a string is sent as plain text, anything else as JSON; None for the API's own error
     :param retry_after: the ``Retry-After`` header, seconds or an HTTP date
+    :param content_type: the type of the body, in place of plain text or JSON; without parameters
     """
     integer("code", code, 200, 599)
-    headers = {} if retry_after is None else {"Retry-After": _retry_after(retry_after)}
-    if isinstance(body, str):
-        return _fixed(code, body, "text/plain", headers)
+    headers = {}
+    if retry_after is not None:
+        value = retry_after if isinstance(retry_after, str) else str(number("retry_after", retry_after))
+        headers["Retry-After"] = header("retry_after", value)
     if body is None:
         phrases = {known.value: known.phrase for known in HTTPStatus}
         body = {"error": phrases.get(code, f"Status {code}"), "code": code}
-    return _fixed(code, json.dumps(body), headers=headers)
+    text, usual = (body, "text/plain") if isinstance(body, str) else (json.dumps(body), "application/json")
+    sent_type = usual if content_type is None else header("content_type", content_type)
+    return _fixed(code, text, sent_type, headers)
 
 
 @_fault
@@ -195,30 +189,30 @@ def late_answer(seconds: float) -> Answer:
 
 
 @_fault
-def lost_answer(seconds: float = 0, code: int | None = None) -> Answer:
+def lost_answer(seconds: float = 0, code: int | None = None, body: object = None) -> Answer:
     """
     Carry out the request, but lose the answer: a job is accepted, and the client does not learn its id.
 
     :param seconds: after which the connection is reset; a client may give up before
     :param code: answer with this status instead, as a gateway does that has lost the service
+    :param body: the body of that answer, as for :func:`status`
     """
-    return _lost(seconds, code, carried_out=True)
+    return _lost(seconds, code, body, carried_out=True)
 
 
 @_fault
-def lost_request(seconds: float = 0, code: int | None = None) -> Answer:
+def lost_request(seconds: float = 0, code: int | None = None, body: object = None) -> Answer:
     """
     Do not carry out the request, although it looks to the client like :func:`lost_answer`.
 
-    :param seconds: after which the connection is reset; a client may give up before
-    :param code: answer with this status instead, as a gateway does that cannot reach the service
+    The parameters are those of :func:`lost_answer`.
     """
-    return _lost(seconds, code, carried_out=False)
+    return _lost(seconds, code, body, carried_out=False)
 
 
-def _lost(seconds: float, code: int | None, *, carried_out: bool) -> Answer:
+def _lost(seconds: float, code: int | None, body: object, *, carried_out: bool) -> Answer:
     number("seconds", seconds)
-    answer_instead = reset().answer if code is None else status(code).answer
+    answer_instead = reset().answer if code is None else status(code, body).answer
 
     async def answer(request: web.Request, proceed: Proceed) -> web.StreamResponse:
         if carried_out:
@@ -229,25 +223,77 @@ def _lost(seconds: float, code: int | None, *, carried_out: bool) -> Answer:
     return answer
 
 
+_GARBLINGS: Mapping[str, Callable[[str], str]] = {
+    "missing": lambda _value: "",
+    "empty": lambda _value: "",
+    "cut": lambda value: value[: len(value) // 2],
+    "upper": str.upper,
+}
+
+
+@_fault
+def garbled(field: str, how: str) -> Answer:
+    """
+    Answer as usual, but with a text that cannot be recognized, in every object that has it.
+
+    :param field: the name of the text, such as ``replyRef``
+    :param how: ``missing``, ``empty``, ``cut`` (its first half) or ``upper`` (in upper case)
+    """
+    text("field", field)
+    if how not in _GARBLINGS:
+        raise FieldError("how", f"must be one of {', '.join(_GARBLINGS)}")
+
+    def garble(fields: dict[str, Any]) -> dict[str, Any]:
+        if isinstance(fields.get(field), str):
+            known = fields.pop(field)
+            fields |= {} if how == "missing" else {field: _GARBLINGS[how](known)}
+        return fields
+
+    async def answer(_request: web.Request, proceed: Proceed) -> web.StreamResponse:
+        usual = await proceed()
+        if not isinstance(usual, web.Response) or usual.text is None:
+            return usual
+        garbled = json.loads(usual.text, object_hook=garble)
+        return web.json_response(garbled, status=usual.status)
+
+    return answer
+
+
+def _copied(send: Send | None = None, *, chunked: bool = False, limit: float = math.inf) -> Answer:
+    """Answer as usual, but let ``send`` send the body, or at most ``limit`` bytes of it."""
+
+    async def answer(request: web.Request, proceed: Proceed) -> Streamed:
+        usual, send_body = await proceed(), send and functools.partial(send, request)
+        return Streamed.copy_of(usual, send_body, chunked=chunked, limit=limit)
+
+    return answer
+
+
 @_fault
 def truncated() -> Answer:
     """Answer as usual, but close the connection halfway through the body that ``Content-Length`` promised."""
-
-    async def answer(_request: web.Request, proceed: Proceed) -> Cut:
-        return Cut(await proceed())
-
-    return answer
+    return _cutting(None)
 
 
 @_fault
-def cut(after: int) -> Answer:
-    """Answer as usual, but close the connection after the first ``after`` bytes of the body."""
-    integer("after", after, 0)
+def cut(after: int, chunked: bool = False) -> Answer:
+    """
+    Answer as usual, but close the connection before the end of the body.
 
-    async def answer(_request: web.Request, proceed: Proceed) -> Cut:
-        return Cut(await proceed(), after)
+    :param after: how many bytes of the body are sent
+    :param chunked: whether no ``Content-Length`` promises more
+    """
+    return _cutting(integer("after", after, 0), chunked=chunked)
 
-    return answer
+
+def _cutting(after: int | None, *, chunked: bool = False) -> Answer:
+    async def send(request: web.Request, response: Streamed) -> None:
+        await response.send(0, response.size // 2 if after is None else after)
+        if request.transport:
+            # Before a last chunk, which would say that the body is whole.
+            request.transport.close()
+
+    return _copied(send, chunked=chunked)
 
 
 @_fault
@@ -255,15 +301,10 @@ def short(after: int, chunked: bool = False) -> Answer:
     """
     Answer with the beginning of the body, as if it were all.
 
-    :param after: how many bytes of it are sent
-    :param chunked: no ``Content-Length`` tells how many they are
+    :param after: how many bytes of the body are sent
+    :param chunked: whether no ``Content-Length`` says so
     """
-    integer("after", after, 0)
-
-    async def answer(_request: web.Request, proceed: Proceed) -> Short:
-        return Short(await proceed(), after, chunked=chunked)
-
-    return answer
+    return _copied(chunked=chunked, limit=integer("after", after, 0))
 
 
 @_fault
@@ -276,26 +317,39 @@ def hold(after: int = 0) -> Answer:
     """
     integer("after", after, 0)
 
-    async def answer(request: web.Request, proceed: Proceed) -> Held:
-        return Held(await proceed(), after, request.app[HOLDS])
+    async def send(request: web.Request, response: Streamed) -> None:
+        await response.send(0, after)
+        await request.app[HOLDS].hold()
+        await response.send(after, response.size)
 
-    return answer
+    return _copied(send)
 
 
 @_fault
 def throttle(bytes_per_second: int) -> Answer:
-    """Answer as usual, but send the body slowly."""
-    integer("bytes_per_second", bytes_per_second, 1)
+    """Answer as usual, but send the body slowly, in ten pieces a second or byte by byte."""
+    step = max(1, integer("bytes_per_second", bytes_per_second, 1) // 10)
+    return _in_steps(step, step / bytes_per_second)
 
-    async def answer(_request: web.Request, proceed: Proceed) -> Throttled:
-        return Throttled(await proceed(), bytes_per_second)
 
-    return answer
+@_fault
+def drip(seconds_per_byte: float) -> Answer:
+    """Answer as usual, but send the body byte by byte, with ``seconds_per_byte`` before each."""
+    return _in_steps(1, number("seconds_per_byte", seconds_per_byte))
+
+
+def _in_steps(step: int, pause: float) -> Answer:
+    async def send(_request: web.Request, response: Streamed) -> None:
+        for start in range(0, response.size, step):
+            await asyncio.sleep(pause)
+            await response.send(start, start + step)
+
+    return _copied(send)
 
 
 @_fault
 def ignore_range() -> Answer:
-    """Answer with the whole file, whatever part of it is asked for."""
+    """Answer with the whole file, although the request asks for a part of it."""
 
     async def answer(request: web.Request, proceed: Proceed) -> web.StreamResponse:
         request[IGNORES_RANGE] = True
@@ -319,22 +373,17 @@ def cdn_redirect(host: str = "localhost") -> Answer:
 
 
 @_fault
-def drip(seconds_per_byte: float) -> Answer:
-    """Answer as usual, but send the body byte by byte, with ``seconds_per_byte`` before each."""
-    number("seconds_per_byte", seconds_per_byte)
-
-    async def answer(_request: web.Request, proceed: Proceed) -> Dripping:
-        return Dripping(await proceed(), seconds_per_byte)
-
-    return answer
-
-
-@_fault
 def oversized(size: int = 6 * 1024 * 1024) -> Answer:
-    """Answer 200 with ``size`` bytes of valid JSON, chunked."""
+    """Answer 200 with ``size`` bytes of valid JSON, chunked: an array that is full of white space."""
     integer("size", size, 2)
 
-    async def answer(_request: web.Request, _proceed: Proceed) -> Oversized:
-        return Oversized(size)
+    def read(_start: int, _stop: int) -> Iterator[bytes]:
+        yield b"["
+        for sent in range(0, size - 2, BLOCK):
+            yield b" " * min(BLOCK, size - 2 - sent)
+        yield b"]"
+
+    async def answer(_request: web.Request, _proceed: Proceed) -> Streamed:
+        return Streamed(size, read, chunked=True, headers={"Content-Type": "application/json"})
 
     return answer

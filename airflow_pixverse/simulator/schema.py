@@ -1,33 +1,35 @@
-"""How jobs and capacity are written in each dated revision of the API's documentation."""
+"""The dated revisions of the API's documentation, and how each writes executing jobs and capacity."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from airflow_pixverse.simulator.fields import FieldError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from airflow_pixverse.simulator.state import Job, Snapshot
+from airflow_pixverse.simulator.errors import FieldError
+from airflow_pixverse.simulator.jobs import Job
+from airflow_pixverse.simulator.results import KINDS
+from airflow_pixverse.simulator.service import Snapshot
 
 
 class Schema(NamedTuple):
-    """One revision: the name of a job's id in either endpoint, and the types of job there were."""
+    """
+    One revision: the name of a job's id in either endpoint, and the types of job that its page names.
+
+    The list leaves out the types that the page leaves out, except for a type that a test made up.
+    """
 
     id_when_listed: str
     id_with_capacity: str
+    types_when_listed: tuple[str, ...]
     types: tuple[str, ...]
 
     def executing(self, snapshot: Snapshot) -> list[dict[str, Any]]:
         """Return the body of ``GET scheduler/``."""
-        return [self._job(self.id_when_listed, job, snapshot.now) for job in snapshot.jobs]
+        return self._jobs(self.id_when_listed, self.types_when_listed, snapshot)
 
     def capacity(self, snapshot: Snapshot) -> dict[str, Any]:
         """Return the body of ``GET scheduler/available``."""
         return {
-            "executing": [self._job(self.id_with_capacity, job, snapshot.now) for job in snapshot.jobs],
+            "executing": self._jobs(self.id_with_capacity, self.types, snapshot),
             "available": [
                 {
                     "email": account.email,
@@ -38,6 +40,10 @@ class Schema(NamedTuple):
                 for account in snapshot.accounts
             ],
         }
+
+    def _jobs(self, id_name: str, types: tuple[str, ...], snapshot: Snapshot) -> list[dict[str, Any]]:
+        left_out = KINDS.keys() - set(types)
+        return [self._job(id_name, job, snapshot.now) for job in snapshot.jobs if job.type not in left_out]
 
     def _job(self, id_name: str, job: Job, now: float) -> dict[str, Any]:
         started = datetime.fromtimestamp(job.started, UTC).isoformat(timespec="milliseconds")
@@ -54,9 +60,10 @@ class Schema(NamedTuple):
 
 
 SCHEMAS: Mapping[str, Schema] = {
-    "2024-12-06": Schema("videoId", "video_id", ("video",)),
-    "2026-03-09": Schema("id", "id", ("video", "image")),
-    "2026-06-24": Schema("id", "id", ("video", "image", "music")),
+    "2024-12-06": Schema("videoId", "video_id", ("video",), ("video",)),
+    "2026-03-09": Schema("id", "id", ("video", "image"), ("video", "image")),
+    # There is no newer page of "GET scheduler/".
+    "2026-06-24": Schema("id", "id", ("video", "image"), ("video", "image", "music")),
 }
 NEWEST = max(SCHEMAS)
 

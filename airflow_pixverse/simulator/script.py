@@ -1,17 +1,12 @@
-"""The answers that replace those of the service: injected faults and canned answers."""
-
-from __future__ import annotations
+"""The script of a test: injected faults and canned answers, which replace those of the service."""
 
 import math
 import random
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from airflow_pixverse.simulator.fields import FieldError
-
-if TYPE_CHECKING:
-    from airflow_pixverse.simulator.faults import Fault
+from airflow_pixverse.simulator.errors import FieldError
+from airflow_pixverse.simulator.faults import Fault
 
 MAX_FAULTS = 1000
 
@@ -26,10 +21,10 @@ class Injected:
     """
     A fault, and the requests that meet it.
 
-    :param times: how many requests more
+    :param times: how many more requests
     :param path: only those to paths that end with this
-    :param method: only those with this method; ``None`` for all
-    :param share: which share of them, chosen at random
+    :param method: only those with this method; None for all
+    :param share: the share of them, chosen at random
     """
 
     fault: Fault
@@ -38,16 +33,12 @@ class Injected:
     method: str | None = None
     share: float = 1
 
-    def concerns(self, method: str, path: str) -> bool:
-        """Return whether a request may meet it."""
-        return self.method in {None, method} and ends_with(path, self.path)
-
 
 class Script:
     """
     Faults by method and path, and canned answers by path; safe to use from several threads.
 
-    :param seed: of the random numbers that decide which requests meet a fault that is for a share of them
+    :param seed: of the random numbers that choose the requests that a fault with a ``share`` meets
     """
 
     def __init__(self, seed: int = 0) -> None:
@@ -64,7 +55,7 @@ class Script:
             self._faults.append(injected)
 
     def clear_faults(self) -> None:
-        """Forget all faults."""
+        """Remove all faults."""
         with self._lock:
             self._faults.clear()
 
@@ -72,7 +63,8 @@ class Script:
         """Return the fault that a request meets, the one injected first, and count it as met."""
         with self._lock:
             for place, injected in enumerate(self._faults):
-                if injected.concerns(method, path) and self._random.random() < injected.share:
+                is_meant = injected.method in {None, method} and ends_with(path, injected.path)
+                if is_meant and self._random.random() < injected.share:
                     injected.times -= 1
                     if injected.times < 1:
                         del self._faults[place]
@@ -80,14 +72,14 @@ class Script:
             return None
 
     def respond_with(self, path: str, answer: tuple[int, bytes] | None) -> None:
-        """Set or, with ``None``, remove the status and body that ``path`` is answered with."""
+        """Set the status and body that answer ``path``; None removes them."""
         with self._lock:
             self._canned.pop(path.rstrip("/"), None)
             if answer is not None:
                 self._canned[path.rstrip("/")] = answer
 
     def canned(self, path: str) -> tuple[int, bytes] | None:
-        """Return the status and body to answer ``path`` with; of several that match, those set last."""
+        """Return the status and body that answer ``path``; of several that match, those set last."""
         with self._lock:
             matching = (
                 answer for suffix, answer in reversed(self._canned.items()) if ends_with(path, suffix)

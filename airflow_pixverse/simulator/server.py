@@ -1,6 +1,4 @@
-"""The simulator as a whole: the service, served on a port of this machine by a thread of its own."""
-
-from __future__ import annotations
+"""The whole simulator: the service, served on a port of this machine by a thread of its own."""
 
 import asyncio
 import json
@@ -8,44 +6,41 @@ import math
 import socket
 import threading
 import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from aiohttp import web
 
 from airflow_pixverse.simulator.app import create_app
 from airflow_pixverse.simulator.control import Control
-from airflow_pixverse.simulator.fields import FieldError, integer, number, text
-from airflow_pixverse.simulator.protection import is_loopback
+from airflow_pixverse.simulator.errors import FieldError, integer, is_loopback, number, text
 from airflow_pixverse.simulator.schema import NEWEST, find_schema
 from airflow_pixverse.simulator.service import Service
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 BACKLOG = 1024
 
 
 class Simulator(Control):
     """
-    The useapi.net PixVerse API on this machine; a context manager that serves while it is open.
+    The useapi.net PixVerse API on this machine; a context manager that serves inside the ``with`` block.
 
     :param accounts: how many jobs each account may execute at once, by e-mail
     :param token: the API token that requests must carry
     :param schema: the revision of the API, one of :data:`~airflow_pixverse.simulator.schema.SCHEMAS`
     :param busy: for how many seconds from now every slot is taken; the jobs in them end soon after
-    :param arrivals: how many jobs a minute other people submit, on average
-    :param job_seconds: how long submitted jobs run, shortest and longest, in seconds; without it, until they
-        are ended
+    :param arrivals: how many jobs a minute other users submit, on average
+    :param job_seconds: how long submitted jobs run, shortest and longest, in seconds; None for until they are
+        ended
     :param failed: the share of submitted jobs that fail, 0 to 1
     :param moderated: the share of submitted jobs that are moderated once they have run, 0 to 1
-    :param fates: what becomes of submitted jobs by their prompt, as in
+    :param fates: how submitted jobs end, by their prompt, as in
         :meth:`~airflow_pixverse.simulator.control.Control.set_fate`
-    :param credits: how many each account has, where a job costs 20; without it, they are never used up
+    :param credits: how many each account has, where a job costs 20; None if they are never used up
     :param result_delay: how many seconds after a job has left the list its result can be seen
     :param results_with_reply_ref: whether results have the ``replyRef`` that the job was submitted with
-    :param media_bytes: how large the file of a result is, up to 4 GB; without it, as small as possible
-    :param link_seconds: for how long the URL of a result can be used; without it, for ever
+    :param media_bytes: how large the file of a result is, up to 4 GB; None for as small as possible
+    :param link_seconds: for how long the URL of a result can be used; None for forever
     :param seed: the same seed gives the same jobs, fates and faults
     :param host: a loopback address
     :param port: 0 picks a free one
@@ -94,16 +89,15 @@ class Simulator(Control):
         )
         for prompt, fate in (fates or {}).items():
             service.fates.choose(prompt, fate)
-        super().__init__(
-            service,
-            token,
-            schema,
-            results_with_reply_ref=results_with_reply_ref,
-            media_bytes=media_bytes,
-            link_seconds=link_seconds,
-            seed=seed,
-        )
-        self.host = _loopback(host)
+        super().__init__(service, seed)
+        self.token = token
+        self.schema = schema
+        self.results_with_reply_ref = results_with_reply_ref
+        self.media_bytes = media_bytes
+        self.link_seconds = link_seconds
+        if not is_loopback(host):
+            raise FieldError("host", "must be a loopback address, such as 127.0.0.1")
+        self.host = "127.0.0.1" if host == "localhost" else host
         self.port = integer("port", port, 0, 65535)
         self._thread: threading.Thread | None = None
         self._stopping: Future[None] = Future()
@@ -141,7 +135,7 @@ class Simulator(Control):
         return self
 
     def stop(self) -> None:
-        """Close all connections and the port, whatever is being answered; jobs and logged requests stay."""
+        """Close all connections and the port, even in the middle of answers; jobs and logs stay."""
         if self._thread:
             self._stopping.set_result(None)
             self._thread.join()
@@ -154,7 +148,7 @@ class Simulator(Control):
         self.stop()
 
     async def _serve(self, listener: socket.socket) -> None:
-        # Handlers are cancelled when their client goes, and soon after the simulator is told to stop.
+        # Handlers are cancelled when their client disconnects, and soon after stop() is called.
         runner = web.AppRunner(
             create_app(self), access_log=None, handler_cancellation=True, shutdown_timeout=0.1
         )
@@ -164,11 +158,3 @@ class Simulator(Control):
             await asyncio.wrap_future(self._stopping)
         finally:
             await runner.cleanup()
-
-
-def _loopback(host: str) -> str:
-    if host == "localhost":
-        return "127.0.0.1"
-    if is_loopback(host):
-        return host
-    raise FieldError("host", "must be a loopback address, such as 127.0.0.1")

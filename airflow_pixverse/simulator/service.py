@@ -1,66 +1,61 @@
 """
 The simulated service: accounts with slots, and the jobs that take them. No HTTP and no background work.
 
-Every method first applies what is due by now: jobs that arrive and jobs that end. So the state depends on the
+Every method first applies the arrivals and ends of jobs that are due by now. So the state depends on the
 clock, the seed and the calls that change it, but not on how often it is read.
 """
-
-from __future__ import annotations
 
 import math
 import random
 import threading
 from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import Any, NamedTuple
 
-from airflow_pixverse.simulator.accounts import Accounts, Changes
-from airflow_pixverse.simulator.arrivals import Arrival, arrivals, draw_seconds
-from airflow_pixverse.simulator.fates import Fates
-from airflow_pixverse.simulator.fields import FieldError
-from airflow_pixverse.simulator.joblist import JobList
-from airflow_pixverse.simulator.state import Accepted, Account, Job, Outcome, Snapshot
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from typing import Unpack
+from airflow_pixverse.simulator.accounts import Account, Accounts
+from airflow_pixverse.simulator.errors import FieldError
+from airflow_pixverse.simulator.jobs import Fates, Job, JobList, Outcome
 
 # Of those that take no slot.
 KEPT_JOBS = 10_000
 PLAN_SECONDS = 30 * 24 * 3600
 MAX_SEED = 2_147_483_647
-# What every job costs here, if credits are counted at all.
+# The price of every job here, if credits are counted at all.
 JOB_CREDITS = 20
 
 
-class Details(TypedDict, total=False):
-    """What else there is to say about a job; the fields are those of :class:`Job`."""
+class Snapshot(NamedTuple):
+    """The jobs that the API tracks and all accounts at one moment, ``now``."""
 
-    reply_url: str | None
-    reply_ref: str | None
-    tracked: bool
-    takes_slot: bool
-    seed: int
-    endpoint: str | None
-    payload: Mapping[str, Any]
-    outcome: Outcome
-    reason: str | None
+    now: float
+    jobs: list[Job]
+    accounts: list[Account]
+
+
+class Accepted(NamedTuple):
+    """The ids of submitted jobs, and their cost; None if credits are not counted."""
+
+    ids: list[str]
+    cost: int | None
+
+
+class Arrival(NamedTuple):
+    """A job that another user submits: the time (seconds since the epoch), how long it runs, and its type."""
+
+    at: float
+    seconds: float
+    type: str
 
 
 class Service:
     """
     Accounts and jobs; safe to use from several threads.
 
-    :param accounts: how many jobs each account may execute at once, by e-mail
-    :param clock: returns the time, in seconds since the epoch
-    :param arrivals_per_minute: how many jobs other people submit; one for which no slot is free is lost
-    :param job_seconds: how long a submitted job runs, shortest and longest; without it, until it is ended
-    :param types: the types of job that other people submit
-    :param seed: of the random numbers
-    :param failed: the share of submitted jobs that fail
-    :param moderated: the share of submitted jobs that are moderated once they have run
-    :param credits: how many each account has; without it, they are never used up
-    :param result_delay: how many seconds after its end a job's result can be seen
+    The parameters are those of :class:`~airflow_pixverse.simulator.Simulator`, and:
+
+    :param arrivals_per_minute: how many jobs other users submit; a job for which no slot is free is lost
+    :param types: the types of job that other users submit
     """
 
     def __init__(
@@ -80,15 +75,15 @@ class Service:
         self._clock = clock
         self._job_seconds = job_seconds
         self._result_delay = result_delay
-        # Three generators, so that calls of this service do not change what other people submit, and what
-        # comes out of a job does not change its account and its seconds.
-        others, self._random, self._results = (
+        # Several generators, so that calls of this service do not change the arrivals, and the outcome of a
+        # job does not change its account and its seconds.
+        self._others, self._random, self._results = (
             random.Random(f"{seed} {use}")  # noqa: S311
             for use in ("others", "own", "results")
         )
         now = clock()
         self._accounts = Accounts(accounts, now + PLAN_SECONDS, credits)
-        self._arrivals = arrivals(now, arrivals_per_minute, job_seconds, types, others)
+        self._arrivals = self._generate_arrivals(now, arrivals_per_minute, types)
         self._next_arrival = next(self._arrivals, None)
         self._jobs = JobList(KEPT_JOBS)
         self._count = 0
@@ -96,10 +91,12 @@ class Service:
         self._lock = threading.RLock()
         self._grew = threading.Condition(self._lock)
         self.fates = Fates(failed, moderated, self._results)
+        self.user = "1"
+        """The number of the user whom the API answers; new jobs have it in their ids."""
 
     @property
     def submitted_count(self) -> int:
-        """How many jobs were submitted through the API, kept or not."""
+        """The number of jobs that were submitted through the API, kept or not."""
         return self._submitted
 
     @property
@@ -108,9 +105,13 @@ class Service:
         return self._clock()
 
     def snapshot(self) -> Snapshot:
-        """Return the jobs that the API tracks, and the accounts, as they are now."""
+        """Return the user's jobs that the API tracks, and the accounts, as they are now."""
         with self._up_to_date() as now:
-            return Snapshot(now, self._jobs.tracked(), self._view())
+            return Snapshot(now, [job for job in self._jobs.tracked() if self.is_own(job)], self._view())
+
+    def is_own(self, job: Job) -> bool:
+        """Return whether a job belongs to the user."""
+        return job.id.startswith(f"user:{self.user}-")
 
     def jobs(self) -> list[Job]:
         """Return the jobs that are known, in the order in which they started."""
@@ -123,13 +124,7 @@ class Service:
             return self._jobs.find(job_id)
 
     def account(self, email: str | None = None) -> Account:
-        """
-        Return the account as it is now.
-
-        :param email: may be left out where only one account is configured
-        :raises UnknownAccountError: when there is no such account
-        :raises FieldError: when an e-mail is needed
-        """
+        """Return the account as it is now; the e-mail may be left out where there is only one."""
         accounts = self.snapshot().accounts
         if email is None and len(accounts) != 1:
             raise FieldError("email", "is required unless exactly one account is configured")
@@ -148,24 +143,22 @@ class Service:
         max_jobs: int | None = None,
         seconds: float | None = None,
         started: float | None = None,
-        **details: Unpack[Details],
+        **details: Any,
     ) -> str:
         """
         Start a job, and return its id.
 
-        :param email: the account; without it, a random one with a free slot
+        :param email: the account; None for a random one with a free slot
         :param max_jobs: overrides, for this job, how many the account may execute at once
-        :param seconds: how long the job runs from now on; without it, something between ``job_seconds``
-        :param started: the start that the API shows; without it, now
-        :raises AtCapacityError: when no slot is free
-        :raises UnknownAccountError: when there is no such account
-        :raises AccountError: when the account has a pending error
+        :param seconds: how long the job runs from now on; None for a random time between ``job_seconds``
+        :param started: the start that the API shows; None for now
+        :param details: the other fields of :class:`~airflow_pixverse.simulator.jobs.Job`
+        :raises ServiceError: when no account can take it; see :meth:`Accounts.select`
         """
         with self._up_to_date() as now:
-            slots = int(details.get("takes_slot", True))
-            able = self._accounts.able(email, self._jobs.slots_taken(), slots=slots, max_jobs=max_jobs)
+            able = self._accounts.select(email, self._jobs.slots_taken(), slots=1, max_jobs=max_jobs)
             if seconds is None:
-                seconds = draw_seconds(self._random, self._job_seconds)
+                seconds = self._draw_seconds(self._random)
             began = now if started is None else started
             return self._add(self._random.choice(able).email, job_type, began, now + seconds, **details)
 
@@ -176,40 +169,34 @@ class Service:
         *,
         count: int = 1,
         max_jobs: int | None = None,
-        **details: Unpack[Details],
+        **details: Any,
     ) -> Accepted:
         """
-        Start what is submitted through the API, at one account.
+        Start the jobs of one submit through the API, at one account.
 
-        :param count: how many jobs are submitted at once; all start, or none
-        :raises ModeratedPromptError: when the prompt is refused
-        :raises CreditsUsedUpError: when there are too few credits
+        :param count: how many jobs the submit starts; all start, or none
+        :param details: the other fields of :class:`~airflow_pixverse.simulator.jobs.Job`
+        :raises ServiceError: when no account can take it, or its prompt is refused
         """
         with self._up_to_date() as now:
             payload = details.get("payload", {})
             off_peak = payload.get("off_peak_mode") is True
             cost = count * JOB_CREDITS
-            able = self._accounts.able(
-                email,
-                self._jobs.slots_taken(),
-                slots=0 if off_peak else count,
-                max_jobs=max_jobs,
-                cost=cost,
-            )
+            slots = 0 if off_peak else count
+            taken = self._jobs.slots_taken()
+            able = self._accounts.select(email, taken, slots=slots, max_jobs=max_jobs, cost=cost)
             outcomes = [self.fates.decide(payload.get("prompt") or "") for _ in range(count)]
             account = self._random.choice(able)
             if account.credits is not None:
                 account.credits -= cost
             details |= {
                 "tracked": not off_peak,
-                "takes_slot": not off_peak,
                 "seed": payload.get("seed") or self._results.randint(1, MAX_SEED),
             }
             ids = []
             for outcome in outcomes:
-                ends = now + draw_seconds(self._random, self._job_seconds)
-                details["outcome"] = outcome
-                ids.append(self._add(account.email, job_type, now, ends, **details))
+                ends = now + self._draw_seconds(self._random)
+                ids.append(self._add(account.email, job_type, now, ends, outcome=outcome, **details))
             self._submitted += count
             self._grew.notify_all()
             return Accepted(ids, None if account.credits is None else cost)
@@ -225,7 +212,7 @@ class Service:
             return self._jobs.end_all(now)
 
     def cancel(self, job_id: str) -> None:
-        """Stop to track the job, which frees its slot; the job goes on. Or raise :class:`UnknownJobError`."""
+        """Stop tracking the job, which frees its slot; the job goes on. Or raise :class:`UnknownJobError`."""
         with self._up_to_date():
             self._jobs.stop_tracking(job_id)
 
@@ -245,8 +232,8 @@ class Service:
             only = None if email is None else self._accounts.find(email).email
             return sum(account.available for account in self._view() if only in {None, account.email})
 
-    def configure(self, email: str, **changes: Unpack[Changes]) -> None:
-        """Change the account, or raise :class:`UnknownAccountError`."""
+    def configure(self, email: str, **changes: Any) -> None:
+        """Change fields of the account, or raise :class:`UnknownAccountError`."""
         with self._up_to_date():
             account = self._accounts.find(email)
             for name, value in changes.items():
@@ -260,7 +247,7 @@ class Service:
 
     @contextmanager
     def _up_to_date(self) -> Iterator[float]:
-        """Hold the lock, apply everything that is due by now, and yield the time."""
+        """Hold the lock, apply the arrivals and ends that are due by now, and yield the time."""
         with self._lock:
             now = self._clock()
             while self._next_arrival and self._next_arrival.at <= now:
@@ -275,9 +262,18 @@ class Service:
         if free := [account.email for account in self._accounts.view(taken) if account.available]:
             self._add(self._random.choice(free), arrival.type, arrival.at, arrival.at + arrival.seconds)
 
-    def _add(self, email: str, job_type: str, started: float, ends: float, **details: Unpack[Details]) -> str:
+    def _generate_arrivals(self, at: float, per_minute: float, types: Sequence[str]) -> Iterator[Arrival]:
+        """Yield jobs without end, at random moments that average ``per_minute``."""
+        while per_minute:
+            at += self._others.expovariate(per_minute / 60)
+            yield Arrival(at, self._draw_seconds(self._others), self._others.choice(types))
+
+    def _draw_seconds(self, rng: random.Random) -> float:
+        return rng.uniform(*self._job_seconds) if self._job_seconds else math.inf
+
+    def _add(self, email: str, job_type: str, started: float, ends: float, **details: Any) -> str:
         self._count += 1
-        job_id = f"user:1-pixverse:{email}-{job_type}:{self._count}"
+        job_id = f"user:{self.user}-pixverse:{email}-{job_type}:{self._count}"
         self._jobs.add(Job(job_id, self._count, job_type, email, started, ends, **details))
         return job_id
 

@@ -1,44 +1,73 @@
-"""Responses whose bodies are made, or sent in unusual ways, when aiohttp calls ``write_eof``."""
-
-from __future__ import annotations
+"""Responses whose bodies are made while they are sent, in the way that a fault wants."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING
+import math
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import Future
+from typing import Self
 
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
 
-if TYPE_CHECKING:
-    from aiohttp.abc import AbstractStreamWriter
+from airflow_pixverse.simulator.log import LoggedRequest
 
-    from airflow_pixverse.simulator.holds import Holds
-    from airflow_pixverse.simulator.requestlog import LoggedRequest
-
-# Yields what is from one position of the body up to another.
+# Yields the bytes from one position of the body up to another.
 Read = Callable[[int, int], Iterator[bytes]]
+Send = Callable[["Streamed"], Awaitable[None]]
 
-BLOCK = 65536
-# The key of a request that is answered as if it had asked for no part of a file.
-IGNORES_RANGE = "ignores_range"
+BLOCK = 65536  # bytes
 
 
 class Streamed(web.StreamResponse):
     """
     A response whose body is made while it is sent.
 
-    :param size: the length of the body
-    :param read: yields parts of it
+    :param read: yields parts of the body
+    :param send: sends it with :meth:`send`; None for all of it, as fast as the client reads
+    :param chunked: whether no ``Content-Length`` tells its length
     """
 
+    logged: LoggedRequest | None = None
+    """Its field ``sent`` is kept up to date."""
+
     def __init__(
-        self, size: int, read: Read, *, status: int = 200, headers: Mapping[str, str] | None = None
+        self,
+        size: int,
+        read: Read,
+        send: Send | None = None,
+        *,
+        chunked: bool = False,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(status=status, headers=headers)
         self.size = size
         self.read = read
-        self.content_length = size
-        # Where to note how much was sent.
-        self.logged: LoggedRequest | None = None
+        self._send_body = send
+        self.content_length = None if chunked else size
+        if chunked:
+            self.enable_chunked_encoding()
+
+    @classmethod
+    def copy_of(
+        cls,
+        response: web.StreamResponse,
+        send: Send | None = None,
+        *,
+        chunked: bool = False,
+        limit: float = math.inf,
+    ) -> Self:
+        """Return a copy of the usual response, with another way to send it, and at most ``limit`` bytes."""
+        read: Read
+        if isinstance(response, Streamed):
+            size, read = response.size, response.read
+        else:
+            body = getattr(response, "body", None)
+            content = body if isinstance(body, bytes) else b""
+            size, read = len(content), lambda start, stop: iter([content[start:stop]])
+        shown = int(min(size, limit))
+        return cls(shown, read, send, chunked=chunked, status=response.status, headers=response.headers)
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Begin to answer the request."""
@@ -48,149 +77,70 @@ class Streamed(web.StreamResponse):
     async def write_eof(self, data: bytes = b"") -> None:
         """Send the body."""
         if not self._without_body:
-            await self.send_body()
+            await (self._send_body(self) if self._send_body else self.send(0, self.size))
         await super().write_eof(data)
 
-    async def send_body(self) -> None:
-        """Send all of it, as fast as the client reads."""
-        await self.send(0, self.size)
-
     async def send(self, start: int, stop: int) -> None:
-        """Send what is from one position up to another, and log how much was sent."""
+        """Send the bytes from one position up to another, and log how many were sent."""
         for piece in self.read(start, min(stop, self.size)):
-            # Before, so that no client has read what is not logged.
+            # Before, so that no client has read a byte that is not logged.
             if self.logged:
                 self.logged.sent += len(piece)
             await self.write(piece)
 
 
-class Replay(Streamed):
-    """
-    A copy of a usual response, which a subclass sends in its own way.
+class Holds:
+    """The answers that are held now, in the middle of their bodies; safe to use from any thread."""
 
-    :param response: the usual response
-    """
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
+        self._waiting: list[tuple[int, Future[None]]] = []
 
-    def __init__(self, response: web.StreamResponse) -> None:
-        if isinstance(response, Streamed):
-            size, read = response.size, response.read
-        else:
-            body = getattr(response, "body", None)
-            content = body if isinstance(body, bytes) else b""
-            size, read = len(content), lambda start, stop: iter([content[start:stop]])
-        super().__init__(size, read, status=response.status, headers=response.headers)
+    @property
+    def count(self) -> int:
+        """The number of answers that are held."""
+        return len(self._held)
 
+    async def hold(self) -> None:
+        """Hold an answer until :meth:`release`, or until its client disconnects."""
+        go_on = asyncio.Event()
+        with self._lock:
+            self._held[go_on] = asyncio.get_running_loop()
+            self._resolve()
+        try:
+            await go_on.wait()
+        finally:
+            with self._lock:
+                self._held.pop(go_on, None)
+                self._resolve()
 
-class Cut(Replay):
-    """
-    Stops before the end of the body that ``Content-Length`` promises, and closes the connection.
+    def release(self) -> int:
+        """Let all answers that are held continue, and return how many there were."""
+        with self._lock:
+            for go_on, loop in self._held.items():
+                loop.call_soon_threadsafe(go_on.set)
+            released = len(self._held)
+            self._held.clear()
+            self._resolve()
+        return released
 
-    :param response: the response
-    :param after: how many bytes it sends; ``None`` for half of them
-    """
+    def when(self, count: int) -> Future[None]:
+        """Return a future that is done once ``count`` answers are held at the same time; 0 means none."""
+        future: Future[None] = Future()
+        with self._lock:
+            self._waiting.append((count, future))
+            self._resolve()
+        return future
 
-    def __init__(self, response: web.StreamResponse, after: int | None = None) -> None:
-        super().__init__(response)
-        self._after = self.size // 2 if after is None else after
-        self.force_close()
-
-    async def send_body(self) -> None:
-        """Send the beginning."""
-        await self.send(0, self._after)
-
-
-class Short(Replay):
-    """
-    Sends only the beginning of the body, as if it were all.
-
-    :param response: the response
-    :param after: how many bytes it sends
-    :param chunked: no header has its length
-    """
-
-    def __init__(self, response: web.StreamResponse, after: int, *, chunked: bool) -> None:
-        super().__init__(response)
-        self.size = min(after, self.size)
-        self.content_length = None if chunked else self.size
-        if chunked:
-            self.enable_chunked_encoding()
-
-
-class Held(Replay):
-    """
-    Stops in the middle of the body, until a test says that it may go on.
-
-    :param response: the response
-    :param after: how many bytes it sends before
-    :param holds: knows when it may go on
-    """
-
-    def __init__(self, response: web.StreamResponse, after: int, holds: Holds) -> None:
-        super().__init__(response)
-        self._after = after
-        self._holds = holds
-
-    async def send_body(self) -> None:
-        """Send the beginning, wait, and send the rest."""
-        await self.send(0, self._after)
-        await self._holds.hold()
-        await self.send(self._after, self.size)
+    def _resolve(self) -> None:
+        """Complete the futures whose count is reached, and forget those that were cancelled."""
+        for count, future in self._waiting:
+            reached = len(self._held) >= count if count else not self._held
+            if reached and future.set_running_or_notify_cancel():
+                future.set_result(None)
+        self._waiting = [(count, future) for count, future in self._waiting if not future.done()]
 
 
-class Throttled(Replay):
-    """
-    Sends the body slowly.
-
-    :param response: the response
-    :param bytes_per_second: how slowly
-    """
-
-    def __init__(self, response: web.StreamResponse, bytes_per_second: int) -> None:
-        super().__init__(response)
-        self._bytes_per_second = bytes_per_second
-
-    async def send_body(self) -> None:
-        """Send ten pieces a second, or a byte at a time."""
-        step = max(1, self._bytes_per_second // 10)
-        for start in range(0, self.size, step):
-            await asyncio.sleep(step / self._bytes_per_second)
-            await self.send(start, start + step)
-
-
-class Dripping(Replay):
-    """
-    Sends the body byte by byte.
-
-    :param response: the response
-    :param seconds_per_byte: how long to wait before each byte
-    """
-
-    def __init__(self, response: web.StreamResponse, seconds_per_byte: float) -> None:
-        super().__init__(response)
-        self._seconds_per_byte = seconds_per_byte
-
-    async def send_body(self) -> None:
-        """Send it slowly."""
-        for position in range(self.size):
-            await asyncio.sleep(self._seconds_per_byte)
-            await self.send(position, position + 1)
-
-
-class Oversized(web.StreamResponse):
-    """
-    An empty JSON array that is full of white space, sent in chunks, so that no header has its length.
-
-    :param size: the length in bytes
-    """
-
-    def __init__(self, size: int) -> None:
-        super().__init__(headers={"Content-Type": "application/json"})
-        self.enable_chunked_encoding()
-        self._size = size
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        """Send it, as fast as the client reads."""
-        await self.write(b"[")
-        for sent in range(0, self._size - 2, BLOCK):
-            await self.write(b" " * min(BLOCK, self._size - 2 - sent))
-        await super().write_eof(data or b"]")
+# The application's key of its holds.
+HOLDS = web.AppKey("holds", Holds)

@@ -1,1 +1,1 @@
-"""Files in object storage, all through Airflow's paths: inputs that are uploaded, results that are kept."""
+"""Files in object storage through Airflow's paths: inputs to upload, results to store."""

@@ -1,4 +1,4 @@
-"""A download into object storage: what breaks off is gone on with, or begun anew."""
+"""Download into object storage; resume with Range, or restart."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from airflow_pixverse.api.errors import (
     PixverseLinkExpiredError,
     PixverseTransientError,
 )
-from airflow_pixverse.api.media import shown
-from airflow_pixverse.storage.whole_file import WholeFile
+from airflow_pixverse.api.http.url_redaction import redacted_url
+from airflow_pixverse.storage.atomic_file import AtomicFile
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -38,8 +38,8 @@ class StoredFile:
 
     :param path: its address.
     :param bytes: its size.
-    :param content_type: such as ``video/mp4``; empty where the server does not say.
-    :param sha256: of its bytes, as 64 hexadecimal digits.
+    :param content_type: such as ``video/mp4``; empty if unknown.
+    :param sha256: its SHA-256 in 64 hexadecimal digits.
     """
 
     path: str
@@ -49,16 +49,16 @@ class StoredFile:
 
 
 class _ChangedError(PixverseTransientError):
-    """The rest of the file cannot be had, so it is begun anew."""
+    """The rest of the file is not available, so the download restarts."""
 
 
 class Download:
     """
-    Brings the file behind a URL into object storage.
+    Downloads the file of a URL into object storage.
 
-    :param media: reads it.
-    :param max_bytes: how large it may be.
-    :param sleep: waits for so many seconds.
+    :param media: the client that reads it.
+    :param max_bytes: largest size of the file.
+    :param sleep: function that waits for a number of seconds.
     """
 
     def __init__(
@@ -72,41 +72,42 @@ class Download:
         self._max_bytes = max_bytes
         self._sleep = sleep
         self._requests = self._fruitless = 0
+        # Most bytes received so far, also before a restart.
+        self._farthest = 0
 
     def store(self, url: str, folder: ObjectStoragePath, name: Callable[[str], str]) -> StoredFile:
         """
-        Store the file; it has its name once it is there whole.
+        Store the file atomically: it gets its name once it is complete.
 
-        :param folder: where it is stored.
-        :param name: returns its name below the folder, by its content type.
-        :raises PixverseLinkExpiredError: the URL leads to nothing any more.
+        :param folder: the folder to store it in.
+        :param name: function that returns its name below the folder for a content type.
+        :raises PixverseLinkExpiredError: the URL has expired.
         :raises PixverseFatalError: it must not be read, or is too large.
-        :raises PixverseTransientError: it does not arrive, although it was tried again.
+        :raises PixverseTransientError: it does not arrive, even after retries.
         :raises StorageError: it cannot be written.
         """
         while True:
             try:
-                with WholeFile(folder) as file:
+                with AtomicFile(folder) as file:
                     content_type, sha256 = self._fill(file, url)
                     path = file.move_to(name(content_type))
                     return StoredFile(path, file.written, content_type, sha256)
             except _ChangedError as error:
                 self._pause(error)
-                log.warning("%s: it is read from the beginning", error)
+                log.warning("%s: restarting the download", error)
 
-    def _fill(self, file: WholeFile, url: str) -> tuple[str, str]:
-        """Write the whole file, by as many requests as it takes; return its content type and hash."""
+    def _fill(self, file: AtomicFile, url: str) -> tuple[str, str]:
+        """Write the whole file, with as many requests as needed; return its content type and hash."""
         digest = hashlib.sha256()
         content_type, validator = "", ""
         size: int | None = None
         while True:
-            before = file.written
             try:
                 with self._media.open(url, offset=file.written, validator=validator) as media:
-                    is_other = file.written and (media.validator not in {"", validator} or media.size != size)
-                    if media.begins_at != file.written or is_other:
-                        raise _ChangedError(f"{shown(url)} does not go on after {file.written} bytes")
-                    # A part need not repeat what is known of the file.
+                    # A partial response need not repeat the validator, and may be the first with a size.
+                    is_other = media.validator not in {"", validator} or size not in {None, media.size}
+                    if media.begins_at != file.written or (file.written and is_other):
+                        raise _ChangedError(f"{redacted_url(url)} does not go on after {file.written} bytes")
                     content_type = content_type or media.content_type
                     validator = validator or media.validator
                     size = media.size
@@ -116,25 +117,25 @@ class Download:
                         file.write(chunk)
                         digest.update(chunk)
                     if not file.written:
-                        raise PixverseTransientError(f"{shown(url)} is empty")
+                        raise PixverseTransientError(f"{redacted_url(url)} is empty")
                     return content_type, digest.hexdigest()
             except (_ChangedError, PixverseLinkExpiredError):
                 raise
             except PixverseTransientError as error:
-                if file.written > before:
-                    self._fruitless = 0
-                # Some servers know of no parts, or refuse them.
+                if file.written > self._farthest:
+                    self._farthest, self._fruitless = file.written, 0
+                # Some servers do not support Range, or refuse it.
                 if file.written and (not validator or self._fruitless >= _FRUITLESS_PARTS):
                     raise _ChangedError(str(error), retry_after=error.retry_after) from error
                 self._pause(error)
-                log.warning("%s: it is read on", error)
+                log.warning("%s: resuming the download", error)
 
     def _check_size(self, url: str, size: int) -> None:
         if size > self._max_bytes:
-            raise PixverseFatalError(f"{shown(url)} has more than max_bytes={self._max_bytes} bytes")
+            raise PixverseFatalError(f"{redacted_url(url)} has more than max_bytes={self._max_bytes} bytes")
 
     def _pause(self, error: PixverseTransientError) -> None:
-        """Wait before the next request, or raise the error if there has been enough of them."""
+        """Wait before the next request, or raise the error after too many requests."""
         self._requests += 1
         self._fruitless += 1
         if self._fruitless >= _FRUITLESS_REQUESTS or self._requests >= _REQUESTS:

@@ -1,4 +1,4 @@
-"""Inputs: files in object storage that a payload names, which are uploaded before it is submitted."""
+"""Inputs: files in object storage that a payload names, uploaded before the submit."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow_pixverse.storage.paths import is_storage_uri, parse_storage_uri
+from airflow_pixverse.storage.paths import parse_storage_uri
 
 if TYPE_CHECKING:
     from airflow_pixverse.api.uploads import Upload
 
-# In plain JSON, an object with this key alone stands for an input. Users may not give one: who checks what
-# others write under the keys of paths would not look for it.
+# In plain JSON, an object with this key alone stands for an input. Users may not give one: a review of the
+# keys that hold paths would miss it.
 _TAG = "object_storage_file"
 # As in "first_frame_path" and "image_path_1".
 _PATH_KEY = re.compile(r"(?:.*_)?path(?:_\d+)?", re.IGNORECASE)
+_WEB_URL = re.compile(r"https?://", re.IGNORECASE)
 _PLAIN = (str, int, float, bool, type(None))
 
 
@@ -24,14 +25,14 @@ class Input(NamedTuple):
     A file that a payload names.
 
     :param uri: its address.
-    :param key: the key that it is given under; empty in a list at the top.
+    :param key: its key in the payload; empty in a list at the top.
     """
 
     uri: str
     key: str
 
     def value_of(self, upload: Upload) -> str:
-        """Return what the API is told in its place: the URL or the id where the key asks for that."""
+        """Return the value to submit in its place: a path, or the URL or id that the key asks for."""
         if self.key.endswith("_url") and upload.url:
             return upload.url
         if self.key.endswith("_id") and upload.id:
@@ -39,12 +40,17 @@ class Input(NamedTuple):
         return upload.path
 
 
+def is_path_key(key: str) -> bool:
+    """Return whether a string under a key such as ``first_frame_path`` may be the path of an input."""
+    return _PATH_KEY.fullmatch(key) is not None
+
+
 def tagged(payload: Any, key: str = "") -> Any:
     """
-    Return a payload with the inputs in it as plain JSON.
+    Return a payload in which the inputs are plain JSON.
 
     An input is an ``ObjectStoragePath``, or a string such as ``s3://bucket/a.png`` under a key such as
-    ``first_frame_path``.
+    ``first_frame_path``. Blanks around such a string, as a CSV file may have them, are dropped.
 
     :raises ValueError: an input cannot be used, or is tagged already; the message names its key.
     """
@@ -53,18 +59,31 @@ def tagged(payload: Any, key: str = "") -> Any:
             raise ValueError(
                 f"{key or 'payload'} must not be an object with {_TAG} alone: give the path itself"
             )
-        return {name: tagged(value, str(name)) for name, value in payload.items()}
+        return {_checked_key(name): tagged(value, str(name)) for name, value in payload.items()}
     if isinstance(payload, (list, tuple)):
         return [tagged(value, key) for value in payload]
     if isinstance(payload, str):
-        is_input = _PATH_KEY.fullmatch(key) and is_storage_uri(payload)
-        return {_TAG: parse_storage_uri(payload, key)} if is_input else payload
+        return _tagged_string(payload.strip(), key) if is_path_key(key) else payload
     if isinstance(payload, _PLAIN):
         return payload
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
     is_path = isinstance(payload, ObjectStoragePath)
     return {_TAG: parse_storage_uri(payload, key or "payload")} if is_path else payload
+
+
+def _tagged_string(text: str, key: str) -> Any:
+    """Return a string under the key of a path as an input, or as a name that the service knows."""
+    # A malformed address is no such name: the user would pay for a job without its picture.
+    is_input = "://" in text and not _WEB_URL.match(text)
+    return {_TAG: parse_storage_uri(text, key)} if is_input else text
+
+
+def _checked_key(key: Any) -> Any:
+    """Return a key of a payload; refuse the key of a path with blanks around it."""
+    if isinstance(key, str) and key != key.strip() and is_path_key(key.strip()):
+        raise ValueError(f"{key.strip()} is given as {key!r}: leave out the blanks around it")
+    return key
 
 
 def inputs_of(payload: Any, key: str = "") -> Iterator[Input]:
@@ -85,7 +104,7 @@ def with_uploads(payload: Any, upload: Callable[[Input], str], key: str = "") ->
     """
     Return a payload with its inputs replaced.
 
-    :param upload: returns what to put in the place of an input.
+    :param upload: function that returns the value in place of an input.
     """
     if file := _input_of(payload, key):
         return upload(file)
@@ -98,6 +117,6 @@ def with_uploads(payload: Any, upload: Callable[[Input], str], key: str = "") ->
 
 
 def _input_of(value: Any, key: str) -> Input | None:
-    """Return the input that a tagged value stands for; None if it is none."""
+    """Return the input of a tagged value; None for other values."""
     is_tagged = isinstance(value, dict) and value.keys() == {_TAG} and isinstance(value[_TAG], str)
     return Input(value[_TAG], key) if is_tagged else None

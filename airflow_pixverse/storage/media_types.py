@@ -1,4 +1,4 @@
-"""Which content type goes with which end of a file's name."""
+"""Content types and file extensions of images, videos and sound."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import mimetypes
 from collections.abc import Mapping
 from types import MappingProxyType
 
-KINDS = ("image/", "video/", "audio/")
+from airflow_pixverse.api.http.headers import MEDIA_TYPES
 
-# Those that the standard library does not know in all versions of Python, or has other names for.
+# Types that the standard library does not know in all versions of Python, or names differently.
 _TYPES: Mapping[str, str] = MappingProxyType(
     {
         "mp4": "video/mp4", "mov": "video/quicktime", "webm": "video/webm", "mkv": "video/x-matroska",
@@ -20,14 +20,14 @@ _TYPES: Mapping[str, str] = MappingProxyType(
 
 
 def content_type_of(name: str) -> str | None:
-    """Return the content type that the end of a name stands for; None unless it is one of :data:`KINDS`."""
+    """Return the content type of an image, video or sound for its file name; None for other files."""
     content_type = _TYPES.get(name.rpartition(".")[2].lower()) or mimetypes.guess_type(name)[0]
-    return content_type if content_type and content_type.startswith(KINDS) else None
+    return content_type if content_type and content_type.startswith(MEDIA_TYPES) else None
 
 
 def extension_of(content_type: str) -> str | None:
-    """Return the usual end of a name for a content type, without a dot; None where there is none."""
-    if not content_type.startswith(KINDS):
+    """Return the usual extension of a content type, without a dot; None if unknown."""
+    if not content_type.startswith(MEDIA_TYPES):
         return None
     known = next((extension for extension, of in _TYPES.items() if of == content_type), None)
     return known or (mimetypes.guess_extension(content_type) or "").lstrip(".") or None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
-from airflow_pixverse.storage.errors import StorageError, explaining
+from airflow_pixverse.storage.errors import StorageError, storage_errors
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -56,7 +56,7 @@ def object_path(uri: str) -> ObjectStoragePath:
     """
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-    with explaining("cannot be used", uri):
+    with storage_errors("cannot be used", uri):
         path = ObjectStoragePath(uri)
         if conn_id := connection_of(path):
             try:

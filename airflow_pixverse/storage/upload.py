@@ -1,32 +1,39 @@
-"""The upload of a file from object storage."""
+"""Uploads from object storage: each version of a file once a DAG run."""
 
 from __future__ import annotations
 
+import hashlib
+import logging
+from collections.abc import Callable, Collection
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_pixverse.api.errors import PixverseError
-from airflow_pixverse.storage.errors import StorageError, explaining
-from airflow_pixverse.storage.media_types import KINDS, content_type_of
+from airflow_pixverse.api.http.headers import MEDIA_TYPES
+from airflow_pixverse.api.uploads import Upload
+from airflow_pixverse.storage.errors import StorageError, storage_errors
+from airflow_pixverse.storage.media_types import content_type_of
 from airflow_pixverse.storage.paths import object_path
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
     from airflow_pixverse.api.client import PixverseClient
-    from airflow_pixverse.api.uploads import Upload
+    from airflow_pixverse.storage.inputs import Input
 
-# Of a large file, so much is read ahead at once.
+# Bytes of a large file that are read ahead at once.
 _BLOCK_SIZE = 16 * 1024 * 1024
+
+log = logging.getLogger(__name__)
 
 
 class Source(NamedTuple):
     """
     A file in object storage as it is now.
 
-    :param path: where it is.
+    :param path: its path.
     :param size: in bytes.
-    :param version: what changes when the file does: its etag, or its size and time of change.
+    :param version: a text that changes with the file: its ETag, or its size and time of change.
     :param content_type: such as ``image/png``.
     """
 
@@ -38,14 +45,14 @@ class Source(NamedTuple):
 
 def source_of(uri: str) -> Source:
     """
-    Look at a file.
+    Return a file's metadata.
 
     :param uri: such as ``s3://bucket/a.png``.
     :raises StorageError: it cannot be read, or is no image, video or sound.
     """
     path = object_path(uri)
-    with explaining("cannot be read", uri):
-        # What another process has put there since is not in the listings that stores remember.
+    with storage_errors("cannot be read", uri):
+        # A store's cached listing does not have files of other processes.
         path.fs.invalidate_cache()
         info = path.fs.info(path.path)
         if info["type"] != "file":
@@ -59,31 +66,31 @@ def source_of(uri: str) -> Source:
 
 def upload(client: PixverseClient, source: Source, email: str | None = None) -> Upload:
     """
-    Upload a file, of which no more than a few blocks are in memory.
+    Upload a file, with a few blocks in memory at a time.
 
-    :param email: the account that it is uploaded with; None for any.
-    :raises PixverseError: it is refused, or does not get through.
+    :param email: the account to upload it with; None for any account.
+    :raises PixverseError: the service refuses it, or the upload fails.
     :raises StorageError: it cannot be read, or has changed meanwhile.
     """
     opened = partial(
         source.path.fs.open, source.path.path, "rb", block_size=_BLOCK_SIZE, cache_type="readahead"
     )
     uri = str(source.path)
-    try:
-        with explaining("cannot be uploaded", uri):
+    with storage_errors("cannot be uploaded", uri):
+        try:
             answer = client.upload(opened, size=source.size, content_type=source.content_type, email=email)
-    except PixverseError as error:
-        # The service does not know which of several files it has refused.
-        error.args = (f"{uri} cannot be uploaded: {error}",)
-        raise
+        except PixverseError as error:
+            # The service's error does not say which of several files it refuses.
+            error.args = (f"{uri} cannot be uploaded: {error}",)
+            raise
     if source_of(uri).version != source.version:
         raise StorageError(f"{uri} cannot be uploaded: it has changed meanwhile")
     return answer
 
 
 def _content_type(uri: str, stored: object) -> str:
-    """Return the content type that the store tells, or that the name does."""
-    if isinstance(stored, str) and stored.startswith(KINDS):
+    """Return the content type of the store's metadata, or of the file's name."""
+    if isinstance(stored, str) and stored.startswith(MEDIA_TYPES):
         return stored
     if content_type := content_type_of(uri):
         return content_type
@@ -91,3 +98,47 @@ def _content_type(uri: str, stored: object) -> str:
         f"{uri} cannot be uploaded: neither its content type nor the end of its name says which kind of "
         "image, video or sound it is"
     )
+
+
+class RunUploads:
+    """
+    Uploads each version of a file once a DAG run, and keeps its name at the service in an XCom.
+
+    Two tasks that start at the same time may both upload it; an upload costs nothing.
+
+    :param ti: the task instance.
+    :param task_ids: the tasks of the DAG that upload.
+    :param client: function that makes the client, when one is needed.
+    """
+
+    def __init__(self, ti: Any, task_ids: Collection[str], client: Callable[[], PixverseClient]) -> None:
+        self._ti = ti
+        self._task_ids = list(task_ids)
+        self._client = client
+
+    def __call__(self, file: Input) -> str:
+        """
+        Return the value to submit in place of an input.
+
+        :raises PixverseError: the service refuses it, or the upload fails.
+        :raises StorageError: it cannot be read.
+        """
+        source = source_of(file.uri)
+        client = self._client()
+        # The files of one service and token are not those of another.
+        text = f"{client.identity}\n{source.path}\n{source.version}"
+        key = f"pixverse_upload_{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+        known = self._known(key)
+        if known is None:
+            known = upload(client, source)
+            log.info("Uploaded %s (%d bytes) as %s", file.uri, source.size, known.path)
+            value = {"file": file.uri, "path": known.path, "url": known.url, "id": known.id}
+            self._ti.xcom_push(key=key, value=value)
+        return file.value_of(known)
+
+    def _known(self, key: str) -> Upload | None:
+        for value in self._ti.xcom_pull(task_ids=self._task_ids, key=key) or ():
+            match value:
+                case {"path": str(path), "url": url, "id": id_}:
+                    return Upload(path, url, id_, value)
+        return None

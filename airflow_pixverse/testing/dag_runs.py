@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
     from airflow.providers.common.compat.sdk import DAG
 
 # The bundle that tested DAGs belong to in the database of Airflow 3.1 and later.
@@ -22,7 +21,7 @@ _BUNDLE = "pixverse-tests"
 @dataclass(frozen=True)
 class TaskOutcome:
     """
-    How a task instance ended.
+    The end of a task instance.
 
     :param state: such as ``success``, ``failed``, ``skipped`` or ``upstream_failed``; None if it was never
         scheduled
@@ -38,7 +37,7 @@ class TaskOutcome:
 @dataclass(frozen=True)
 class DagRunOutcome:
     """
-    How a DAG run ended.
+    The end of a DAG run.
 
     :param state: ``success`` or ``failed``
     :param tasks: the task instances by task id, in the order of their map index; there is one of each task,
@@ -50,9 +49,9 @@ class DagRunOutcome:
 
     def task(self, task_id: str) -> TaskOutcome:
         """
-        Return how a task ended that has exactly one instance.
+        Return the outcome of a task that has exactly one instance.
 
-        :raises LookupError: when there is no such task, or it has several instances: see ``tasks``
+        :raises LookupError: when the run has no such task, or several instances of it: see ``tasks``
         """
         instances = self.tasks.get(task_id, [])
         if len(instances) != 1:
@@ -76,10 +75,7 @@ def run_dag(dag: DAG | str, *, conf: Mapping[str, Any] | None = None) -> DagRunO
     if isinstance(dag, str):
         dag = load_dag(dag)
     _write_to_database(dag)
-    with ExitStack() as patches:
-        patches.enter_context(_timeouts_end_tasks_only())
-        patches.enter_context(_dates_are_dates())
-        patches.enter_context(_one_execution_api())
+    with _timeouts_end_tasks_only(), _dates_are_dates(), _one_execution_api():
         dag_run = dag.test(run_conf=None if conf is None else dict(conf))
     tasks: dict[str, list[TaskOutcome]] = {}
     for ti in sorted(dag_run.get_task_instances(), key=lambda ti: (ti.task_id, ti.map_index)):
@@ -104,7 +100,7 @@ def load_dag(dag_id: str) -> DAG:
 
 
 def _first_importable(name: str, *modules: str) -> Any:
-    """Return what is called ``name`` in the first of ``modules`` that exists: Airflow moved it."""
+    """Return ``name`` from the first of ``modules`` that exists: Airflow moved it."""
     for module in modules:
         if importlib.util.find_spec(module):
             return getattr(importlib.import_module(module), name)
@@ -148,7 +144,7 @@ def _write_to_database(dag: DAG) -> None:
 
 @contextmanager
 def _timeouts_end_tasks_only() -> Iterator[None]:
-    """On Airflow 2, ``AirflowTaskTimeout`` would end ``dag.test()`` instead of the task only."""
+    """Let ``AirflowTaskTimeout`` end the task only; on Airflow 2 it would end ``dag.test()``."""
     import airflow.models.dag as dag_module
     from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
@@ -169,7 +165,7 @@ def _timeouts_end_tasks_only() -> Iterator[None]:
 
 @contextmanager
 def _dates_are_dates() -> Iterator[None]:
-    """In ``dag.test()``, Airflow 3.0 gives a rescheduled sensor its first date as a string."""
+    """Parse the first date of a rescheduled sensor, which is a string in ``dag.test()`` of Airflow 3.0."""
     try:
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
     except ImportError:  # Airflow 2
@@ -187,16 +183,16 @@ def _dates_are_dates() -> Iterator[None]:
 
 @contextmanager
 def _one_execution_api() -> Iterator[None]:
-    """Airflow 3.0 to 3.2 would build its execution API anew for each task, which takes two seconds."""
+    """Build the execution API only once: Airflow 3.0 to 3.2 would take two seconds for each task."""
     try:
         from airflow.sdk.execution_time import supervisor
     except ImportError:  # Airflow 2
         yield
         return
-    with mock.patch.object(supervisor, "in_process_api_server", _kept(supervisor.in_process_api_server)):
+    with mock.patch.object(supervisor, "in_process_api_server", _cached(supervisor.in_process_api_server)):
         yield
 
 
 @functools.cache
-def _kept(build: Callable[[], Any]) -> Callable[[], Any]:
+def _cached(build: Callable[[], Any]) -> Callable[[], Any]:
     return functools.cache(build)

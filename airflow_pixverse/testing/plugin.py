@@ -1,5 +1,5 @@
 """
-The pytest plugin: fixtures with which the test of a DAG takes a few lines.
+The pytest plugin: fixtures for short tests of DAGs.
 
 With ``pixverse_dags_folder = dags`` in ``pytest.ini``, the session gets an Airflow of its own, and::
 
@@ -13,28 +13,31 @@ slow, and changes nothing for a session that has no ``pixverse_dags_folder`` and
 from __future__ import annotations
 
 import json
+import os
+import sys
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_pixverse.testing.home import airflow_is_imported, use_airflow_home
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from airflow_pixverse.simulator import Simulator
     from airflow_pixverse.testing.dag_runs import DagRunOutcome
 
 DAGS_FOLDER = "pixverse_dags_folder"
 MARKER = "pixverse_simulator"
-# The jobs of a test are to end within the test.
+# Submitted jobs must end within the test.
 JOB_SECONDS = (1.0, 2.0)
+_CONFIGURATION = ("AIRFLOW__", "AIRFLOW_CONN_", "AIRFLOW_VAR_")
+_LOCATIONS = ("AIRFLOW_HOME", "AIRFLOW_CONFIG")
+# A wait for slots polls again this many seconds after a refused token, instead of a minute.
+SECOND_LOOK = 0.2
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Register the option for ``pytest.ini``."""
+    """Register the option of ``pytest.ini``."""
     parser.addini(
         DAGS_FOLDER,
         "the folder of the DAGs to test, relative to pytest's rootdir; with it, the session gets a temporary "
@@ -52,7 +55,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     dags_folder = early_config.rootpath / configured
     if not dags_folder.is_dir():
         raise pytest.UsageError(f"{DAGS_FOLDER}: there is no folder {dags_folder}")
-    if airflow_is_imported():
+    if "airflow.configuration" in sys.modules:
         raise pytest.UsageError(
             f"{DAGS_FOLDER}: another pytest plugin has imported Airflow already, with a home of its own"
         )
@@ -61,6 +64,24 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     patch = pytest.MonkeyPatch()
     early_config.add_cleanup(patch.undo)
     use_airflow_home(Path(home.name), dags_folder, patch)
+
+
+def use_airflow_home(home: Path, dags_folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """
+    Set the environment so that Airflow, when it is imported, uses an empty home and finds the DAGs.
+
+    The settings, connections and variables of any other Airflow are removed. As in Airflow, DAG files can
+    import modules that lie in their folder.
+    """
+    for name in list(os.environ):
+        if name in _LOCATIONS or name.startswith(_CONFIGURATION):
+            patch.delenv(name)
+    patch.setenv("AIRFLOW_HOME", str(home))
+    patch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(dags_folder))
+    patch.setenv("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
+    patch.setenv("AIRFLOW__CORE__UNIT_TEST_MODE", "False")
+    patch.setenv("AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS", "False")
+    patch.syspath_prepend(str(dags_folder))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -78,11 +99,12 @@ def pixverse_simulator(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Simulator]:
     """
-    A running simulator, which the connection ``pixverse_default`` leads to for this one test.
+    Run a simulator, to which the connection ``pixverse_default`` leads for this one test.
 
     ``@pytest.mark.pixverse_simulator(accounts={"a@example.com": 2}, busy=3)`` sets its options, those of
     :class:`~airflow_pixverse.simulator.Simulator`, and with ``conn_id`` another connection. Jobs that are
-    submitted through the API run for one to two seconds unless ``job_seconds`` says otherwise.
+    submitted through the API run for one to two seconds unless ``job_seconds`` says otherwise. A wait for
+    slots that is refused (401 and others) ends at once, instead of after a minute.
     """
     from airflow_pixverse.simulator import Simulator
 
@@ -92,6 +114,7 @@ def pixverse_simulator(
             pytest.fail(f"@pytest.mark.{MARKER} takes keyword arguments only", pytrace=False)
         options |= marker.kwargs
     variable = f"AIRFLOW_CONN_{options.pop('conn_id').upper()}"
+    monkeypatch.setattr("airflow_pixverse.gate.suspicion.SECOND_LOOK", SECOND_LOOK)
     with Simulator(**options) as simulator:
         monkeypatch.setenv(variable, json.dumps(simulator.connection))
         yield simulator
@@ -99,7 +122,7 @@ def pixverse_simulator(
 
 @pytest.fixture(scope="session")
 def pixverse_airflow_db(pytestconfig: pytest.Config) -> None:
-    """The database of the session's Airflow, with its tables."""
+    """Make the tables of the session's Airflow."""
     from airflow_pixverse.testing.dag_runs import has_database
 
     if pytestconfig.getini(DAGS_FOLDER):
@@ -117,7 +140,7 @@ def pixverse_airflow_db(pytestconfig: pytest.Config) -> None:
 @pytest.fixture
 def run_dag(pixverse_airflow_db: None) -> Callable[..., DagRunOutcome]:  # noqa: ARG001 - it needs the database
     """
-    A function that runs a DAG to its end, and returns how the run and each of its tasks ended.
+    Return a function that runs a DAG to its end, and returns how the run and each of its tasks ended.
 
     ``run_dag("my_dag")`` or ``run_dag(dag, conf={...})``: :func:`airflow_pixverse.testing.dag_runs.run_dag`.
     """

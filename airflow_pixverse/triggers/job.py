@@ -1,89 +1,78 @@
 """PixverseJobTrigger: wait in the triggerer for the results of jobs."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from airflow_pixverse.deadlines import Deadlines, Limit
-from airflow_pixverse.job_parameters import JobParameters
-from airflow_pixverse.triggers.job_follower import JobFollower
-from airflow_pixverse.triggers.shared_gates import gate_of
-from airflow_pixverse.triggers.wait_event import WaitStatus, end_event, finished_event
+from airflow_pixverse.triggerer.job_follower import JobFollower
+from airflow_pixverse.triggerer.shared_gates import gate_of
 from airflow_pixverse.triggers.wait_trigger import FIRST_LOOK_WITHIN, WaitTrigger
-
-if TYPE_CHECKING:
-    from airflow_pixverse.api.results import JobResult
+from airflow_pixverse.waits.deadlines import Deadlines, Limit
+from airflow_pixverse.waits.events import WaitStatus, end_event, finished_event
+from airflow_pixverse.waits.job_progress import JobProgress, are_worth_delivering
+from airflow_pixverse.waits.parameters import JobParameters
 
 
 class PixverseJobTrigger(WaitTrigger[JobParameters]):
     """
     Wait until PixVerse jobs are finished, well or not.
 
-    It only reads. While a job is executing, it shares the poll of the gate of its connection; when the job
-    has left the list, or never was there, it asks for the result. It sends one event, a dict with ``status``
-    (see :class:`WaitStatus`) and ``results``, in the order of the ids, or ``message``.
+    The trigger only reads. While a job executes, the trigger shares the poll of its connection's gate. When
+    the job has left the list, or never was there, the trigger fetches the result. It sends one event, a dict
+    with ``status`` (see :class:`WaitStatus`) and ``results``, in the order of the ids, or ``message``.
 
-    :param kwargs: see :class:`~airflow_pixverse.job_parameters.JobParameters`.
+    The event says which jobs are finished, but has no results: Airflow logs events, and the URL of a result
+    may be signed. The task fetches the results again.
+
+    :param kwargs: see :class:`~airflow_pixverse.waits.parameters.JobParameters`.
     """
 
     parameters = JobParameters
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._kwargs = kwargs
-
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return class path and parameters; none of them is secret."""
-        return "airflow_pixverse.triggers.job.PixverseJobTrigger", dict(self._kwargs)
-
     async def _wait(self, parameters: JobParameters) -> dict[str, Any]:
         deadlines = self._deadlines(parameters)
+        if parameters.first_poll_at is not None:
+            await asyncio.sleep(min(parameters.first_poll_at, deadlines.first[0]) - time.time())
         first_look_until = time.time() + FIRST_LOOK_WITHIN
         followers = [JobFollower(job_id, parameters, self.log) for job_id in parameters.job_ids]
-        # A task for each job and no other, since thousands of jobs may be waited for.
-        following = [asyncio.create_task(follower.result()) for follower in followers]
+        # One asyncio task a job and no more, because a trigger may wait for thousands of jobs.
+        following = [asyncio.create_task(follower.follow()) for follower in followers]
         try:
             end, limit = deadlines.first
             await _wait_for(following, until=end)
             if limit is Limit.TIMEOUT:
                 looks = [follower.looked for follower in followers if not follower.looked.done()]
                 await _wait_for(looks, until=first_look_until)
-            results = _results_of(following)
-            if results is None:
-                return self._time_is_up(parameters, followers, deadlines)
-            return finished_event([result.to_xcom() for result in results])
+            for task in following:
+                if task.done():
+                    task.result()  # raises an unforeseen error
+            return self._end_of([follower.progress for follower in followers], parameters, deadlines)
         finally:
             for task in following:
                 task.cancel()
 
-    def _time_is_up(
-        self, parameters: JobParameters, followers: list[JobFollower], deadlines: Deadlines
+    def _end_of(
+        self, jobs: list[JobProgress], parameters: JobParameters, deadlines: Deadlines
     ) -> dict[str, Any]:
+        """Return the payload of the event, after all jobs have ended or the time is up."""
         _, limit = deadlines.first
-        if limit is Limit.EXECUTION_TIMEOUT:
+        have_ended = all(job.has_ended for job in jobs)
+        if not have_ended and limit is Limit.EXECUTION_TIMEOUT:
             return end_event(WaitStatus.EXECUTION_TIMEOUT, "execution_timeout has passed")
-        error = gate_of(parameters.pixverse_conn_id).trouble
+        if are_worth_delivering(jobs):
+            return finished_event([(job.job_id, job.result is not None) for job in jobs])
+        if have_ended:
+            raise next(job.error for job in jobs if job.error)
+        error = gate_of(parameters.pixverse_conn_id).last_error
         trouble = f"; last API error: {error}" if error else ""
-        unfinished = [follower for follower in followers if not follower.is_finished]
-        limit_text = f"is not finished within {deadlines.timeout:g} s"
-        texts = [f"job {follower.job_id} {limit_text}: {follower.last_seen}" for follower in unfinished]
+        texts = [job.describe(f"within {deadlines.timeout:g} s") for job in jobs if not job.result]
         return end_event(WaitStatus.TIMEOUT, "; ".join(texts) + trouble)
 
 
-def _results_of(following: Sequence[asyncio.Task[JobResult]]) -> list[JobResult] | None:
-    """Return all results, None if not all are there, or raise the first error that there is."""
-    errors = [error for task in following if task.done() and (error := task.exception())]
-    if errors:
-        raise errors[0]
-    return [task.result() for task in following] if all(task.done() for task in following) else None
-
-
 async def _wait_for(futures: Sequence[asyncio.Future[Any]], *, until: float) -> None:
-    """Wait until all of these are done, or one has failed, or a moment in seconds since the epoch."""
+    """Wait until all futures are done, or one has failed, or until a time in seconds since the epoch."""
     if not futures:
         return
     timeout = None if math.isinf(until) else max(0.0, until - time.time())

@@ -1,4 +1,4 @@
-"""The triggers for slots. Both look through the gate of their connection: all share one poll."""
+"""The triggers for slots. Both use the gate of their connection, where all waits share one poll."""
 
 from __future__ import annotations
 
@@ -13,33 +13,30 @@ from airflow.providers.common.compat.triggers import BaseEventTrigger
 
 from airflow_pixverse.api.errors import PixverseError
 from airflow_pixverse.api.reply_ref import new_random_part
-from airflow_pixverse.capabilities import HAS_ASSET_WATCHERS
-from airflow_pixverse.deadlines import Deadlines, Limit
-from airflow_pixverse.parameters import (
-    as_json_list,
-    parse_conn_id,
-    parse_emails,
-    parse_seconds,
-    parse_slots,
-)
-from airflow_pixverse.triggers.edge_memory import EdgeMemory
-from airflow_pixverse.triggers.shared_gates import gate_of
-from airflow_pixverse.triggers.task_end import task_success
-from airflow_pixverse.triggers.wait_event import WaitStatus, end_event, success_event, ticket_event
+from airflow_pixverse.capabilities import HAS_ASSET_WATCHERS, HAS_TRIGGER_QUEUES
+from airflow_pixverse.gate.errors import GateMovedError
+from airflow_pixverse.parameters import as_json_list, parse_conn_id, parse_emails, parse_seconds, parse_slots
+from airflow_pixverse.triggerer.edge_memory import EdgeMemory
+from airflow_pixverse.triggerer.shared_gates import gate_of
+from airflow_pixverse.triggerer.task_end import task_success
 from airflow_pixverse.triggers.wait_trigger import FIRST_LOOK_WITHIN, WaitTrigger, as_event
-from airflow_pixverse.wait_parameters import WaitParameters
+from airflow_pixverse.waits.deadlines import Deadlines, Limit
+from airflow_pixverse.waits.events import WaitStatus, end_event, retry_event, success_event, ticket_event
+from airflow_pixverse.waits.parameters import WaitParameters
+
+__all__ = ["PixverseCapacityEventTrigger"]
 
 if TYPE_CHECKING:
     import jinja2
     from airflow.triggers.base import TriggerEvent
 
-    from airflow_pixverse.gate import CapacityGate, Waiter, WaitRequest
+    from airflow_pixverse.gate.capacity_gate import CapacityGate
+    from airflow_pixverse.gate.waiter import Waiter, WaitRequest
 
-# A waiting task logs its state after the first look and then at this interval in seconds, and earlier only if
-# its place in the queue has halved.
+# Seconds between two log lines of a waiting task; earlier only if its place in the queue has halved.
 _LOG_EVERY = 300.0
 _CHECK_PLACE_EVERY = 30.0
-# A watcher that met a fatal error tries again after this many seconds, or after a longer interval of its own.
+# Seconds until a watcher tries again after a permanent error; its own interval may be longer.
 _AFTER_FATAL_ERROR = 60.0
 
 
@@ -50,30 +47,26 @@ class PixverseCapacityTrigger(WaitTrigger[WaitParameters]):
     It does not poll, but queues at the gate of its connection. It sends one event, a dict with ``status``
     (see :class:`WaitStatus`) and ``accounts`` or ``message``.
 
-    :param kwargs: see :class:`~airflow_pixverse.wait_parameters.WaitParameters`.
+    :param kwargs: see :class:`~airflow_pixverse.waits.parameters.WaitParameters`.
     """
 
     parameters = WaitParameters
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        # The triggerer renders those that are templated, which it finds as attributes.
-        self.pixverse_conn_id = kwargs.pop("pixverse_conn_id", WaitParameters.pixverse_conn_id)
-        self.slots = kwargs.pop("slots", WaitParameters.slots)
-        self.emails = kwargs.pop("emails", WaitParameters.emails)
-        self._other_kwargs = kwargs
+        super().__init__(**kwargs)
+        # The triggerer renders templated parameters, which it finds as attributes.
+        self.pixverse_conn_id = kwargs.get("pixverse_conn_id", WaitParameters.pixverse_conn_id)
+        self.slots = kwargs.get("slots", WaitParameters.slots)
+        self.emails = kwargs.get("emails", WaitParameters.emails)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return class path and parameters; none of them is secret."""
-        return "airflow_pixverse.triggers.pixverse.PixverseCapacityTrigger", {
-            "pixverse_conn_id": self.pixverse_conn_id,
-            "slots": self.slots,
-            "emails": self.emails,
-            **self._other_kwargs,
-        }
+        """Return class path and parameters, rendered ones included; none of them is secret."""
+        path, kwargs = super().serialize()
+        rendered = {"pixverse_conn_id": self.pixverse_conn_id, "slots": self.slots, "emails": self.emails}
+        return path, kwargs | rendered
 
     def get_template_env(self, dag: Any = None) -> jinja2.Environment:
-        """Return the environment in which the triggerer renders, where undefined names are errors, too."""
+        """Return the triggerer's Jinja environment, in which undefined names are errors, too."""
         import jinja2
 
         environment: jinja2.Environment = super().get_template_env(dag)
@@ -81,16 +74,17 @@ class PixverseCapacityTrigger(WaitTrigger[WaitParameters]):
         return environment
 
     async def _end(self, parameters: WaitParameters, payload: dict[str, Any]) -> TriggerEvent:
-        """Return the event that a wait ends with, or ends the task with."""
+        """Return the event that ends the wait, or the task."""
         if parameters.end_from_trigger and payload["status"] == WaitStatus.SUCCESS:
             return await task_success(self, payload, do_xcom_push=parameters.do_xcom_push)
         return as_event(payload)
 
     async def _wait(self, parameters: WaitParameters) -> dict[str, Any]:
-        from airflow_pixverse.gate import GateMovedError
-
+        if parameters.ticket and parameters.waiting_since is None and self._is_retry:
+            # There may be a result to fetch, which needs no slot. Only a worker can read the journal.
+            return retry_event()
         deadlines = self._deadlines(parameters)
-        # Made here, since a wait that begins in the trigger has its parameters from all runs of the task.
+        # Made here, because a wait that starts in the trigger has the same parameters in all runs.
         reference = new_random_part() if parameters.ticket else ""
         if parameters.first_poll_at is not None:
             end, _ = deadlines.first
@@ -103,8 +97,12 @@ class PixverseCapacityTrigger(WaitTrigger[WaitParameters]):
             except GateMovedError:
                 self.log.info("The connection leads to another token or service now: queueing there")
 
+    @property
+    def _is_retry(self) -> bool:
+        return (getattr(self.task_instance, "try_number", None) or 0) > 1
+
     async def _wait_at(self, gate: CapacityGate, waiter: Waiter, deadlines: Deadlines) -> dict[str, Any]:
-        """Wait at a gate until it is this waiter's turn or its time is up; return the event's payload."""
+        """Wait at a gate until it admits this waiter or its time is up; return the event's payload."""
         end, limit = deadlines.first
         first_look_until = time.time() + FIRST_LOOK_WITHIN
         logged_at, logged_place = -math.inf, math.inf
@@ -113,7 +111,10 @@ class PixverseCapacityTrigger(WaitTrigger[WaitParameters]):
             now = time.time()
             until = end if looked_at or limit is Limit.EXECUTION_TIMEOUT else max(end, first_look_until)
             if now >= until:
-                return _time_is_up(gate, waiter, deadlines, limit)
+                if limit is Limit.EXECUTION_TIMEOUT:
+                    return end_event(WaitStatus.EXECUTION_TIMEOUT, "execution_timeout has passed")
+                message = f"not enough free slots within {deadlines.timeout:g} s: {gate.describe(waiter)}"
+                return end_event(WaitStatus.TIMEOUT, message)
             place = gate.place(waiter)
             if looked_at and (now - logged_at >= _LOG_EVERY or place <= logged_place / 2):
                 self.log.info("Waiting for free slots: %s", gate.describe(waiter))
@@ -130,7 +131,6 @@ class PixverseCapacityTrigger(WaitTrigger[WaitParameters]):
         return ticket_event(
             accounts,
             reference=request.reference,
-            admitted_at=waiter.admitted_at,
             lease=request.lease_seconds,
             waiting_since=request.waiting_since,
         )
@@ -138,20 +138,22 @@ class PixverseCapacityTrigger(WaitTrigger[WaitParameters]):
 
 class PixverseCapacityEventTrigger(BaseEventTrigger):
     """
-    Tell an asset that PixVerse accounts have room: event-driven scheduling, on Airflow 3.
+    Send an asset event when PixVerse accounts have room: event-driven scheduling, on Airflow 3.
 
-    Use it in an ``AssetWatcher``: a DAG scheduled by the asset runs each time that the chosen accounts come
-    to have ``slots`` free after having had fewer, and not again while it stays so. The first look counts as
-    such a change; from Airflow 3.3 on, the state before a restart of the triggerer is remembered. It never
-    ends, and keeps looking through trouble of any kind.
+    Use it in an ``AssetWatcher``. A DAG scheduled by the asset runs each time that the chosen accounts reach
+    ``slots`` free slots after having had fewer, and not again while that lasts. The first poll counts as
+    such a change; from Airflow 3.3 on, the trigger remembers the state before a restart of the triggerer.
+    It never ends, and goes on polling after errors of any kind.
 
     The event's payload: ``{"accounts": [...], "free_slots": n}``, the accounts as in the sensor's XCom.
 
     :param pixverse_conn_id: id of the connection that holds the API token.
-    :param slots: free slots that make the event, over all chosen accounts together.
-    :param emails: the accounts to look at, one string or a list; None for all.
-    :param poke_interval: seconds between two looks.
-    :param kwargs: what a newer version of this package has written; it is ignored.
+    :param slots: free slots that cause the event, over all chosen accounts together.
+    :param emails: the accounts that count, one string or a list; None for all accounts.
+    :param poke_interval: seconds between two polls.
+    :param queue: Airflow 3.4 and later only: the queue of the triggerers that may run it; None for
+        triggerers without a queue.
+    :param kwargs: parameters of a newer version of this package; they are ignored.
     """
 
     def __init__(
@@ -161,6 +163,7 @@ class PixverseCapacityEventTrigger(BaseEventTrigger):
         slots: int = 1,
         emails: list[str] | str | None = None,
         poke_interval: float = 60.0,
+        queue: str | None = None,
         **kwargs: Any,
     ) -> None:
         if not HAS_ASSET_WATCHERS:
@@ -170,17 +173,23 @@ class PixverseCapacityEventTrigger(BaseEventTrigger):
         self.slots = slots
         self.emails = emails
         self.poke_interval = poke_interval
+        # Airflow reads it here, and not from what serialize() returns.
+        self.queue = queue
         self._unknown_kwargs = kwargs
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """
-        Return class path and parameters, in the same form each time: it is the same watcher after a redeploy.
+        Return class path and parameters in a stable form, so that a redeploy keeps the watcher.
 
-        Airflow asks for them when it parses the DAG. That is why bad parameters are refused here: a trigger
-        whose ``__init__`` raises would take the triggerer down with it.
+        Airflow calls this when it parses the DAG, so bad parameters are refused here: a trigger whose
+        ``__init__`` raises would end the triggerer.
 
         :raises ValueError: a parameter cannot be used; the message names it.
         """
+        if self.queue is not None and not HAS_TRIGGER_QUEUES:
+            raise ValueError(
+                "queue: this Airflow has no queues of triggerers, Airflow 3.4 does. Leave it out"
+            )
         emails = parse_emails(as_json_list(self.emails))
         return "airflow_pixverse.triggers.pixverse.PixverseCapacityEventTrigger", {
             "pixverse_conn_id": parse_conn_id(self.pixverse_conn_id),
@@ -190,14 +199,14 @@ class PixverseCapacityEventTrigger(BaseEventTrigger):
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Send an event at each change from too few free slots to enough."""
+        """Send an event at each change from too few free slots to enough free slots."""
         if self._unknown_kwargs:
             unknown = sorted(self._unknown_kwargs)
             self.log.warning("Another version of airflow-pixverse wrote %s, which is ignored here", unknown)
         try:
             _, kwargs = self.serialize()
-        except Exception as error:  # noqa: BLE001 - whatever another version, or somebody else, has written
-            # A watcher that ended would be started again at once. Redeploying the DAG replaces this one.
+        except Exception as error:  # noqa: BLE001 - another version may have written anything
+            # Airflow would restart a watcher that ends at once. Redeploying the DAG replaces this one.
             self.log.error("This watcher cannot watch: %s", error)  # noqa: TRY400 - the text says it all
             await asyncio.Event().wait()
         memory = EdgeMemory(self, kwargs)
@@ -213,9 +222,8 @@ class PixverseCapacityEventTrigger(BaseEventTrigger):
                 await memory.store(had_room=has_room)
 
     async def _looks(self, kwargs: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
-        """Yield the payload that each look makes, without accounts where there is not enough room."""
-        from airflow_pixverse.api.models import accounts_with_room
-        from airflow_pixverse.gate import GateMovedError
+        """Yield the payload of each poll, without accounts if there is not enough room."""
+        from airflow_pixverse.api.scheduler import accounts_with_room
 
         slots, emails, interval = kwargs["slots"], kwargs["emails"], kwargs["poke_interval"]
         while True:
@@ -231,20 +239,13 @@ class PixverseCapacityEventTrigger(BaseEventTrigger):
             except GateMovedError:
                 continue
             except PixverseError as error:
-                self.log.warning("Nothing can be seen until this is mended: %s", error)
+                self.log.warning("The watcher sees nothing until this is fixed: %s", error)
                 await asyncio.sleep(max(interval, _AFTER_FATAL_ERROR))
 
 
-def _time_is_up(gate: CapacityGate, waiter: Waiter, deadlines: Deadlines, limit: Limit) -> dict[str, Any]:
-    if limit is Limit.EXECUTION_TIMEOUT:
-        return end_event(WaitStatus.EXECUTION_TIMEOUT, "execution_timeout has passed")
-    message = f"not enough free slots within {deadlines.timeout:g} s: {gate.describe(waiter)}"
-    return end_event(WaitStatus.TIMEOUT, message)
-
-
 def _request(parameters: WaitParameters, since: float, reference: str) -> WaitRequest:
-    from airflow_pixverse.api.models import email_keys
-    from airflow_pixverse.gate import WaitRequest
+    from airflow_pixverse.api.scheduler import email_keys
+    from airflow_pixverse.gate.waiter import WaitRequest
 
     return WaitRequest(
         slots=parameters.slots,

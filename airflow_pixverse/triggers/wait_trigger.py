@@ -1,6 +1,4 @@
-"""WaitTrigger: what all waits in the triggerer have in common."""
-
-from __future__ import annotations
+"""WaitTrigger: the base of all triggers that wait, and end with one event."""
 
 from abc import abstractmethod
 from collections.abc import AsyncIterator
@@ -8,47 +6,59 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_pixverse.api.errors import PixverseFatalError
+from airflow_pixverse.api.errors import PixverseFatalError, PixverseNoResultError
 from airflow_pixverse.capabilities import deferral_timeout_of
-from airflow_pixverse.deadlines import Deadlines
-from airflow_pixverse.slot_news import News
-from airflow_pixverse.trigger_parameters import TriggerParameters
-from airflow_pixverse.triggers.shared_gates import gate_of
-from airflow_pixverse.triggers.wait_event import WaitStatus, end_event
+from airflow_pixverse.gate.lease_update import LeaseUpdate
+from airflow_pixverse.triggerer.shared_gates import gate_of
+from airflow_pixverse.waits.deadlines import Deadlines
+from airflow_pixverse.waits.events import WaitStatus, end_event
+from airflow_pixverse.waits.parameters import TriggerParameters
 
 _Parameters = TypeVar("_Parameters", bound=TriggerParameters)
 
-# However short its timeout, a wait is looked at once, unless that takes longer than this many seconds.
+# Seconds that the first poll of a wait may take, even if its timeout is shorter.
 FIRST_LOOK_WITHIN = 15.0
 
 
 class WaitTrigger(BaseTrigger, Generic[_Parameters]):
     """
-    A wait that sends one event, a dict with ``status`` (see :class:`WaitStatus`), and ends.
+    A trigger that sends one event, a dict with ``status`` (see :class:`WaitStatus`), and ends.
 
-    Nothing but cancellation escapes :meth:`run`, since Airflow takes a trigger that raised for a reason to
-    skip; nor does ``__init__`` raise, since that would end the triggerer, so the parameters are only parsed
-    in :meth:`run`.
+    Only cancellation escapes :meth:`run`: Airflow's sensors skip a task whose trigger raised. ``__init__``
+    does not raise, because that would end the triggerer; so :meth:`run` parses the parameters.
+
+    :param kwargs: the fields of :attr:`parameters`.
     """
 
     parameters: ClassVar[type[TriggerParameters]]
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._kwargs = kwargs
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return class path and parameters; none of them is secret."""
+        return f"{type(self).__module__}.{type(self).__qualname__}", dict(self._kwargs)
+
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, and send the one event that says how the wait ended."""
+        """Wait, and send the one event that ends the wait."""
         _, kwargs = self.serialize()
         if unknown := self.parameters.unknown(kwargs):
             self.log.warning("Another version of airflow-pixverse wrote %s, which is ignored here", unknown)
         try:
             parameters: Any = self.parameters.parse(kwargs)
-        except Exception as error:  # noqa: BLE001 - whatever another version, or somebody else, has written
+        except Exception as error:  # noqa: BLE001 - another version may have written anything
             yield as_event(_with_state(end_event(WaitStatus.FATAL, str(error)), kwargs.get("state")))
             return
         try:
-            if parameters.news:
-                tell_gate(parameters.pixverse_conn_id, parameters.news)
+            if parameters.lease_update:
+                reference, update = parameters.lease_update["reference"], parameters.lease_update["update"]
+                gate_of(parameters.pixverse_conn_id).update_lease(reference, LeaseUpdate(update))
             payload = await self._wait(parameters)
         except PixverseFatalError as error:
             payload = end_event(WaitStatus.FATAL, str(error))
+        except PixverseNoResultError as error:
+            payload = end_event(WaitStatus.ERROR, str(error))
         except Exception as error:
             self.log.exception("The trigger failed")
             payload = end_event(WaitStatus.ERROR, f"the trigger failed: {error!r}")
@@ -59,25 +69,21 @@ class WaitTrigger(BaseTrigger, Generic[_Parameters]):
         """
         Wait, and return the payload of the event.
 
-        :raises PixverseFatalError: asking again will not help.
+        :raises PixverseFatalError: a permanent error; another call will not help.
+        :raises PixverseNoResultError: waiting longer will not help.
         """
 
     async def _end(self, parameters: _Parameters, payload: dict[str, Any]) -> TriggerEvent:  # noqa: ARG002
-        """Return the event that a wait ends with."""
+        """Return the event that ends the wait."""
         return as_event(payload)
 
     def _deadlines(self, parameters: _Parameters) -> Deadlines:
-        """Return the deadlines; when the wait began, Airflow has to tell where it began in the trigger."""
+        """Return the deadlines. Airflow knows the start of a wait that began in the trigger."""
         return Deadlines.of_wait(
             parameters,
             deferral_ends=deferral_timeout_of(self),
             started=getattr(self.task_instance, "start_date", None),
         )
-
-
-def tell_gate(pixverse_conn_id: str, news: dict[str, str]) -> None:
-    """Tell the gate of a connection what became of the job that it keeps a slot for."""
-    gate_of(pixverse_conn_id).tell(news["reference"], News(news["news"]))
 
 
 def _with_state(payload: dict[str, Any], state: Any) -> dict[str, Any]:

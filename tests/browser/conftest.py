@@ -18,12 +18,13 @@ sync_api = pytest.importorskip(
 
 DAGS = Path(__file__).parent / "dags"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-# Many times what it takes: the server asks the service once in 10 s, and the page asks the server every 5 s.
-TOLD = 180_000
+CAPACITY = "**/pixverse/api/capacity*"
+# Many times longer than needed: the server polls the service every 10 s, and the page the server every 5 s.
+TIMEOUT = 180_000  # ms
 
 
 class Crowd(NamedTuple):
-    """Tasks that wait, and the run of the DAG that they are of."""
+    """The number of waiting tasks, and the run of their DAG."""
 
     size: int
     run: DagRun
@@ -35,7 +36,7 @@ def browser():
     program = next(filter(None, map(shutil.which, BROWSERS)), None)
     if program is None:
         message = "Chromium is not installed; `make chromium` does so, as root on Debian"
-        # A test that CI skips is one that nobody misses.
+        # In CI, a skipped test would go unnoticed.
         (pytest.fail if os.environ.get("CI") else pytest.skip)(message)
     # Chromium has no sandbox for root, and the memory that containers share is small.
     arguments = ["--no-sandbox", "--disable-dev-shm-usage", "--no-proxy-server"]
@@ -47,7 +48,7 @@ def browser():
 
 @pytest.fixture(scope="session")
 def shared_simulator():
-    """The service that the connection ``pixverse_default`` leads to."""
+    """The service of the connection ``pixverse_default``."""
     with Simulator({"a-1@example.com": 3, "a-2@example.com": 3}) as simulator:
         yield simulator
 
@@ -72,16 +73,16 @@ def crowd(airflow):
     """Tasks that all wait at the connection ``pixverse_crowd``."""
     run = airflow.trigger("crowd")
 
-    def gathered():
+    def waiting():
         return [wait.state for wait in airflow.outcome(run)].count("deferred")
 
-    airflow.wait_until(lambda: gathered() == SIZE, lambda: f"all {SIZE} wait, not {gathered()}")
+    airflow.wait_until(lambda: waiting() == SIZE, lambda: f"all {SIZE} wait, not {waiting()}")
     return Crowd(SIZE, run)
 
 
 @pytest.fixture
 def sim(shared_simulator):
-    """The simulator with nothing executing, nothing injected and no answer of its own."""
+    """The simulator without jobs, faults and responses of earlier tests."""
     shared_simulator.end_all_jobs()
     shared_simulator.clear_faults()
     shared_simulator.respond_with("scheduler/available", None)
@@ -90,27 +91,50 @@ def sim(shared_simulator):
 
 @pytest.fixture
 def tab(airflow, browser):
-    """A tab of the browser at Airflow's address, in which nothing may go wrong that the console tells of."""
-    sync_api.expect.set_options(timeout=TOLD)
+    """A browser tab at Airflow's address; errors on its console fail the test."""
+    sync_api.expect.set_options(timeout=TIMEOUT)
     context = browser.new_context(base_url=f"http://{LOOPBACK}:{airflow.web_port}", color_scheme="light")
-    context.set_default_timeout(TOLD)
+    context.set_default_timeout(TIMEOUT)
     tab = context.new_page()
-    # Airflow 3.1 logs in by itself after a first call that is refused, which the console tells of.
+    # Airflow 3.1 logs in by itself after a refused request, which is an error on the console.
     tab.goto("/")
     sync_api.expect(tab.get_by_role("button", name="Browse")).to_be_visible()
-    wrong = []
-    tab.on("console", lambda message: message.type == "error" and wrong.append(message.text))
-    tab.on("pageerror", lambda error: wrong.append(str(error)))
-    tab.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
+    errors = []
+    tab.on("console", lambda message: message.type == "error" and errors.append(message.text))
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.on("dialog", lambda dialog: (errors.append(dialog.message), dialog.dismiss()))
     yield tab
     context.close()
-    assert wrong == []
+    assert errors == []
 
 
 @pytest.fixture
 def page(tab, sim):
-    """The capacity page, once it has an answer about ``pixverse_default``."""
+    """The capacity page, once it shows ``pixverse_default``."""
     return open_page(tab, "pixverse_default")
+
+
+@pytest.fixture
+def crowded_page(tab, crowd):
+    """The capacity page, once it shows ``pixverse_crowd``."""
+    return open_page(tab, "pixverse_crowd")
+
+
+@pytest.fixture
+def rewrite(tab):
+    """A function that lets ``change`` alter each response to the page."""
+
+    def rewrite(change):
+        def fulfill(route):
+            response = route.fetch()
+            body = response.json()
+            change(body)
+            route.fulfill(response=response, json=body)
+
+        tab.route(CAPACITY, fulfill)
+
+    yield rewrite
+    tab.unroute_all(behavior="wait")
 
 
 def open_page(tab, connection):

@@ -54,7 +54,14 @@ def apart(secret):
 
 
 @pytest.fixture(scope="session")
-def connections(shared_simulator, crowded, apart, secret):
+def few_slots(secret):
+    """A service with two slots, for which the tests of slots wait."""
+    with Simulator({"few@example.com": 2}, token=f"user:1-{secret}") as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="session")
+def connections(shared_simulator, crowded, apart, few_slots, secret):
     """The connections in the database of this Airflow, by id."""
     with Simulator(token=f"user:1-{secret}") as full:
         full.fill()
@@ -62,6 +69,7 @@ def connections(shared_simulator, crowded, apart, secret):
             "pixverse_default": shared_simulator.connection,
             "pixverse_full": full.connection,
             "pixverse_apart": apart.connection,
+            "pixverse_few_slots": few_slots.connection,
             "pixverse_bad_token": {**shared_simulator.connection, "password": f"user:2-{secret}"},
             **{f"pixverse_{name}": simulator.connection for name, simulator in crowded.items()},
         }

@@ -86,6 +86,7 @@ def test_a_worker_that_is_killed_in_a_download_leaves_nothing_but_the_download_t
     assert len(uploads(sim, bucket)) == 1
 
 
+@pytest.mark.main_job
 def test_a_picture_becomes_a_video_although_a_worker_is_killed_in_the_upload(airflow, sim, bucket, start):
     sim.inject(faults.hold(), path="files")
     run = start()

@@ -1,5 +1,6 @@
 """Whatever is lost, killed or paused: no prompt is paid for twice, and none is lost without a word."""
 
+import csv
 import json
 from collections import Counter
 from pathlib import Path
@@ -17,6 +18,7 @@ SIDE_BY_SIDE = {"AIRFLOW__CORE__PARALLELISM": "4"}
 RETRIES = 5
 # On the oldest Airflow in small, since the newest shows it in full.
 PROMPTS, JOB_SECONDS = (40, 12) if airflow_version.startswith("3.3.") else (10, 3)
+ROWS, KILLS = (200, 10) if airflow_version.startswith("3.3.") else (40, 3)
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +39,22 @@ def shared_simulator(secret):
 
 
 @pytest.fixture(scope="module")
-def airflow(postgresql, shared_simulator, lossy, tmp_path_factory):
+def quick(secret):
+    """A service with twelve slots and short jobs that loses one answer to a submit in five."""
+    accounts = {"a-1@example.com": 6, "a-2@example.com": 6}
+    with Simulator(accounts, token=f"user:1-{secret}", job_seconds=(1, 3)) as simulator:
+        simulator.inject(faults.lost_answer(), times=None, method="POST", share=0.2)
+        yield simulator
+
+
+@pytest.fixture(scope="module")
+def airflow(postgresql, shared_simulator, lossy, quick, tmp_path_factory):
     home = tmp_path_factory.mktemp("airflow-that-submits")
-    connections = {"calm": patient(shared_simulator), "lossy": lossy.connection}
+    connections = {
+        "calm": patient(shared_simulator),
+        "lossy": lossy.connection,
+        "quick": quick.connection,
+    }
     with Airflow(home, [DAGS], SIDE_BY_SIDE, connections=connections, database=postgresql) as airflow:
         yield airflow
 
@@ -196,6 +211,38 @@ def test_a_cleared_task_submits_anew(airflow, sim, submits):
     assert paid(sim, ["cleared", "left alone"]) == {"cleared": 2, "left alone": 1}
 
 
+def test_a_task_that_is_cleared_while_it_waits_takes_up_its_job(airflow, sim, submits):
+    run = submits(["cleared early"])
+    wait_until_paid(airflow, sim, ["cleared early"], 1)
+    airflow.wait_until_tasks(run, lambda tasks: tasks.mapped("make")[0].state == "deferred")
+    airflow.clear(run, "make", 0)
+    airflow.wait_until_tasks(run, lambda tasks: tasks.mapped("make")[0].try_number > 1)
+
+    [task] = end_jobs_until_over(airflow, sim, run).mapped("make")
+    assert task.state == "success"
+    assert task.xcom["id"] == sim.submitted(prompt="cleared early")[0].id
+    assert paid(sim, ["cleared early"]) == {"cleared early": 1}
+
+
+def test_a_success_that_airflow_does_not_take_down_leaves_the_job_to_the_retry(airflow, sim):
+    """The task runner of Airflow 3.2 and later calls success callbacks all the same."""
+    refuse = (
+        "create function refuse() returns trigger as $$ begin "
+        "if new.dag_id = 'submits_without_xcom' and new.state = 'success' and new.try_number = 1 "
+        "then raise exception 'not now'; end if; return new; end $$ language plpgsql"
+    )
+    airflow.metadata.execute(refuse)
+    airflow.metadata.execute(
+        "create trigger refuse before update on task_instance for each row execute function refuse()"
+    )
+    run = airflow.trigger("submits_without_xcom", {"conn": "calm"})
+
+    make = end_jobs_until_over(airflow, sim, run).task("make")
+    assert make.state == "success"
+    assert make.try_number > 1
+    assert paid(sim, ["not reported"]) == {"not reported": 1}
+
+
 def test_a_list_that_has_another_order_at_the_retry_makes_no_task_take_the_job_of_another(
     airflow, sim, submits, tmp_path
 ):
@@ -216,3 +263,49 @@ def test_a_list_that_has_another_order_at_the_retry_makes_no_task_take_the_job_o
     assert all(map(has_failed_for_good, outcome.mapped("make")))
     assert paid(sim, ["first", "second"]) == {"first": 1, "second": 1}
     assert "with another payload" in airflow.task_log(run, "make", 0)
+
+
+def manifest(folder):
+    """The lines of a batch's manifest."""
+    with (folder / "campaign.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_table_is_made_once_although_its_workers_and_all_of_airflow_are_killed(airflow, quick, tmp_path):
+    prompts = [f"row {number}" for number in range(ROWS)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(json.dumps({"prompt": prompt}) for prompt in prompts))
+    folder = tmp_path / "campaign"
+    run = airflow.trigger(
+        "makes_a_table", {"rows": f"file://{tmp_path}/rows.jsonl", "folder": folder.as_uri()}
+    )
+    for kill in range(1, KILLS + 1):
+        wait_until_paid(airflow, quick, prompts, kill * ROWS // (KILLS + 2))
+        airflow.worker(run, "campaign").kill_task()
+    wait_until_paid(airflow, quick, prompts, (KILLS + 1) * ROWS // (KILLS + 2))
+    airflow.kill_all()
+    airflow.start_all()
+
+    campaign = airflow.wait_for(run).task("campaign")
+    assert campaign.try_number > KILLS
+    lines = {line["prompt"]: line for line in manifest(folder)}
+    unknown = [line for line in lines.values() if line["status"] == "unknown"]
+    assert {line["status"] for line in lines.values()} - {"unknown"} == {"stored"}
+    assert campaign.state == ("failed" if unknown else "success")
+    assert all("Nobody can know whether PixVerse accepted" in line["reason"] for line in unknown)
+    assert list(lines) == prompts
+    times = paid(quick, prompts)
+    assert max(times.values()) == 1
+    assert {times[prompt] for prompt, line in lines.items() if line["status"] == "stored"} == {1}
+    assert len(list(folder.glob("*.mp4"))) == ROWS - len(unknown)
+
+
+def test_a_table_that_is_made_calls_nothing_when_it_is_cleared(airflow, quick, tmp_path):
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"prompt": "a row of its own"}))
+    conf = {"rows": f"file://{tmp_path}/rows.jsonl", "folder": (tmp_path / "campaign").as_uri()}
+    run = airflow.trigger("makes_a_table", conf)
+    assert airflow.wait_for(run).task("campaign").state == "success"
+    before = quick.request_count
+    airflow.clear(run, "campaign")
+    airflow.wait_until_tasks(run, lambda tasks: tasks.task("campaign").try_number > 1)
+    assert airflow.wait_for(run).task("campaign").xcom["made"] == 0
+    assert quick.request_count == before

@@ -2,12 +2,11 @@
 
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from airflow.providers.common.compat.sdk import task
 
 from airflow_pixverse.operators.pixverse import PixverseCancelOperator, PixverseListExecutingOperator
 from airflow_pixverse.simulator import faults
-from tests.integration.dag_runs import new_dag, run
+from tests.helpers.dag_runs import new_dag, run
 
 GONE = "user:1-pixverse:a-1@example.com-video:404"
 
@@ -35,7 +34,7 @@ def mapped_over(make_ids, **kwargs):
     return run(dag)
 
 
-def test_it_frees_the_slot_of_a_job_whose_id_it_sends_as_it_is(sim, logged):
+def test_cancel_operator_sends_the_id_as_it_is_and_frees_the_slot(sim, logged):
     *_, job = sim.fill()
     outcome = cancelled(job)
     assert outcome.xcom("cancel") is True
@@ -51,12 +50,12 @@ def test_a_job_that_is_not_executing_is_success_and_the_log_says_so(sim, logged)
     assert f"Job {GONE} is not executing" in logged()
 
 
-def test_the_id_may_be_a_template(sim):
+def test_cancel_operator_renders_a_template_of_the_id(sim):
     job = sim.start_job()
     assert cancelled("{{ params.job }}\n", params={"job": job}).xcom("cancel") is True
 
 
-def test_the_id_may_be_the_xcom_of_another_task(sim):
+def test_cancel_operator_takes_the_id_from_the_xcom_of_another_task(sim):
     job = sim.start_job()
     with new_dag("cancel_xcom") as dag:
 
@@ -68,7 +67,7 @@ def test_the_id_may_be_the_xcom_of_another_task(sim):
     assert run(dag).xcom("cancel") is True
 
 
-def test_it_maps_over_the_jobs_that_are_listed(sim):
+def test_cancel_operator_maps_over_the_jobs_that_are_listed(sim):
     hours_ago = datetime.now(UTC) - timedelta(hours=2)
     old = [sim.start_job(started=hours_ago), sim.start_job(type="image", started=hours_ago)]
     sim.start_job()
@@ -79,53 +78,48 @@ def test_it_maps_over_the_jobs_that_are_listed(sim):
     assert sorted(path.rpartition("/")[2] for _, path in sent(sim)) == sorted(old)
 
 
-@pytest.mark.parametrize("field", ["['id']", ""])
-def test_an_item_of_the_list_may_be_chosen_by_a_template(sim, field):
+def test_cancel_operator_takes_an_item_of_the_list_that_a_template_chooses(sim):
     sim.start_job()
     with new_dag("cancel_item") as dag:
         listed = PixverseListExecutingOperator(task_id="list")
-        template = f"{{{{ ti.xcom_pull(task_ids='list')[0]{field} }}}}"
-        listed >> PixverseCancelOperator(task_id="cancel", job_id=template)
-    assert run(dag).xcom("cancel") is True
+        for task_id, field in {"cancel": "['id']", "cancel_again": ""}.items():
+            template = f"{{{{ ti.xcom_pull(task_ids='list')[0]{field} }}}}"
+            listed >> PixverseCancelOperator(task_id=task_id, job_id=template)
+    outcome = run(dag)
+    assert sorted([outcome.xcom("cancel"), outcome.xcom("cancel_again")]) == [False, True]
 
 
-def test_it_maps_over_ids(sim):
+def test_cancel_operator_maps_over_ids(sim):
     jobs = [sim.start_job(), GONE]
     assert mapped_over(jobs).xcoms["cancel"] == [True, False]
 
 
-@pytest.mark.parametrize(
-    "job_id",
-    ["{{ '' }}", "{{ params.job }}/../available", "{{ 'a\\nb' }}", "{{ none }}", {"id": "{{ '?' }}"}],
-)
-def test_an_id_that_is_rendered_to_none_of_a_job_fails_it_without_retry(sim, logged, job_id):
-    outcome = cancelled(job_id, params={"job": "user:1"}, retries=2, retry_delay=0)
-    assert (outcome.state("cancel"), outcome.tries["cancel"]) == ("failed", [1])
-    assert "job_id must be the id of a job" in logged()
+def test_cancel_operator_whose_template_renders_to_no_id_fails_without_retry(sim, logged):
+    rendered = [
+        "{{ '' }}",
+        "{{ params.job }}/../available",
+        "{{ 'a\\nb' }}",
+        "{{ none }}",
+        {"id": "{{ '?' }}"},
+    ]
+    with new_dag("cancel_wrong", params={"job": "user:1"}) as dag:
+        for number, job_id in enumerate(rendered):
+            PixverseCancelOperator(task_id=f"cancel_{number}", job_id=job_id, retries=2, retry_delay=0)
+    outcome = run(dag)
+    assert outcome.states == {task_id: ["failed"] for task_id in outcome.states}
+    assert list(outcome.tries.values()) == [[1]] * len(rendered)
+    assert logged().count("job_id must be the id of a job") >= len(rendered)
     assert sim.request_count == 0
 
 
-@pytest.mark.parametrize("job_id", ["", "a/b", {"id": None}, 7])
-def test_an_id_that_is_mapped_and_none_of_a_job_fails_it_without_retry(sim, logged, job_id):
-    outcome = mapped_over([job_id], retries=2, retry_delay=0)
-    assert (outcome.states["cancel"], outcome.tries["cancel"]) == (["failed"], [1])
-    assert "job_id must be the id of a job" in logged()
+def test_cancel_operator_mapped_over_what_is_no_id_fails_without_retry(sim, logged):
+    outcome = mapped_over(["", "a/b", {"id": None}, 7], retries=2, retry_delay=0)
+    assert (outcome.states["cancel"], outcome.tries["cancel"]) == (["failed"] * 4, [1] * 4)
+    assert logged().count("job_id must be the id of a job") >= 4
     assert sim.request_count == 0
 
 
-def test_a_fatal_error_fails_it_without_retry(sim):
-    sim.token = "user:2-rotated"
-    outcome = cancelled(GONE, retries=2, retry_delay=0)
-    assert (outcome.state("cancel"), outcome.tries["cancel"]) == ("failed", [1])
-    assert sim.request_count == 1
-
-
-def test_a_missing_connection_fails_it_without_retry(sim):
-    outcome = cancelled(GONE, pixverse_conn_id="nowhere", retries=2, retry_delay=0)
-    assert (outcome.state("cancel"), outcome.tries["cancel"]) == ("failed", [1])
-
-
-def test_transient_trouble_is_left_to_the_retries_of_the_task(sim):
+def test_cancel_operator_at_a_transient_error_is_retried(sim):
     job = sim.start_job()
     sim.inject(faults.status(503))
     outcome = cancelled(job, retries=1, retry_delay=0)

@@ -7,7 +7,7 @@ import pytest
 from airflow_pixverse.hooks import lookup
 from airflow_pixverse.operators.pixverse import PixverseListExecutingOperator
 from airflow_pixverse.sensors.pixverse import PixverseCapacitySensor
-from tests.integration.dag_runs import AIRFLOW, new_dag, run
+from tests.helpers.dag_runs import AIRFLOW, new_dag, run
 from tests.unit.hooks import backends
 
 

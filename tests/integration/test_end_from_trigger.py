@@ -12,10 +12,10 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, Asset, task
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
-from airflow_pixverse.deadlines import SAFETY_NET
 from airflow_pixverse.sensors.pixverse import PixverseCapacitySensor
-from tests.integration.dag_runs import AIRFLOW, new_dag, run
-from tests.integration.trigger_runs import events_of
+from airflow_pixverse.waits.deadlines import SAFETY_NET
+from tests.helpers.dag_runs import AIRFLOW, new_dag, run
+from tests.helpers.trigger_runs import events_of
 
 ROOT = Path(__file__).parents[2]
 BEGINS_IN_TRIGGER = AIRFLOW.release < (3, 0) or AIRFLOW.release >= (3, 3)
@@ -86,7 +86,7 @@ def test_mapped_tasks_begin_on_a_worker_each_with_its_own_parameters(sim):
     ],
     ids=str,
 )
-def test_it_begins_in_the_trigger_where_that_can_work(parameters, begins_in_trigger):
+def test_wait_begins_in_the_trigger_where_that_can_work(parameters, begins_in_trigger):
     wait = sensor(start_from_trigger=True, **parameters)
     assert bool(wait.start_from_trigger) == begins_in_trigger
     assert type(wait).start_trigger_args is None
@@ -100,7 +100,7 @@ def test_a_template_without_a_known_dag_begins_on_a_worker():
     assert not wait.start_from_trigger
 
 
-def test_it_says_why_it_begins_on_a_worker(sim, logged):
+def test_wait_that_begins_on_a_worker_says_why(sim, logged):
     with new_dag("reason", user_defined_macros={"mine": lambda: "a-1@example.com"}) as dag:
         PixverseCapacitySensor(task_id="wait", start_from_trigger=True, emails="{{ mine() }}")
     assert run(dag).state("wait") == "success"
@@ -115,21 +115,24 @@ def test_slots_may_be_a_template_with_delimiters_of_the_dag(sim):
     assert run(dag).state("wait") == "success"
 
 
+def trigger_kwargs(**kwargs):
+    wait = sensor(**kwargs)
+    return wait._parameters(slots=wait.slots, emails=wait.emails).to_kwargs()
+
+
 def trigger_of(**kwargs):
     from airflow_pixverse.triggers.pixverse import PixverseCapacityTrigger
 
-    return PixverseCapacityTrigger(**sensor(**kwargs)._trigger_kwargs())
+    return PixverseCapacityTrigger(**trigger_kwargs(**kwargs))
 
 
 @pytest.mark.parametrize("emails", [("a-1@example.com",), {"a-1@example.com"}, ["a-1@example.com"]], ids=str)
 def test_the_kwargs_of_the_trigger_are_plain_json(emails):
-    kwargs = sensor(
-        emails=emails, lease=timedelta(minutes=1), max_wait=timedelta(minutes=2)
-    )._trigger_kwargs()
+    kwargs = trigger_kwargs(emails=emails, lease=timedelta(minutes=1), max_wait=timedelta(minutes=2))
     assert json.loads(json.dumps(kwargs)) == kwargs
 
 
-def test_it_ends_the_task_with_the_accounts_as_xcom(sim):
+def test_trigger_ends_the_task_with_the_accounts_as_xcom(sim):
     [event] = events_of(trigger_of(end_from_trigger=True))
     assert isinstance(event, TaskSuccessEvent)
     # Airflow 3 would store what the event carries as a string; there, the trigger pushes it (see tests/e2e).
@@ -137,7 +140,7 @@ def test_it_ends_the_task_with_the_accounts_as_xcom(sim):
     assert [account["available"] for account in carried] == [3, 3]
 
 
-def test_it_pushes_no_xcom_where_that_is_not_wanted(sim):
+def test_trigger_without_do_xcom_push_pushes_no_xcom(sim):
     [event] = events_of(trigger_of(end_from_trigger=True, do_xcom_push=False))
     assert isinstance(event, TaskSuccessEvent)
     assert event.xcoms is None
@@ -148,8 +151,7 @@ def test_a_task_with_outlets_is_left_to_a_worker_which_sends_their_events(sim):
     assert not isinstance(event, TaskSuccessEvent)
 
 
-@pytest.mark.parametrize("backend", [None, "tests.integration.xcom_backend.Uploading"])
-def test_with_a_custom_xcom_backend_the_end_is_left_to_a_worker(sim, backend):
+def test_trigger_with_a_custom_xcom_backend_leaves_the_end_to_a_worker(sim):
     """Airflow chooses the backend when it is imported, so in a process of its own."""
     code = """if True:
         import asyncio
@@ -160,15 +162,14 @@ def test_with_a_custom_xcom_backend_the_end_is_left_to_a_worker(sim, backend):
 
         print(asyncio.run(end()))
     """
-    environment = os.environ | ({"AIRFLOW__CORE__XCOM_BACKEND": backend} if backend else {})
+    environment = os.environ | {"AIRFLOW__CORE__XCOM_BACKEND": "tests.helpers.xcom_backend.Uploading"}
     printed = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, check=True, text=True, cwd=ROOT
     )
-    expected = "TriggerEvent" if backend else "TaskSuccessEvent"
-    assert printed.stdout.splitlines()[-1] == f"['{expected}']"
+    assert printed.stdout.splitlines()[-1] == "['TriggerEvent']"
 
 
-def test_every_other_end_is_left_to_a_worker(sim):
+def test_trigger_leaves_an_end_without_success_to_a_worker(sim):
     sim.token = "user:2-rotated"
     [event] = events_of(trigger_of(end_from_trigger=True))
     assert type(event) is TriggerEvent

@@ -1,34 +1,22 @@
-"""
-How a wait for a job ends: the table of outcomes, every row in every mode.
+"""How a wait for a job ends: the table of outcomes, every row in every mode."""
 
-Each sensor here has one retry, so that an end that must not be retried shows in the number of tries.
-"""
-
+import json
 import re
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
+from airflow_pixverse.api.http import public_addresses
 from airflow_pixverse.sensors.job import PixverseJobSensor
 from airflow_pixverse.simulator import faults
 from airflow_pixverse.triggers.job import PixverseJobTrigger
-from tests.integration.dag_runs import new_dag, run
-from tests.integration.submits import elsewhere
-from tests.integration.test_sensor_outcomes import ONCE, ended, fails_and_may_be_retried
+from tests.helpers import sensors
+from tests.helpers.sensors import FINAL, FLAGS, MODES, RETRIED, TIMED_OUT, in_every_mode
+from tests.helpers.submits import downloads, elsewhere
 
-MODES = {"poke": {"mode": "poke"}, "reschedule": {"mode": "reschedule"}, "deferrable": {"deferrable": True}}
-
-ends_at_once = pytest.mark.parametrize(
-    ("flags", "end"),
-    [
-        ({}, "failed"),
-        ({"soft_fail": True}, "failed"),
-        ({"silent_fail": True}, "failed"),
-        ({"never_fail": True}, "skipped"),
-    ],
-    ids=str,
-)
+wait = partial(sensors.wait, PixverseJobSensor)
+ends = partial(sensors.ends, PixverseJobSensor)
 
 
 @pytest.fixture(params=MODES)
@@ -55,38 +43,15 @@ def ended_job(sim):
 
 
 @pytest.fixture
-def broken(monkeypatch):
-    """A bug on a worker and in the trigger."""
-
-    def fail(*args):
-        raise RuntimeError("a bug")
-
-    monkeypatch.setattr(PixverseJobSensor, "poke", fail)
-    monkeypatch.setattr(PixverseJobTrigger, "_deadlines", fail)
+def only_loopback_is_public(sim, monkeypatch):
+    """A connection that reads no private addresses but the simulator's."""
+    monkeypatch.setattr(public_addresses, "_is_public", lambda address: address == "127.0.0.1")
+    monkeypatch.setenv("AIRFLOW_CONN_PIXVERSE_DEFAULT", json.dumps({**sim.connection, "extra": "{}"}))
 
 
-@pytest.fixture
-def unreachable(sim, tmp_path, monkeypatch):
-    """A folder, and a service whose files do not arrive there."""
-    monkeypatch.setattr("airflow_pixverse.storage.download._FIRST_PAUSE", 0.0)
-    sim.inject(faults.status(500), path=".mp4", times=None)
-    return tmp_path
-
-
-@pytest.fixture(autouse=True)
-def _minutes_are_short(monkeypatch):
-    """A job that is not listed is asked for more often than once a minute."""
-    monkeypatch.setattr("airflow_pixverse.result_pacing._UNLISTED", 0.5)
-
-
-def wait(mode, job_id, **kwargs):
-    with new_dag("wait") as dag:
-        PixverseJobSensor(
-            task_id="wait",
-            job_id=job_id,
-            **{"poke_interval": 0.2, "timeout": 60, "retries": 1, "retry_delay": 0, **mode, **kwargs},
-        )
-    return run(dag)
+def calls(number, mode):
+    """How often a result is asked for: once more after a wait in the triggerer, by the worker."""
+    return number + bool(mode.get("deferrable"))
 
 
 def result_calls(sim):
@@ -94,65 +59,53 @@ def result_calls(sim):
     return [request for request in sim.requests if "/scheduler/" not in request.path]
 
 
-def test_a_job_that_is_finished_succeeds_with_its_result_in_the_xcom(sim, mode, job):
+def test_sensor_of_a_finished_job_succeeds_with_its_result_in_the_xcom(sim, mode, job):
     sim.end_job(job)
-    outcome = wait(mode, job)
-    assert ended(outcome) == ("success", ONCE)
+    outcome = wait(mode, job_id=job)
+    assert outcome.end("wait") == ("success", 1)
     result = outcome.xcom("wait")
-    assert {"id": job, "kind": "video", "email": "a-1@example.com", "state": "COMPLETED"}.items() <= (
-        result.items()
-    )
+    facts = {"id": job, "kind": "video", "email": "a-1@example.com", "state": "COMPLETED"}
+    assert facts.items() <= result.items()
     assert result["url"].startswith(f"{sim.url}/media/")
-    assert len(result_calls(sim)) == 1
+    assert len(result_calls(sim)) == calls(1, mode)
 
 
-def test_while_a_job_executes_only_the_list_is_looked_at(sim, mode, job):
-    with ThreadPoolExecutor() as elsewhere:
+def test_sensor_of_a_job_that_executes_looks_at_the_list_only(sim, mode, job):
+    def end_it_after_two_looks():
+        sim.wait_for_requests(2)
+        assert result_calls(sim) == []
+        sim.end_job(job)
 
-        def end_it_after_two_looks():
-            sim.wait_for_requests(2, timeout=60)
-            assert result_calls(sim) == []
-            sim.end_job(job)
-
-        ending = elsewhere.submit(end_it_after_two_looks)
-        assert ended(wait(mode, job)) == ("success", ONCE)
-        ending.result()
-    assert len(result_calls(sim)) == 1
+    with elsewhere(end_it_after_two_looks):
+        assert wait(mode, job_id=job).end("wait") == ("success", 1)
+    assert len(result_calls(sim)) == calls(1, mode)
 
 
 @pytest.mark.parametrize("how", ["failed", "moderated"])
-@ends_at_once
-def test_a_job_without_a_result_is_final(ended_job, mode, flags, end, how):
-    assert ended(wait(mode, ended_job(how), **flags)) == (end, ONCE)
-
-
-@pytest.mark.parametrize("how", ["failed", "moderated"])
-def test_the_reason_of_a_job_without_a_result_is_named(ended_job, mode, how, logged):
+def test_sensor_of_a_job_without_a_result_ends_for_good_and_names_the_reason(ended_job, how, logged):
     job = ended_job(how, "the fox has no tail")
-    wait(mode, job)
-    assert re.search(rf"{re.escape(job)} .*{how[:6]}.*: the fox has no tail", logged())
+    assert ends(FINAL, job_id=job) == in_every_mode(FINAL)
+    reason = rf"{re.escape(job)} .*?{how[:6]}.*?: the fox has no tail"
+    assert len(re.findall(reason, logged())) >= len(FINAL) * len(MODES)
 
 
-def test_a_job_that_is_not_listed_is_waited_for_too(sim, mode):
+def test_sensor_of_a_job_that_is_not_listed_waits_for_it_too(sim, mode):
     off_peak = sim.start_job("a-1@example.com", website=True)
-    with ThreadPoolExecutor() as elsewhere:
-
-        def end_it_after_two_questions():
-            sim.wait_for_requests(4, timeout=60)
-            sim.end_job(off_peak)
-
-        elsewhere.submit(end_it_after_two_questions)
-        assert ended(wait(mode, off_peak)) == ("success", ONCE)
+    with elsewhere(lambda: (sim.wait_for_requests(4), sim.end_job(off_peak))):
+        assert wait(mode, job_id=off_peak).end("wait") == ("success", 1)
     answers = [request.status for request in result_calls(sim)]
     assert answers[0] == 404
     assert answers[-1] == 200
 
 
-@pytest.mark.parametrize("state", ["QUEUED", "GENERATING", "SOMETHING_NEW", "COMPLETED"])
-def test_a_state_that_is_no_end_ends_no_wait(sim, mode, job, state):
-    """``COMPLETED`` without a URL is none either."""
+@pytest.mark.parametrize(
+    ("state", "is_final"),
+    [("QUEUED", True), ("GENERATING", True), ("SOMETHING_NEW", False), ("COMPLETED", True)],
+)
+def test_sensor_that_sees_a_state_that_is_no_end_waits_on(sim, mode, job, state, is_final):
+    """``COMPLETED`` without a URL is none either, for a while."""
     sim.end_job(job)
-    sim.respond_with(job, {"video_id": job, "video_status_name": state, "video_status_final": True})
+    sim.respond_with(job, {"video_id": job, "video_status_name": state, "video_status_final": is_final})
 
     def end_once_it_was_seen_twice():
         while len(result_calls(sim)) < 3:
@@ -160,95 +113,92 @@ def test_a_state_that_is_no_end_ends_no_wait(sim, mode, job, state):
         sim.respond_with(job, None)
 
     with elsewhere(end_once_it_was_seen_twice):
-        assert ended(wait(mode, job)) == ("success", ONCE)
+        assert wait(mode, job_id=job).end("wait") == ("success", 1)
 
 
-@pytest.mark.parametrize(
-    ("flags", "end"),
-    [({}, "failed"), ({"soft_fail": True}, "skipped"), ({"never_fail": True}, "skipped")],
-    ids=str,
-)
-def test_timeout_is_final(mode, job, flags, end):
-    assert ended(wait(mode, job, timeout=0.5, **flags)) == (end, ONCE)
-
-
-def test_a_timeout_in_the_triggerer_says_what_was_seen_last(job, logged):
-    wait(MODES["deferrable"], job, timeout=0.5)
-    assert f"job {job} is not finished within 0.5 s: executing" in logged()
+def test_sensor_at_its_timeout_ends_for_good_and_says_what_was_seen_last(job, logged):
+    assert ends(TIMED_OUT, job_id=job, timeout=0.3) == in_every_mode(TIMED_OUT)
+    assert f"job {job} is not finished within 0.3 s: executing" in logged()
 
 
 @pytest.mark.parametrize("call", ["the list", "the result"])
-def test_the_timeout_names_the_last_api_error(sim, mode, job, logged, call):
+def test_sensor_at_its_timeout_names_the_last_api_error(sim, mode, job, logged, call):
+    if call == "the list" and mode.get("mode") == "reschedule":
+        pytest.skip("it asks for the result at once")
     sim.end_job(job)
     looks_at = "scheduler/available" if mode.get("deferrable") else "scheduler/"
     path = looks_at if call == "the list" else job
     sim.inject(faults.status(503, {"error": "down for lunch"}), times=None, path=path)
-    assert ended(wait(mode, job, timeout=1)) == ("failed", ONCE)
+    assert wait(mode, job_id=job, timeout=1).end("wait") == ("failed", 1)
     assert re.search(r"(is not finished within|last API error).* 503 .*down for lunch", logged())
 
 
-@ends_at_once
-def test_a_bad_token_is_final(sim, mode, job, flags, end):
-    sim.token = "user:2-rotated"
-    assert ended(wait(mode, job, **flags)) == (end, ONCE)
-    assert sim.request_count == (2 if mode.get("deferrable") else 1)
-
-
-@ends_at_once
-def test_a_result_that_is_refused_for_good_is_final(sim, mode, job, flags, end):
+def test_sensor_whose_result_is_refused_for_good_ends_for_good(sim, job):
     sim.end_job(job)
     sim.inject(faults.status(400, {"error": "no such thing"}), times=None, path=job)
-    assert ended(wait(mode, job, **flags)) == (end, ONCE)
-    # Deferred, it takes two looks.
-    assert len(result_calls(sim)) == (2 if mode.get("deferrable") else 1)
+    assert ends(FINAL, job_id=job) == in_every_mode(FINAL)
+    # It takes two looks, where the wait remembers the first: that is not so in a wait that is rescheduled.
+    assert len(result_calls(sim)) == len(FINAL) * (2 + 1 + 2)
 
 
-@pytest.mark.parametrize(
-    ("flags", "end"),
-    [({}, "failed"), ({"soft_fail": True}, "failed"), ({"never_fail": True}, "skipped")],
-    ids=str,
-)
 @pytest.mark.parametrize("bad", [{"job_id": "{{ '' }}"}, {"pixverse_conn_id": "nowhere"}], ids=str)
-def test_a_bad_rendered_value_and_a_missing_connection_are_final(sim, mode, flags, end, bad):
-    assert ended(wait(mode, **{"job_id": "user:1-pixverse:a@example.com-video:1", **bad, **flags})) == (
-        end,
-        ONCE,
-    )
+def test_sensor_with_a_bad_rendered_value_or_a_missing_connection_ends_for_good(sim, bad):
+    wrong = {"job_id": "user:1-pixverse:a@example.com-video:1", **bad}
+    assert ends(FINAL, **wrong) == in_every_mode(FINAL)
     assert sim.request_count == 0
 
 
-@pytest.mark.parametrize("flags", [{}, {"soft_fail": True}, {"never_fail": True}], ids=str)
-def test_transient_errors_keep_it_waiting(sim, mode, job, flags):
+@pytest.mark.parametrize("flag", RETRIED)
+def test_sensor_waits_on_through_transient_errors(sim, mode, job, flag):
     sim.end_job(job)
     for fault in (faults.status(500), faults.html(), faults.reset(), faults.error_in_200("busy")):
         sim.inject(fault)
         sim.inject(fault, path=job)
-    assert ended(wait(mode, job, **flags)) == ("success", ONCE)
+    assert wait(mode, job_id=job, **FLAGS[flag]).end("wait") == ("success", 1)
 
 
-def test_retry_after_of_a_result_is_honoured(sim, mode, job):
+def test_sensor_honours_retry_after_of_a_result(sim, mode, job):
     sim.end_job(job)
     sim.inject(faults.rate_limit(retry_after=2), path=job)
-    assert ended(wait(mode, job)) == ("success", ONCE)
-    first, second = result_calls(sim)
+    assert wait(mode, job_id=job).end("wait") == ("success", 1)
+    first, second, *_ = result_calls(sim)
     assert second.monotonic - first.monotonic >= 2
 
 
-@fails_and_may_be_retried
-def test_execution_timeout_fails_and_may_be_retried(sim, mode, job, flags, end):
+def test_sensor_at_its_execution_timeout_fails_and_may_be_retried(sim, job):
     # Slow answers, since each poke of a reschedule sensor has the whole execution_timeout for itself.
     sim.end_job(job)
     sim.inject(faults.slow(5), times=None, path=job)
-    assert ended(wait(mode, job, execution_timeout=timedelta(seconds=2), **flags)) == end
+    assert ends(RETRIED, job_id=job, execution_timeout=timedelta(seconds=0.5)) == in_every_mode(RETRIED)
 
 
-@fails_and_may_be_retried
-def test_a_result_that_cannot_be_stored_fails_and_may_be_retried(mode, ended_job, unreachable, flags, end):
-    assert ended(wait(mode, ended_job(), output_path=unreachable.as_uri(), **flags)) == end
-    assert list(unreachable.iterdir()) == []
+def test_sensor_whose_result_cannot_be_downloaded_fails_and_may_be_retried(sim, ended_job, tmp_path):
+    sim.inject(faults.status(500), path=".mp4", times=None)
+    assert ends(RETRIED, job_id=ended_job(), output_path=tmp_path.as_uri()) == in_every_mode(RETRIED)
+    assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.usefixtures("broken")
-@fails_and_may_be_retried
-def test_a_bug_fails_and_may_be_retried(mode, job, flags, end):
-    assert ended(wait(mode, job, **flags)) == end
+def test_sensor_whose_result_is_too_large_fails_and_may_be_retried(ended_job, tmp_path):
+    too_large = {"output_path": tmp_path.as_uri(), "max_bytes": 1}
+    assert ends(RETRIED, job_id=ended_job(), **too_large) == in_every_mode(RETRIED)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("only_loopback_is_public")
+def test_sensor_whose_result_redirects_to_a_private_address_fails_and_may_be_retried(
+    sim, ended_job, tmp_path
+):
+    sim.inject(faults.redirect("http://10.0.0.1/a.mp4"), times=None, path=".mp4")
+    assert wait({}, job_id=ended_job(), output_path=tmp_path.as_uri()).end("wait") == ("failed", 2)
+    assert [request.status for request in downloads(sim)] == [302, 302]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sensor_with_a_bug_fails_and_may_be_retried(job, monkeypatch):
+    def fail(*args):
+        raise RuntimeError("a bug")
+
+    # On a worker, and in the trigger.
+    monkeypatch.setattr(PixverseJobSensor, "poke", fail)
+    monkeypatch.setattr(PixverseJobTrigger, "_deadlines", fail)
+    assert ends(RETRIED, job_id=job) == in_every_mode(RETRIED)

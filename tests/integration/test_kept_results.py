@@ -4,20 +4,28 @@ import hashlib
 import json
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowTaskTimeout, task
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
 from airflow_pixverse.capabilities import CAN_START_FROM_TRIGGER
 from airflow_pixverse.operators.pixverse import PixverseDownloadOperator, PixverseSubmitOperator
 from airflow_pixverse.sensors.job import PixverseJobSensor
 from airflow_pixverse.simulator import faults
+from airflow_pixverse.storage.download import Download
 from airflow_pixverse.triggers.pixverse import PixverseCapacityTrigger
-from tests.integration.dag_runs import new_dag, run
-from tests.integration.submits import PROMPT, elsewhere, ended_by_hand, ending_jobs, posts, prompts, submit
-
-
-@pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch, short_minutes):
-    monkeypatch.setattr("airflow_pixverse.storage.download._FIRST_PAUSE", 0.0)
+from tests.helpers import sensors
+from tests.helpers.dag_runs import new_dag, run
+from tests.helpers.sensors import MODES
+from tests.helpers.submits import (
+    PROMPT,
+    downloads,
+    elsewhere,
+    ended_by_hand,
+    ending_jobs,
+    posts,
+    prompts,
+    submit,
+    submit_and_end,
+)
 
 
 @pytest.fixture
@@ -33,37 +41,11 @@ def locked(tmp_path):
     return f"file://{tmp_path}/locked"
 
 
-def finished_job(sim, **kwargs):
-    job_id = sim.start_job(**kwargs)
-    sim.end_job(job_id)
-    return job_id
-
-
-def downloading(result, output_path, **kwargs):
-    with new_dag("download") as dag:
-        PixverseDownloadOperator(
-            task_id="store",
-            result=result,
-            output_path=output_path,
-            **{"retries": 1, "retry_delay": 0, **kwargs},
-        )
-    return dag
-
-
-def download(result, output_path, **kwargs):
-    return run(downloading(result, output_path, **kwargs))
-
-
-def downloads(sim):
-    return [request for request in sim.requests if request.path.startswith("/media/")]
-
-
 # The submit operator
 
 
 def test_a_result_is_stored_before_the_task_succeeds(sim, mode, folder):
-    with ending_jobs(sim):
-        outcome = submit(output_path=f"file://{folder}/", **mode)
+    outcome = submit_and_end(sim, output_path=f"file://{folder}/", **mode)
     [job] = sim.submitted()
     [stored] = folder.iterdir()
     content = stored.read_bytes()
@@ -78,9 +60,8 @@ def test_a_result_is_stored_before_the_task_succeeds(sim, mode, folder):
     assert request.headers.get("Authorization") == "missing", "the token is for the service only"
 
 
-def test_a_result_is_stored_in_a_bucket(sim, mode, bucket):
-    with ending_jobs(sim):
-        outcome = submit(output_path=f"{bucket.url}/{{{{ ds }}}}/", file_name="fox.{ext}", **mode)
+def test_a_result_is_stored_in_a_bucket(sim, bucket):
+    outcome = submit_and_end(sim, output_path=f"{bucket.url}/{{{{ ds }}}}/", file_name="fox.{ext}")
     assert outcome.state("make") == "success"
     [job] = sim.submitted()
     [key] = bucket.keys
@@ -91,10 +72,8 @@ def test_a_result_is_stored_in_a_bucket(sim, mode, bucket):
 
 def test_a_download_that_fails_is_retried_and_nothing_is_submitted_again(sim, mode, folder):
     sim.inject(faults.status(500), path=".mp4", times=4)
-    with ending_jobs(sim):
-        outcome = submit(output_path=f"file://{folder}/", **mode)
-    assert outcome.state("make") == "success"
-    assert outcome.tries["make"] == [2]
+    outcome = submit_and_end(sim, output_path=f"file://{folder}/", **mode)
+    assert outcome.end("make") == ("success", 2)
     assert prompts(sim) == ["a cat"]
     assert len(posts(sim)) == 1
     assert len(list(folder.iterdir())) == 1
@@ -102,13 +81,11 @@ def test_a_download_that_fails_is_retried_and_nothing_is_submitted_again(sim, mo
 
 def test_a_download_that_keeps_failing_says_what_is_left_to_do(sim, folder, logged):
     sim.inject(faults.status(500), path=".mp4", times=None)
-    with ending_jobs(sim):
-        outcome = submit(output_path=f"file://{folder}/")
-    assert outcome.state("make") == "failed"
-    assert outcome.tries["make"] == [2]
+    outcome = submit_and_end(sim, output_path=f"file://{folder}/")
+    assert outcome.end("make") == ("failed", 2)
     text = logged()
     assert "the result is there and paid for, but not stored" in text
-    assert "A retry only stores it." in text
+    assert "A retry only stores it, and so does a clear." in text
     assert "PixverseDownloadOperator stores it, too, from the XCom 'result' of this task" in text
     assert len(posts(sim)) == 1
     assert list(folder.iterdir()) == []
@@ -135,33 +112,28 @@ def test_what_could_not_be_stored_is_stored_from_the_xcom(sim, folder):
     assert len(posts(sim)) == 1
 
 
-def test_without_marks_a_timeout_of_the_download_ends_the_task(sim, mode, folder, logged, monkeypatch):
+def test_timeout_of_the_download_without_a_journal_ends_the_task(sim, folder, logged, monkeypatch):
     def take_too_long(*args):
         raise AirflowTaskTimeout("execution_timeout has passed")
 
-    monkeypatch.setattr("airflow_pixverse.storage.download.Download.store", take_too_long)
-    with ending_jobs(sim):
-        outcome = submit(output_path=f"file://{folder}/", durable=False, **mode)
-    assert (outcome.state("make"), outcome.tries["make"]) == ("failed", [1])
+    monkeypatch.setattr(Download, "store", take_too_long)
+    outcome = submit_and_end(sim, output_path=f"file://{folder}/", durable=False)
+    assert outcome.end("make") == ("failed", 1)
     assert "the result is there and paid for, but not stored" in logged()
     assert len(posts(sim)) == 1
 
 
-@pytest.mark.parametrize("where", ["locked", "missing bucket", "missing connection", "unknown scheme"])
-def test_where_nothing_can_be_stored_nothing_is_submitted(sim, where, request, logged):
-    match where:
-        case "locked":
-            path, said = request.getfixturevalue("locked"), "cannot be written to: "
-        case "missing bucket":
-            path, said = f"{request.getfixturevalue('bucket').url}-missing", "cannot be written"
-        case "missing connection":
-            path, said = "s3://no_such@bucket", "connection 'no_such' is not defined"
-        case _:
-            path, said = "blub://bucket", "blub://bucket cannot be used"
-    outcome = submit(output_path=path)
-    assert outcome.state("make") == "failed"
+def test_nothing_is_submitted_where_nothing_can_be_stored(sim, locked, bucket, logged):
+    said = {
+        locked: "cannot be written to: ",
+        f"{bucket.url}-missing": "cannot be written",
+        "s3://no_such@bucket": "connection 'no_such' is not defined",
+        "blub://bucket": "blub://bucket cannot be used",
+    }
+    for path, words in said.items():
+        assert submit(output_path=path, retries=0).state("make") == "failed"
+        assert words in logged()
     assert posts(sim) == []
-    assert said in logged()
 
 
 def test_nothing_is_submitted_after_a_wait_in_the_triggerer(sim, locked):
@@ -193,14 +165,13 @@ def test_nothing_is_submitted_where_the_wait_began_in_the_triggerer_either(sim, 
     [{"output_path": "{{ 'nowhere' }}"}, {"file_name": "{{ '../x' }}", "output_path": "file:///tmp/x"}],
 )
 def test_a_rendered_parameter_that_cannot_be_used_fails_without_retry(sim, wrong, logged):
-    outcome = submit(**wrong)
-    assert (outcome.state("make"), outcome.tries["make"]) == ("failed", [1])
+    assert submit(**wrong).end("make") == ("failed", 1)
     assert posts(sim) == []
     assert f"{next(iter(wrong))} must be" in logged()
 
 
 @ended_by_hand
-def test_a_folder_that_goes_away_in_between_costs_nothing(sim, mode, tmp_path, logged):
+def test_a_folder_that_goes_away_in_between_costs_nothing(sim, tmp_path, logged):
     folder = tmp_path / "results"
     spoiled = []
 
@@ -212,27 +183,25 @@ def test_a_folder_that_goes_away_in_between_costs_nothing(sim, mode, tmp_path, l
         sim.end_all_jobs()
 
     with elsewhere(spoil):
-        outcome = submit(output_path=f"file://{folder}", **mode)
+        outcome = submit(output_path=f"file://{folder}")
     assert spoiled
     assert outcome.state("make") == "failed"
     assert len(posts(sim)) == 1
     assert "PixverseDownloadOperator stores it, too" in logged()
 
 
-def test_what_is_not_durable_fails_without_retry_since_that_would_pay_again(sim, mode, folder, logged):
+def test_what_is_not_durable_fails_without_retry_since_that_would_pay_again(sim, folder, logged):
     sim.inject(faults.status(500), path=".mp4", times=None)
-    with ending_jobs(sim):
-        outcome = submit(output_path=f"file://{folder}/", durable=False, **mode)
-    assert (outcome.state("make"), outcome.tries["make"]) == ("failed", [1])
+    outcome = submit_and_end(sim, output_path=f"file://{folder}/", durable=False)
+    assert outcome.end("make") == ("failed", 1)
     assert len(posts(sim)) == 1
     assert "answered 500. PixverseDownloadOperator stores it, too" in logged(), "and no word of a retry"
 
 
 @pytest.mark.parametrize("end", ["failed", "moderated"])
 def test_a_job_without_a_result_stores_nothing(sim, end, folder):
-    with ending_jobs(sim, end):
-        outcome = submit(output_path=f"file://{folder}/")
-    assert (outcome.state("make"), outcome.tries["make"]) == ("failed", [1])
+    outcome = submit_and_end(sim, end, output_path=f"file://{folder}/")
+    assert outcome.end("make") == ("failed", 1)
     assert downloads(sim) == []
     assert list(folder.iterdir()) == []
 
@@ -279,16 +248,14 @@ def test_a_link_that_has_expired_is_asked_for_again(sim, mode, folder):
     with ending_jobs(sim):
         # The first answer is that of a link that has expired; asking again gives another one.
         outcome = submit(output_path=f"file://{folder}", **mode)
-    assert outcome.state("make") == "success"
-    assert outcome.tries["make"] == [1]
+    assert outcome.end("make") == ("success", 1)
     assert [request.status for request in downloads(sim)] == [403, 200]
 
 
 def test_results_in_this_network_are_refused_unless_that_is_allowed(sim, folder, monkeypatch, logged):
     connection = sim.connection | {"extra": "{}"}
     monkeypatch.setenv("AIRFLOW_CONN_PIXVERSE_DEFAULT", json.dumps(connection))
-    with ending_jobs(sim):
-        outcome = submit(output_path=f"file://{folder}")
+    outcome = submit_and_end(sim, output_path=f"file://{folder}")
     assert outcome.state("make") == "failed"
     assert downloads(sim) == []
     assert len(posts(sim)) == 1
@@ -297,11 +264,21 @@ def test_results_in_this_network_are_refused_unless_that_is_allowed(sim, folder,
 
 def test_a_result_that_is_too_large_is_not_stored(sim, folder, logged):
     sim.media_bytes = 100_000
-    with ending_jobs(sim):
-        outcome = submit(output_path=f"file://{folder}", max_bytes=99_999)
+    outcome = submit_and_end(sim, output_path=f"file://{folder}", max_bytes=99_999)
     assert outcome.state("make") == "failed"
     assert "has more than max_bytes=99999 bytes" in logged()
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("content_type", ["application/problem+json", "application/octet-stream"])
+def test_an_error_in_place_of_the_video_is_not_stored(sim, folder, content_type):
+    problem = faults.status(200, {"title": "try again", "status": 503}, content_type=content_type)
+    sim.inject(problem, path=".mp4", times=4)
+    outcome = submit_and_end(sim, output_path=f"file://{folder}")
+    assert outcome.end("make") == ("success", 2)
+    [stored] = folder.iterdir()
+    assert hashlib.sha256(stored.read_bytes()).hexdigest() == sim.media_sha256(sim.submitted()[0].id)
+    assert len(posts(sim)) == 1
 
 
 def test_an_output_path_without_a_wait_for_the_result_is_refused_when_the_dag_is_read():
@@ -312,155 +289,14 @@ def test_an_output_path_without_a_wait_for_the_result_is_refused_when_the_dag_is
 # The sensor
 
 
-@pytest.mark.parametrize(
-    "how",
-    [{"mode": "poke"}, {"mode": "reschedule"}, {"deferrable": True}],
-    ids=["poke", "reschedule", "deferrable"],
-)
+@pytest.mark.parametrize("how", MODES.values(), ids=MODES)
 def test_the_sensor_stores_what_it_has_waited_for_and_a_retry_only_stores_it(sim, how, folder):
     job_id = sim.start_job(seconds=0.5)
     sim.inject(faults.status(500), path=".mp4", times=4)
-    with new_dag("wait") as dag:
-        PixverseJobSensor(
-            task_id="wait",
-            job_id=job_id,
-            output_path=f"file://{folder}",
-            poke_interval=0.2,
-            retries=1,
-            retry_delay=0,
-            **how,
-        )
-    outcome = run(dag)
-    assert outcome.state("wait") == "success"
-    assert outcome.tries["wait"] == [2]
+    outcome = sensors.wait(PixverseJobSensor, how, job_id=job_id, output_path=f"file://{folder}")
+    assert outcome.end("wait") == ("success", 2)
     [stored] = folder.iterdir()
     result = outcome.xcom("wait")
     assert result["path"] == f"file://{stored}"
     assert result["sha256"] == sim.media_sha256(job_id)
     assert posts(sim) == []
-
-
-# The download operator
-
-
-def test_a_job_is_downloaded_by_its_id(sim, folder):
-    job_id = finished_job(sim)
-    result = download(job_id, f"file://{folder}").xcom("store")
-    [stored] = folder.iterdir()
-    assert (result["id"], result["path"]) == (job_id, f"file://{stored}")
-    assert result["sha256"] == sim.media_sha256(job_id)
-
-
-def test_a_result_is_downloaded_by_its_url(sim, folder):
-    finished_job(sim)
-    url = f"{sim.url}/media/1.mp4"
-    result = download({"url": url}, f"file://{folder}").xcom("store")
-    assert (result["url"], result["path"]) == (url, f"file://{folder}/file-0.mp4")
-    assert [request.path for request in sim.requests] == ["/media/1.mp4"], "the service is asked nothing"
-
-
-@pytest.mark.parametrize("n", [1, 2])
-@pytest.mark.parametrize("given", ["list", "string", "templates"])
-def test_a_list_of_results_makes_a_list(sim, folder, n, given):
-    ids = [finished_job(sim) for _ in range(n)]
-    result = {"list": ids, "string": json.dumps(ids), "templates": [f"{{{{ '{one}' }}}}" for one in ids]}[
-        given
-    ]
-    results = download(result, f"file://{folder}").xcom("store")
-    assert [one["id"] for one in results] == ids
-    assert len(list(folder.iterdir())) == n
-
-
-def test_the_results_of_a_mapped_task_are_downloaded(sim, folder):
-    ids = [finished_job(sim) for _ in range(2)]
-    with new_dag("mapped") as dag:
-        wait = PixverseJobSensor.partial(task_id="wait", poke_interval=0.2).expand(job_id=ids)
-        PixverseDownloadOperator(task_id="all", result=wait.output, output_path=f"file://{folder}/all")
-        PixverseDownloadOperator.partial(task_id="each", output_path=f"file://{folder}/each").expand(
-            result=wait.output
-        )
-    outcome = run(dag)
-    assert outcome.states["all"] == ["success"]
-    assert [one["id"] for one in outcome.xcom("all")] == ids
-    assert [one["id"] for one in outcome.xcoms["each"]] == ids
-    assert len(list((folder / "all").iterdir())) == len(list((folder / "each").iterdir())) == 2
-
-
-def test_an_expired_link_is_asked_for_again_by_the_id_of_the_job(sim, folder):
-    sim.link_seconds = 3600
-    job_id = finished_job(sim)
-    old = sim.links.query("/media/1.mp4", sim.service.now)
-    sim.expire_links()
-    outcome = download({"id": job_id, "url": f"{sim.url}/media/1.mp4{old}"}, f"file://{folder}")
-    assert outcome.state("store") == "success"
-    assert [request.status for request in downloads(sim)] == [403, 200]
-
-
-def test_an_expired_link_without_an_id_fails_without_retry(sim, folder, logged):
-    sim.link_seconds = 3600
-    finished_job(sim)
-    outcome = download({"url": f"{sim.url}/media/1.mp4?signature=secret"}, f"file://{folder}")
-    assert (outcome.state("store"), outcome.tries["store"]) == ("failed", [1])
-    assert "leads to nothing (any more): it answered 403" in logged()
-
-
-@pytest.mark.parametrize("end", ["failed", "moderated"])
-@pytest.mark.parametrize("form", ["id", "result"])
-def test_a_job_without_a_result_fails_without_retry(sim, folder, end, form):
-    job_id = sim.start_job()
-    sim.end_job(job_id, end)
-    given = job_id if form == "id" else {"id": job_id, "state": end.upper(), "url": f"{sim.url}/media/1.mp4"}
-    outcome = download(given, f"file://{folder}")
-    assert (outcome.state("store"), outcome.tries["store"]) == ("failed", [1])
-    assert downloads(sim) == []
-
-
-@pytest.mark.parametrize("form", ["id", "result"])
-def test_a_job_that_is_not_finished_fails_without_retry(sim, folder, form, logged):
-    job_id = sim.start_job()
-    given = job_id if form == "id" else {"id": job_id, "state": "GENERATING", "url": f"{sim.url}/media/1.mp4"}
-    outcome = download(given, f"file://{folder}")
-    assert (outcome.state("store"), outcome.tries["store"]) == ("failed", [1])
-    assert "is its job finished?" in logged()
-    assert downloads(sim) == []
-
-
-def test_a_download_by_itself_is_retried(sim, folder):
-    sim.inject(faults.status(500), path=".mp4", times=4)
-    outcome = download(finished_job(sim), f"file://{folder}")
-    assert (outcome.state("store"), outcome.tries["store"]) == ("success", [2])
-
-
-@pytest.mark.parametrize("result", ["{{ [] }}", "{{ '' }}", "{{ {'url': ''} }}", "{{ None }}"])
-def test_what_is_no_result_fails_without_retry(sim, folder, result, logged):
-    outcome = download(result, f"file://{folder}")
-    assert (outcome.state("store"), outcome.tries["store"]) == ("failed", [1])
-    assert "result " in logged()
-
-
-def test_several_results_of_one_name_do_not_overwrite_each_other(sim, folder):
-    ids = [finished_job(sim) for _ in range(2)]
-    results = download(ids, f"file://{folder}", file_name="fox.mp4").xcom("store")
-    assert [one["sha256"] for one in results] == [sim.media_sha256(job_id) for job_id in ids]
-    assert {one["path"] for one in results} == {f"file://{folder}/fox.mp4", results[1]["path"]}
-
-
-def test_several_results_of_one_name_and_one_number_do_not_overwrite_each_other(sim, folder):
-    one, other = (finished_job(sim) for _ in range(2))
-    by_url = {"url": f"{sim.url}/media/1.mp4"}
-    results = download([other, by_url, one], f"file://{folder}", file_name="fox.mp4").xcom("store")
-    paths = {result["path"] for result in results}
-    assert len(paths) == 3
-    assert paths == {f"file://{path}" for path in folder.iterdir()}
-
-
-def test_a_function_may_return_what_is_stored(sim, folder):
-    job_id = finished_job(sim)
-    with new_dag("function") as dag:
-
-        @task
-        def choose():
-            return {"id": job_id}
-
-        PixverseDownloadOperator(task_id="store", result=choose(), output_path=f"file://{folder}")
-    assert run(dag).xcom("store")["id"] == job_id

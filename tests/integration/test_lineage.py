@@ -5,18 +5,13 @@ from airflow.providers.common.compat.sdk import Asset, AssetAlias
 from airflow.providers.openlineage.extractors import ExtractorManager
 
 from airflow_pixverse.capabilities import WORKERS_HAVE_DATABASE
-from airflow_pixverse.operators.pixverse import PixverseDownloadOperator, PixverseSubmitOperator
+from airflow_pixverse.operators.pixverse import PixverseDownloadOperator
 from airflow_pixverse.sensors.job import PixverseJobSensor
-from tests.integration.asset_events import asset_events, register
-from tests.integration.dag_runs import new_dag, run
-from tests.integration.submits import PROMPT, ending_jobs
+from tests.helpers.asset_events import asset_events, register
+from tests.helpers.dag_runs import new_dag, run
+from tests.helpers.submits import PROMPT, ending_jobs, submit_and_end, submitting
 
 FACTS = {"path", "bytes", "content_type", "sha256", "id"}
-
-
-@pytest.fixture(autouse=True)
-def _minutes_are_short(short_minutes):
-    """No test here waits as long as a user would."""
 
 
 @pytest.fixture
@@ -34,34 +29,20 @@ def facts(result):
 # Assets
 
 
-def test_the_event_of_an_asset_holds_the_path_of_what_was_stored(sim, mode, bucket):
+def test_event_of_an_asset_holds_the_path_of_what_was_stored(sim, mode, bucket):
     uri = f"s3://{bucket.name}/videos"
-    with new_dag("outlet") as dag:
-        PixverseSubmitOperator(
-            task_id="make",
-            payload=PROMPT,
-            poke_interval=0.2,
-            output_path=f"{bucket.url}/videos",
-            outlets=[Asset(uri)],
-            **mode,
-        )
+    dag = submitting(output_path=f"{bucket.url}/videos", outlets=[Asset(uri)], **mode)
     register(dag)
     with ending_jobs(sim):
         outcome = run(dag)
-    assert outcome.state("make") == "success"
     assert asset_events(uri) == [facts(outcome.xcom("make"))]
 
 
-def test_the_event_of_a_sensor_holds_the_path_too(sim, mode, tmp_path, job_id):
+def test_event_of_a_sensor_holds_the_path_too(sim, tmp_path, job_id):
     uri = f"s3://sensor/{tmp_path.name}"
     with new_dag("outlet_of_sensor") as dag:
         PixverseJobSensor(
-            task_id="wait",
-            job_id=job_id,
-            poke_interval=0.2,
-            output_path=f"file://{tmp_path}",
-            outlets=[Asset(uri)],
-            **mode,
+            task_id="wait", job_id=job_id, output_path=f"file://{tmp_path}", outlets=[Asset(uri)]
         )
     register(dag)
     outcome = run(dag)
@@ -135,17 +116,15 @@ def told():
 
 def test_openlineage_is_told_what_was_uploaded_and_what_was_stored(sim, mode, bucket, tmp_path, told):
     first, last = bucket.put("in/a.png", b"a"), bucket.put("in/b.png", b"b")
-    with new_dag("lineage") as dag:
-        PixverseSubmitOperator(
-            task_id="make",
-            payload=PROMPT | {"first_frame_path": first, "last_frame_path": last, "image_path": first},
-            poke_interval=0.2,
-            output_path=f"file://{tmp_path}",
-            on_success_callback=told.watch,
-            **mode,
-        )
-    with ending_jobs(sim):
-        assert run(dag).state("make") == "success"
+    frames = {"first_frame_path": first, "last_frame_path": last, "image_path": first}
+    outcome = submit_and_end(
+        sim,
+        payload=PROMPT | frames,
+        output_path=f"file://{tmp_path}",
+        on_success_callback=told.watch,
+        **mode,
+    )
+    assert outcome.state("make") == "success"
     [job] = sim.submitted()
     store = f"s3://{bucket.name}"
     assert told["make"] == (

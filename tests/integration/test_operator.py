@@ -1,13 +1,14 @@
-"""PixverseListExecutingOperator inside Airflow."""
+"""PixverseListExecutingOperator inside Airflow, and the errors of it and PixverseCancelOperator."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from airflow.providers.common.compat.sdk import task
 
-from airflow_pixverse.operators.pixverse import PixverseListExecutingOperator
+from airflow_pixverse.operators.pixverse import PixverseCancelOperator, PixverseListExecutingOperator
 from airflow_pixverse.simulator import faults
-from tests.integration.dag_runs import new_dag, run
+from tests.helpers.dag_runs import new_dag, run
+from tests.integration.test_cancel import GONE
 
 
 def listed(**kwargs):
@@ -27,9 +28,16 @@ def jobs(sim):
     }
 
 
-@pytest.mark.parametrize(
-    ("parameters", "names"),
-    [
+def listed_each(parameters, **kwargs):
+    """Run a DAG with an operator for each of some parameters, and return its outcome by their number."""
+    with new_dag("list_executing", params={"types": ["image"], "age": 60}) as dag:
+        for number, one in enumerate(parameters):
+            PixverseListExecutingOperator(task_id=f"list_{number}", **one, **kwargs)
+    return run(dag)
+
+
+def test_the_chosen_jobs_are_in_the_xcom_oldest_first(jobs):
+    chosen = [
         ({}, ["old", "image", "new"]),
         ({"job_types": "video"}, ["old", "new"]),
         ({"job_types": ["IMAGE", "music"]}, ["image"]),
@@ -39,12 +47,11 @@ def jobs(sim):
         ({"older_than": "{{ 70 * params.age }}"}, ["old"]),
         ({"job_types": "{{ params.types }}"}, ["image"]),
         ({"emails": ["{{ 'a-2@example.com' }}"], "job_types": "image"}, []),
-    ],
-)
-def test_the_chosen_jobs_are_in_the_xcom_oldest_first(jobs, parameters, names):
-    outcome = listed(**parameters)
-    assert outcome.state("list") == "success"
-    assert [job["id"] for job in outcome.xcom("list")] == [jobs[name] for name in names]
+    ]
+    outcome = listed_each([parameters for parameters, _ in chosen])
+    for number, (parameters, names) in enumerate(chosen):
+        found = [job["id"] for job in outcome.xcom(f"list_{number}")]
+        assert found == [jobs[name] for name in names], parameters
 
 
 def test_a_job_whose_age_is_not_known_comes_last_and_is_not_older_than_anything(sim):
@@ -69,39 +76,40 @@ def test_the_xcom_feeds_mapped_tasks_downstream(jobs):
     ]
 
 
-def test_it_warns_of_emails_and_types_that_match_nothing(jobs, logged):
+def test_list_operator_warns_of_emails_and_types_that_match_nothing(jobs, logged):
     assert listed(emails=["typo@example.com", "A-1@example.com"], job_types=["video", "vidoe"]).xcom("list")
     log = logged()
     assert "No job being executed matches emails=['typo@example.com']" in log
     assert "No job being executed matches job_types=['vidoe']" in log
 
 
-def test_a_fatal_error_fails_it_without_retry(sim):
+def list_and_cancel(**kwargs):
+    """Run a DAG with both operators that end at their first call, and return how they ended."""
+    with new_dag("list_and_cancel") as dag:
+        PixverseListExecutingOperator(task_id="list", retries=2, retry_delay=0, **kwargs)
+        PixverseCancelOperator(task_id="cancel", job_id=GONE, retries=2, retry_delay=0, **kwargs)
+    outcome = run(dag)
+    return outcome.end("list"), outcome.end("cancel")
+
+
+def test_operator_at_a_fatal_error_fails_without_retry(sim):
     sim.token = "user:2-rotated"
-    outcome = listed(retries=2, retry_delay=0)
-    assert outcome.state("list") == "failed"
-    assert sim.request_count == 1
+    assert list_and_cancel() == (("failed", 1), ("failed", 1))
+    assert sim.request_count == 2
 
 
-def test_a_missing_connection_fails_it_without_retry():
-    outcome = listed(pixverse_conn_id="nowhere", retries=2, retry_delay=0)
-    assert outcome.state("list") == "failed"
-    assert outcome.tries["list"] == [1]
+def test_operator_without_its_connection_fails_without_retry():
+    assert list_and_cancel(pixverse_conn_id="nowhere") == (("failed", 1), ("failed", 1))
 
 
-def test_transient_trouble_is_left_to_the_retries_of_the_task(sim):
+def test_list_operator_at_transient_errors_is_retried(sim):
     sim.inject(faults.status(400), times=1, path="nothing")
     sim.inject(faults.broken_json(), times=4)  # the client itself asks four times
-    outcome = listed(retries=1, retry_delay=0)
-    assert outcome.state("list") == "success"
-    assert outcome.tries["list"] == [2]
+    assert listed(retries=1, retry_delay=0).end("list") == ("success", 2)
 
 
-@pytest.mark.parametrize(
-    "parameters", [{"older_than": "{{ -1 }}"}, {"emails": "{{ '' }}"}, {"job_types": ["{{ '' }}"]}]
-)
-def test_a_bad_rendered_value_fails_it_without_retry(sim, parameters):
-    outcome = listed(**parameters, retries=2, retry_delay=0)
-    assert outcome.state("list") == "failed"
-    assert outcome.tries["list"] == [1]
+def test_list_operator_with_a_bad_rendered_value_fails_without_retry(sim):
+    bad = [{"older_than": "{{ -1 }}"}, {"emails": "{{ '' }}"}, {"job_types": ["{{ '' }}"]}]
+    outcome = listed_each(bad, retries=2, retry_delay=0)
+    assert [outcome.end(f"list_{number}") for number in range(3)] == [("failed", 1)] * 3
     assert sim.request_count == 0

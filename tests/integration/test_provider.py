@@ -1,6 +1,7 @@
 """What Airflow makes of the provider: its metadata, its connection type, its imports."""
 
 import importlib
+import inspect
 import json
 import os
 import subprocess
@@ -12,8 +13,11 @@ import jsonschema
 import pytest
 
 from airflow_pixverse.hooks.pixverse import PixverseHook
+from airflow_pixverse.operators.pixverse import PixverseSubmitOperator
 from airflow_pixverse.provider_info import get_provider_info
-from tests.integration.dag_runs import AIRFLOW
+from airflow_pixverse.sensors.job import PixverseJobSensor
+from airflow_pixverse.sensors.pixverse import PixverseCapacitySensor
+from tests.helpers.dag_runs import AIRFLOW
 
 EXPECTED = os.environ.get("AIRFLOW_PIXVERSE_EXPECTED_AIRFLOW")
 
@@ -73,6 +77,7 @@ def test_airflow_knows_the_connection_type_and_its_form():
                 "proxy",
                 "ca_bundle",
                 "allow_private_results",
+                "min_credits",
             )
         }
 
@@ -111,7 +116,7 @@ def test_importing_the_hook_imports_neither_the_client_nor_the_models():
     result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     imported = set(result.stdout.splitlines()[-1].split())
     assert "airflow_pixverse.hooks.pixverse" in imported
-    assert not imported & {"airflow_pixverse.api.client", "airflow_pixverse.api.models"}
+    assert not imported & {"airflow_pixverse.api.client", "airflow_pixverse.api.scheduler"}
     if AIRFLOW.release < (3, 0):  # Airflow 3.3 reads the metadata, and so the form, as soon as it is imported
         assert "airflow_pixverse.hooks.extra" not in imported
 
@@ -139,3 +144,10 @@ def test_importing_it_makes_airflow_warn_of_nothing():
     result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     warned = [line for line in result.stdout.splitlines() if "Warning" in line]
     assert warned == []
+
+
+@pytest.mark.parametrize("kind", [PixverseSubmitOperator, PixverseCapacitySensor, PixverseJobSensor])
+def test_operator_that_waits_is_durable_and_deferrable_for_the_registry_of_airflow(kind):
+    """As its extraction looks: a mark of the very class, and what ``execute`` reads."""
+    assert getattr(kind, f"_{kind.__name__}__supports_durable_execution", None) is True
+    assert "deferrable" in inspect.unwrap(kind.execute).__code__.co_names

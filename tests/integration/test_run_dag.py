@@ -7,7 +7,7 @@ import pytest
 from airflow.providers.common.compat.sdk import task
 
 from airflow_pixverse.testing.dag_runs import TaskOutcome, run_dag
-from tests.integration.dag_runs import new_dag
+from tests.helpers.dag_runs import new_dag
 
 DAG_FILE = """
 from datetime import datetime
@@ -32,7 +32,7 @@ def dags_folder():
         file.unlink()
 
 
-def test_it_tells_the_state_of_the_run_and_state_tries_and_xcom_of_each_task():
+def test_run_dag_returns_the_state_of_the_run_and_of_each_task():
     with new_dag("mixed") as dag:
 
         @task
@@ -55,7 +55,7 @@ def test_it_tells_the_state_of_the_run_and_state_tries_and_xcom_of_each_task():
     assert outcome.task("fail") == TaskOutcome("failed", 1, None)
 
 
-def test_it_asks_which_instance_is_meant_where_there_is_not_exactly_one():
+def test_outcome_asks_which_instance_is_meant_where_there_is_not_exactly_one():
     with new_dag("several") as dag:
 
         @task
@@ -70,7 +70,7 @@ def test_it_asks_which_instance_is_meant_where_there_is_not_exactly_one():
         outcome.task("other")
 
 
-def test_it_passes_conf_to_the_run():
+def test_run_dag_passes_conf_to_the_run():
     with new_dag("configured") as dag:
 
         @task
@@ -81,12 +81,12 @@ def test_it_passes_conf_to_the_run():
     assert run_dag(dag, conf={"which": "this"}).task("which").xcom == "this"
 
 
-def test_it_finds_a_dag_of_the_folder_by_its_id(dags_folder):
+def test_run_dag_finds_a_dag_of_the_folder_by_its_id(dags_folder):
     (dags_folder / "some_dag.py").write_text(DAG_FILE)
     assert run_dag("of_the_folder").task("answer").xcom == 42
 
 
-def test_it_says_which_dags_there_are_and_which_files_are_broken(dags_folder):
+def test_run_dag_says_which_dags_there_are_and_which_files_are_broken(dags_folder):
     (dags_folder / "some_dag.py").write_text(DAG_FILE)
     (dags_folder / "broken_dag.py").write_text("import a_dag_module_that_is_missing  # airflow")
     with pytest.raises(LookupError) as missing:

@@ -1,40 +1,29 @@
-"""
-How a wait ends: the table of outcomes, every row in every mode.
-
-Each sensor here has one retry, so that an end that must not be retried shows in the number of tries.
-"""
+"""How a wait for slots ends: the table of outcomes, every row in every mode."""
 
 import logging
 import os
 import re
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
+from airflow_pixverse.gate import capacity_gate, suspicion
+from airflow_pixverse.hooks import lookup
 from airflow_pixverse.sensors.pixverse import PixverseCapacitySensor
 from airflow_pixverse.simulator import faults
 from airflow_pixverse.triggers.pixverse import PixverseCapacityTrigger
-from tests.integration.dag_runs import new_dag, run
+from tests.helpers import sensors
+from tests.helpers.sensors import FINAL, FLAGS, RETRIED, TIMED_OUT
+from tests.helpers.submits import elsewhere
 
-MODES = {
-    "poke": {"mode": "poke"},
-    "reschedule": {"mode": "reschedule"},
-    "deferrable": {"deferrable": True},
-    "deferrable without lease": {"deferrable": True, "lease": 0},
-}
-ONCE, TWICE = [1], [2]
+MODES = sensors.MODES | {"deferrable without lease": {"deferrable": True, "lease": 0}}
+SUCCESS = dict.fromkeys(("default", "soft_fail", "never_fail"), ("success", 1))
 
-fails_and_may_be_retried = pytest.mark.parametrize(
-    ("flags", "end"),
-    [
-        ({}, ("failed", TWICE)),
-        ({"soft_fail": True}, ("failed", TWICE)),
-        ({"never_fail": True}, ("skipped", ONCE)),
-    ],
-    ids=str,
-)
+wait = partial(sensors.wait, PixverseCapacitySensor)
+ends = partial(sensors.ends, PixverseCapacitySensor, modes=MODES)
+in_every_mode = partial(sensors.in_every_mode, modes=MODES)
 
 
 @pytest.fixture(params=MODES)
@@ -42,81 +31,46 @@ def mode(request):
     return MODES[request.param]
 
 
-def wait(mode, **kwargs):
-    with new_dag("wait") as dag:
-        PixverseCapacitySensor(
-            task_id="wait",
-            **{"poke_interval": 0.2, "timeout": 60, "retries": 1, "retry_delay": 0, **mode, **kwargs},
-        )
-    return run(dag)
-
-
-def ended(outcome):
-    return outcome.state("wait"), outcome.tries["wait"]
-
-
-def test_free_slots_succeed_with_the_accounts_in_the_xcom(sim, mode):
+def test_sensor_with_free_slots_succeeds_with_the_accounts_in_the_xcom(sim, mode):
     sim.start_job("a-1@example.com")
     outcome = wait(mode, slots=4)
-    assert ended(outcome) == ("success", ONCE)
+    assert outcome.end("wait") == ("success", 1)
     assert outcome.xcom("wait") == [
         {"email": "a-2@example.com", "maxJobs": 3, "executing": 0, "available": 3},
         {"email": "a-1@example.com", "maxJobs": 3, "executing": 1, "available": 2},
     ]
 
 
-def test_it_waits_until_slots_become_free(sim, mode):
+def test_sensor_without_free_slots_waits_until_they_become_free(sim, mode):
     sim.fill()
-    with ThreadPoolExecutor() as elsewhere:
-
-        def end_jobs_after_the_first_look():
-            sim.wait_for_requests(2, timeout=60)
-            sim.end_all_jobs()
-
-        elsewhere.submit(end_jobs_after_the_first_look)
-        assert ended(wait(mode, slots=2)) == ("success", ONCE)
+    with elsewhere(lambda: (sim.wait_for_requests(2), sim.end_all_jobs())):
+        assert wait(mode, slots=2).end("wait") == ("success", 1)
 
 
-@pytest.mark.parametrize(
-    ("flags", "end"),
-    [({}, "failed"), ({"soft_fail": True}, "skipped"), ({"never_fail": True}, "skipped")],
-    ids=str,
-)
-def test_timeout_is_final(sim, mode, flags, end):
+def test_sensor_at_its_timeout_ends_for_good(sim):
     sim.fill()
-    assert ended(wait(mode, timeout=0.5, **flags)) == (end, ONCE)
+    assert ends(TIMED_OUT, timeout=0.3) == in_every_mode(TIMED_OUT)
 
 
-def test_the_timeout_names_the_last_api_error(sim, mode, logged):
+def test_sensor_at_its_timeout_names_the_last_api_error(sim, mode, logged):
     sim.inject(faults.status(503, {"error": "down for lunch"}), times=None)
-    assert ended(wait(mode, timeout=0.5)) == ("failed", ONCE)
+    assert wait(mode, timeout=0.5).end("wait") == ("failed", 1)
     assert re.search("last API error: .*GET scheduler/available.* 503 .*down for lunch", logged())
 
 
-@pytest.mark.parametrize(
-    ("flags", "end"),
-    [
-        ({}, "failed"),
-        ({"soft_fail": True}, "failed"),
-        ({"silent_fail": True}, "failed"),
-        ({"never_fail": True}, "skipped"),
-    ],
-    ids=str,
-)
-def test_a_bad_token_is_final(sim, mode, flags, end):
+def test_sensor_with_a_bad_token_ends_for_good(sim):
     sim.token = "user:2-rotated"
-    assert ended(wait(mode, **flags)) == (end, ONCE)
-    # Where a verdict ends the waits of others too, it takes two looks.
-    shared_verdict = mode == MODES["deferrable"]
-    assert sim.request_count == (2 if shared_verdict else 1)
+    assert ends(FINAL) == in_every_mode(FINAL)
+    # Where a verdict ends the waits of others too, with a lease in the triggerer, it takes two looks.
+    assert sim.request_count == len(FINAL) * (len(MODES) + 1)
 
 
-@pytest.mark.parametrize("flags", [{}, {"soft_fail": True}, {"never_fail": True}], ids=str)
-def test_a_connection_that_is_not_found_for_a_moment_ends_no_wait(sim, mode, flags, monkeypatch):
+@pytest.mark.parametrize("flag", SUCCESS)
+def test_sensor_whose_connection_is_not_found_for_a_moment_waits_on(sim, mode, flag, monkeypatch):
     """Airflow says "not found" also where it cannot ask just now."""
     connection = os.environ.pop("AIRFLOW_CONN_PIXVERSE_DEFAULT")
-    monkeypatch.setattr("airflow_pixverse.hooks.lookup.SECOND_LOOK_AFTER", 1.0)
-    monkeypatch.setattr("airflow_pixverse.gate.pacing.SECOND_LOOK", 1.0)
+    monkeypatch.setattr(lookup, "SECOND_LOOK_AFTER", 0.5)
+    monkeypatch.setattr(suspicion, "SECOND_LOOK", 0.5)
     found_again = threading.Event()
 
     def come_back(record):
@@ -125,82 +79,61 @@ def test_a_connection_that_is_not_found_for_a_moment_ends_no_wait(sim, mode, fla
             found_again.set()
         return True
 
-    for name in ("airflow_pixverse.hooks.lookup", "airflow_pixverse.gate.capacity_gate"):
-        monkeypatch.setattr(logging.getLogger(name), "filters", [come_back])
-    assert ended(wait(mode, **flags)) == ("success", ONCE)
+    for module in (lookup, capacity_gate):
+        monkeypatch.setattr(logging.getLogger(module.__name__), "filters", [come_back])
+    assert wait(mode, **FLAGS[flag]).end("wait") == ("success", 1)
     assert found_again.is_set()
 
 
-def test_a_skip_says_why(sim, mode, logged):
-    sim.fill()
-    assert ended(wait(mode, timeout=0.5, soft_fail=True)) == ("skipped", ONCE)
-    assert "Skipping: " in logged()
-
-
-def test_the_log_says_what_is_in_the_way_of_a_wait(sim, mode, logged):
+def test_log_of_a_skipped_sensor_says_what_was_in_the_way(sim, mode, logged):
     sim.start_job("a-1@example.com")
-    assert ended(wait(mode, timeout=0.5, emails=["typo@example.com", "a-1@example.com"], slots=4)) == (
-        "failed",
-        ONCE,
-    )
+    outcome = wait(mode, timeout=0.5, emails=["typo@example.com", "a-1@example.com"], slots=4, soft_fail=True)
+    assert outcome.end("wait") == ("skipped", 1)
     log = logged()
-    assert "2 free" in log
-    assert "4 wanted" in log
-    assert "typo@example.com" in log
+    for word in ("Skipping: ", "2 free", "4 wanted", "typo@example.com"):
+        assert word in log
 
 
-@pytest.mark.parametrize(
-    ("flags", "end"),
-    [({}, "failed"), ({"soft_fail": True}, "failed"), ({"never_fail": True}, "skipped")],
-    ids=str,
-)
-def test_a_missing_connection_is_final(mode, flags, end):
-    assert ended(wait(mode, pixverse_conn_id="nowhere", **flags)) == (end, ONCE)
+def test_sensor_with_a_missing_connection_ends_for_good():
+    assert ends(FINAL, pixverse_conn_id="nowhere") == in_every_mode(FINAL)
 
 
-@pytest.mark.parametrize(
-    ("flags", "end"),
-    [({}, "failed"), ({"soft_fail": True}, "failed"), ({"never_fail": True}, "skipped")],
-    ids=str,
-)
-def test_a_bad_rendered_value_is_final(sim, mode, flags, end):
-    assert ended(wait(mode, slots="{{ 0 }}", **flags)) == (end, ONCE)
+def test_sensor_with_a_bad_rendered_value_ends_for_good_without_a_request(sim):
+    assert ends(FINAL, slots="{{ 0 }}") == in_every_mode(FINAL)
     assert sim.request_count == 0
 
 
-@pytest.mark.parametrize("flags", [{}, {"soft_fail": True}, {"never_fail": True}], ids=str)
-def test_transient_errors_keep_it_waiting(sim, mode, flags):
+@pytest.mark.parametrize("flag", SUCCESS)
+def test_sensor_waits_on_through_transient_errors(sim, mode, flag):
     for fault in (faults.status(500), faults.html(), faults.reset(), faults.error_in_200("busy")):
         sim.inject(fault)
-    assert ended(wait(mode, **flags)) == ("success", ONCE)
+    assert wait(mode, **FLAGS[flag]).end("wait") == ("success", 1)
     assert sim.request_count == 5
 
 
-def test_retry_after_is_honoured(sim, mode):
+def test_sensor_honours_retry_after(sim, mode):
     sim.inject(faults.rate_limit(retry_after=2))
-    assert ended(wait(mode)) == ("success", ONCE)
+    assert wait(mode).end("wait") == ("success", 1)
     first, second = sim.requests
     assert second.monotonic - first.monotonic >= 2
 
 
-def test_retry_after_does_not_put_off_the_timeout(sim, mode):
+def test_sensor_ends_at_its_timeout_whatever_retry_after_says(sim):
     sim.inject(faults.rate_limit(retry_after=3600), times=None)
-    assert ended(wait(mode, timeout=1)) == ("failed", ONCE)
+    assert ends(["default"], timeout=0.5) == in_every_mode({"default": ("failed", 1)})
 
 
-@fails_and_may_be_retried
-def test_execution_timeout_fails_and_may_be_retried(sim, mode, flags, end):
+def test_sensor_at_its_execution_timeout_fails_and_may_be_retried(sim):
     # Slow answers, since each poke of a reschedule sensor has the whole execution_timeout for itself.
     sim.inject(faults.slow(5), times=None)
-    assert ended(wait(mode, execution_timeout=timedelta(seconds=1), **flags)) == end
+    assert ends(RETRIED, execution_timeout=timedelta(seconds=0.5)) == in_every_mode(RETRIED)
 
 
-@fails_and_may_be_retried
-def test_a_bug_fails_and_may_be_retried(sim, mode, flags, end, monkeypatch):
+def test_sensor_with_a_bug_fails_and_may_be_retried(sim, monkeypatch):
     def broken(*args):
         raise RuntimeError("a bug")
 
     # On a worker and in the trigger; in the shared poll it would count as a failed poll.
     monkeypatch.setattr(PixverseCapacitySensor, "poke", broken)
     monkeypatch.setattr(PixverseCapacityTrigger, "_deadlines", broken)
-    assert ended(wait(mode, **flags)) == end
+    assert ends(RETRIED) == in_every_mode(RETRIED)

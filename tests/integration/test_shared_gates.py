@@ -7,10 +7,11 @@ import time
 import pytest
 from airflow.providers.common.compat.sdk import Stats
 
+from airflow_pixverse.api import client
 from airflow_pixverse.simulator import Simulator, faults
-from airflow_pixverse.triggers import connection_client, shared_gates
-from airflow_pixverse.triggers.shared_gates import gate_of
-from tests.integration.trigger_runs import payload_of, requests, status, trigger
+from airflow_pixverse.triggerer import connection_client, shared_gates
+from airflow_pixverse.triggerer.shared_gates import gate_of
+from tests.helpers.trigger_runs import payload_of, requests, status, trigger
 
 
 @pytest.fixture
@@ -42,55 +43,49 @@ async def only_one_ends(sim, waits, meanwhile=lambda: None):
     return ended == [first] and await first == "success"
 
 
-def test_waits_on_one_loop_share_one_poll_and_one_slot_releases_one(sim):
+async def test_waits_on_one_loop_share_one_poll_and_one_slot_releases_one(sim):
     jobs = sim.fill()
 
-    async def main():
-        waits = [asyncio.create_task(status(trigger(lease=60))) for _ in range(20)]
-        await requests(sim, 1)
-        sim.end_job(jobs[0])
-        return await only_one_ends(sim, waits)
-
-    assert asyncio.run(main())
+    waits = [asyncio.create_task(status(trigger(lease=60))) for _ in range(20)]
+    await requests(sim, 1)
+    sim.end_job(jobs[0])
+    assert await only_one_ends(sim, waits)
     first, *_, last = sim.requests
     assert sim.request_count <= (last.monotonic - first.monotonic) / 0.2 + 1
 
 
-def test_two_connections_with_one_token_share_one_gate_and_one_slot_releases_one(sim, same_token):
+async def test_two_connections_with_one_token_share_one_gate_and_one_slot_releases_one(sim, same_token):
     jobs = sim.fill()
 
-    async def main():
-        waits = [
-            asyncio.create_task(status(trigger(pixverse_conn_id=conn_id, lease=60)))
-            for conn_id in ("pixverse_default", same_token) * 5
-        ]
-        await requests(sim, 3)
-        assert gate_of("pixverse_default") is gate_of(same_token)
-        sim.end_job(jobs[0])
-        return await only_one_ends(sim, waits)
-
-    assert asyncio.run(main())
+    waits = [
+        asyncio.create_task(status(trigger(pixverse_conn_id=conn_id, lease=60)))
+        for conn_id in ("pixverse_default", same_token) * 5
+    ]
+    await requests(sim, 3)
+    assert gate_of("pixverse_default") is gate_of(same_token)
+    sim.end_job(jobs[0])
+    assert await only_one_ends(sim, waits)
 
 
 @pytest.mark.parametrize("extra", [{"timeout": 0.05}, {"proxy": "http://127.0.0.1:9"}], ids=str)
-def test_the_trouble_of_one_connection_is_not_that_of_another_with_the_same_token(sim, monkeypatch, extra):
+async def test_trouble_of_one_connection_is_not_that_of_another_with_its_token(sim, monkeypatch, extra):
     """Such as a proxy that is down: the waits of both are let through by the way that works."""
     sim.inject(faults.slow(0.2), times=None)
     # Not named "localhost" or by its address alone, it would go through no proxy.
     crippled = {**sim.connection, "extra": json.dumps({**extra, "allow_http": True})}
     if "proxy" in extra:
-        monkeypatch.setattr("airflow_pixverse.api.client.is_loopback_http", lambda url: False)
+        monkeypatch.setattr(client, "is_loopback_http", lambda url: False)
     monkeypatch.setenv("AIRFLOW_CONN_A_CRIPPLED", json.dumps(crippled))
 
-    async def main():
-        return await asyncio.gather(
+    assert (
+        await asyncio.gather(
             status(trigger(pixverse_conn_id="a_crippled")), status(trigger(lease=0)), status(trigger(lease=0))
         )
+        == ["success"] * 3
+    )
 
-    assert asyncio.run(main()) == ["success"] * 3
 
-
-def test_leases_outlive_a_token_that_is_rotated_for_two_connections(sim, same_token, monkeypatch):
+async def test_leases_outlive_a_token_that_is_rotated_for_two_connections(sim, same_token, monkeypatch):
     monkeypatch.setattr(connection_client, "_LIFETIME", 0.0)
     jobs = sim.fill()
 
@@ -99,16 +94,13 @@ def test_leases_outlive_a_token_that_is_rotated_for_two_connections(sim, same_to
         for name in ("PIXVERSE_DEFAULT", "SAME_TOKEN"):
             monkeypatch.setenv(f"AIRFLOW_CONN_{name}", json.dumps(sim.connection))
 
-    async def main():
-        waits = [
-            asyncio.create_task(status(trigger(pixverse_conn_id=conn_id, lease=60)))
-            for conn_id in ("pixverse_default", same_token) * 2
-        ]
-        await requests(sim, 3)
-        sim.end_job(jobs[0])
-        return await only_one_ends(sim, waits, meanwhile=rotate)
-
-    assert asyncio.run(main())
+    waits = [
+        asyncio.create_task(status(trigger(pixverse_conn_id=conn_id, lease=60)))
+        for conn_id in ("pixverse_default", same_token) * 2
+    ]
+    await requests(sim, 3)
+    sim.end_job(jobs[0])
+    assert await only_one_ends(sim, waits, meanwhile=rotate)
 
 
 def test_connections_with_different_tokens_do_not_share_a_gate(sim, monkeypatch):
@@ -147,33 +139,27 @@ def test_a_connection_that_changes_takes_only_its_own_waits_along(sim, same_toke
         assert asyncio.run(main()) == "success"
 
 
-def test_a_gate_that_nobody_used_for_long_is_forgotten(sim, monkeypatch):
+async def test_a_gate_that_nobody_used_for_long_is_forgotten(sim, monkeypatch):
     monkeypatch.setattr(shared_gates, "_FORGOTTEN_AFTER", 0.05)
 
-    async def main():
-        await status(trigger(lease=0))
-        gates = shared_gates._of_loop[asyncio.get_running_loop()]
-        async with asyncio.timeout(30):
-            while gates._by_connection or gates._by_identity or gates._clients:  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
-        assert await status(trigger(lease=0)) == "success", "and made anew for who comes then"
-
-    asyncio.run(main())
+    await status(trigger(lease=0))
+    gates = shared_gates._of_loop[asyncio.get_running_loop()]
+    async with asyncio.timeout(30):
+        while gates._by_connection or gates._by_identity or gates._clients:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    assert await status(trigger(lease=0)) == "success", "and made anew for who comes then"
 
 
-def test_a_gate_that_somebody_waits_at_is_not_forgotten(sim, monkeypatch):
+async def test_a_gate_that_somebody_waits_at_is_not_forgotten(sim, monkeypatch):
     monkeypatch.setattr(shared_gates, "_FORGOTTEN_AFTER", 0.05)
     sim.fill()
 
-    async def main():
-        wait = asyncio.create_task(status(trigger()))
-        await requests(sim, 1)
-        gate = gate_of("pixverse_default")
-        await requests(sim, 3)
-        assert gate_of("pixverse_default") is gate
-        wait.cancel()
-
-    asyncio.run(main())
+    wait = asyncio.create_task(status(trigger()))
+    await requests(sim, 1)
+    gate = gate_of("pixverse_default")
+    await requests(sim, 3)
+    assert gate_of("pixverse_default") is gate
+    wait.cancel()
 
 
 def test_gates_go_with_their_event_loop(sim):
@@ -182,7 +168,7 @@ def test_gates_go_with_their_event_loop(sim):
     assert len(shared_gates._of_loop) == 1
 
 
-def test_the_event_loop_is_never_blocked(sim):
+async def test_the_event_loop_is_never_blocked(sim):
     sim.fill()
     sim.inject(faults.slow(0.5), times=None)
     lags = []
@@ -193,13 +179,10 @@ def test_the_event_loop_is_never_blocked(sim):
             await asyncio.sleep(0.01)
             lags.append(time.monotonic() - before - 0.01)
 
-    async def main():
-        await status(trigger(timeout=0))  # imports, once
-        watching = asyncio.create_task(watch())
-        await asyncio.gather(*(status(trigger(timeout=1.5)) for _ in range(50)))
-        watching.cancel()
-
-    asyncio.run(main())
+    await status(trigger(timeout=0))  # imports, once
+    watching = asyncio.create_task(watch())
+    await asyncio.gather(*(status(trigger(timeout=1.5)) for _ in range(50)))
+    watching.cancel()
     # The calls take half a second each: on the loop, most looks at the clock would be that late.
     assert sorted(lags)[len(lags) // 2] < 0.25
 

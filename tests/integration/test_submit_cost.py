@@ -5,27 +5,23 @@ from collections import Counter
 import pytest
 from airflow.providers.common.compat.sdk import Stats, task
 
-from airflow_pixverse.operators.pixverse import PixverseSubmitOperator
 from airflow_pixverse.simulator import faults
-from tests.integration.dag_runs import run
-from tests.integration.submits import (
+from airflow_pixverse.submission.delivery import Delivery
+from tests.helpers.dag_runs import run
+from tests.helpers.submits import (
     PROMPT,
     ended_by_hand,
     ending_jobs,
     ending_jobs_once_listed,
     posts,
     submit,
+    submit_and_end,
     submitting,
 )
 
 ONE = pytest.mark.pixverse_simulator(accounts={"studio@example.com": 3})
 STUDIO = "studio@example.com"
 IMAGES = {"endpoint": "images/create", "payload": PROMPT | {"create_count": 3}}
-
-
-@pytest.fixture(autouse=True)
-def _minutes_are_short(short_minutes):
-    """No test here waits as long as a user would."""
 
 
 def told(**kwargs):
@@ -40,6 +36,11 @@ def told(**kwargs):
         dag.get_task("make") >> pull()
     outcome = run(dag)
     return outcome.xcom("pull") | {"state": outcome.state("make")}
+
+
+def cost(credits_, before, after, email=STUDIO):
+    """The XCom ``cost``."""
+    return {"cost_credits": credits_, "credits_before": before, "credits_after": after, "email": email}
 
 
 def features_read(sim):
@@ -69,10 +70,9 @@ def test_a_job_says_what_it_cost_and_what_its_account_has_left(sim, mode, logged
     sim.set_credits(STUDIO, 100)
     with ending_jobs(sim):
         after = told(**mode)
-    credits_ = {"cost_credits": 20, "credits_before": 100, "credits_after": 80}
-    assert after["cost"] == credits_ | {"email": STUDIO}
+    assert after["cost"] == cost(20, 100, 80)
     for result in (after["returned"], after["result"]):
-        assert {key: result[key] for key in credits_} == credits_
+        assert result | cost(20, 100, 80) == result
     [job] = sim.submitted()
     line = f"Job {job.id} cost 20 credits; account {STUDIO} had 100 before and has 80 now"
     assert line in logged()
@@ -80,130 +80,103 @@ def test_a_job_says_what_it_cost_and_what_its_account_has_left(sim, mode, logged
 
 @ONE
 @pytest.mark.parametrize("outcome", ["failed", "moderated"])
-def test_a_job_without_a_result_says_what_it_cost(sim, mode, outcome, logged):
+def test_a_job_without_a_result_says_what_it_cost(sim, outcome, logged):
     sim.set_credits(STUDIO, 100)
     with ending_jobs(sim, outcome):
-        after = told(**mode)
+        after = told()
     assert after["state"] == "failed"
-    assert after["cost"] == {
-        "cost_credits": 20, "credits_before": 100, "credits_after": 80, "email": STUDIO
-    }  # fmt: skip
+    assert after["cost"] == cost(20, 100, 80)
     assert after["result"]["credits_after"] == 80
     assert f"cost 20 credits; account {STUDIO} had 100 before and has 80 now" in logged()
 
 
-def test_of_several_accounts_the_chosen_one_counts(sim, mode):
+def test_of_several_accounts_the_chosen_one_counts(sim):
     sim.set_credits("a-2@example.com", 50)
     with ending_jobs(sim):
-        after = told(emails="a-2@example.com", **mode)
-    assert after["cost"] == {
-        "cost_credits": 20, "credits_before": 50, "credits_after": 30, "email": "a-2@example.com"
-    }  # fmt: skip
+        after = told(emails="a-2@example.com")
+    assert after["cost"] == cost(20, 50, 30, email="a-2@example.com")
 
 
-def test_where_the_service_chooses_the_account_only_what_it_has_afterwards_is_known(sim, mode):
+def test_where_the_service_chooses_the_account_only_what_it_has_afterwards_is_known(sim):
     for email in ("a-1@example.com", "a-2@example.com"):
         sim.set_credits(email, 50)
     with ending_jobs(sim):
-        after = told(**mode)
+        after = told()
     [job] = sim.submitted()
-    assert after["cost"] == {
-        "cost_credits": 20, "credits_before": None, "credits_after": 30, "email": job.email
-    }  # fmt: skip
+    assert after["cost"] == cost(20, None, 30, email=job.email)
 
 
 @ONE
-def test_what_the_service_does_not_say_is_null(sim, mode):
+def test_what_the_service_does_not_say_is_null(sim):
     with ending_jobs(sim):
-        after = told(**mode)
+        after = told()
     assert after["cost"]["cost_credits"] is None
     assert after["returned"]["cost_credits"] is None
     assert after["cost"]["credits_before"] == after["cost"]["credits_after"] > 0
 
 
 @ONE
-def test_credits_that_cannot_be_read_are_null_and_asked_for_once(sim, mode, logged):
+def test_credits_that_cannot_be_read_are_null_and_asked_for_once(sim, logged):
     sim.set_credits(STUDIO, 100)
     sim.inject(faults.status(503, {"error": "PixVerse is away"}), times=None, path="features/")
     with ending_jobs(sim):
-        after = told(**mode)
+        after = told()
     assert after["state"] == "success"
-    assert after["cost"] == {
-        "cost_credits": 20, "credits_before": None, "credits_after": None, "email": STUDIO
-    }  # fmt: skip
+    assert after["cost"] == cost(20, None, None)
     assert len(features_read(sim)) == 2
     assert f"The credits of {STUDIO} are not known" in logged()
 
 
 @ONE
-def test_credits_are_not_asked_for_unless_they_are_to_be_reported(sim, mode):
+def test_credits_are_not_asked_for_unless_they_are_to_be_reported(sim):
     sim.set_credits(STUDIO, 100)
     with ending_jobs(sim):
-        after = told(report_credits=False, **mode)
-    assert after["cost"] == {
-        "cost_credits": 20, "credits_before": None, "credits_after": None, "email": STUDIO
-    }  # fmt: skip
+        after = told(report_credits=False)
+    assert after["cost"] == cost(20, None, None)
     assert features_read(sim) == []
     assert [one for one in sim.requests if one.path.endswith("/accounts")] == []
 
 
 @ONE
 @ended_by_hand
-def test_a_retry_knows_what_the_job_of_the_first_try_cost(sim, mode, monkeypatch):
+def test_a_retry_knows_what_the_job_of_the_first_try_cost(sim, mode, when_giving_up):
     sim.set_credits(STUDIO, 100)
-    give_up = PixverseSubmitOperator._what_a_retry_does
-
-    def give_up_and_end_jobs(*args):
-        sim.end_all_jobs()
-        return give_up(*args)
-
-    monkeypatch.setattr(PixverseSubmitOperator, "_what_a_retry_does", give_up_and_end_jobs)
+    when_giving_up(sim.end_all_jobs)
     after = told(completion_timeout=0.5, **mode)
     assert len(posts(sim)) == 1
-    assert after["cost"] == {
-        "cost_credits": 20, "credits_before": 100, "credits_after": 80, "email": STUDIO
-    }  # fmt: skip
+    assert after["cost"] == cost(20, 100, 80)
 
 
 @ONE
-def test_what_a_job_cost_whose_answer_died_with_the_worker_is_not_known_but_what_was_before_is(
-    sim, mode, dying
-):
+def test_what_a_job_cost_whose_answer_died_with_the_worker_is_not_known_but_what_was_before_is(sim, dying):
     sim.set_credits(STUDIO, 100)
     dying("after", then=sim.end_all_jobs)
-    after = told(**mode)
-    assert after["cost"] == {
-        "cost_credits": None, "credits_before": 100, "credits_after": 80, "email": STUDIO
-    }  # fmt: skip
+    after = told()
+    assert after["cost"] == cost(None, 100, 80)
 
 
 @ONE
-def test_without_waiting_for_the_result_it_is_told_what_is_known_then(sim, mode, logged):
+def test_submit_without_a_wait_for_the_result_reports_the_cost_known_then(sim, mode, logged):
     sim.set_credits(STUDIO, 100)
     after = told(wait_for_completion=False, **mode)
     assert after["returned"]["cost_credits"] == 20
-    assert after["cost"] == {
-        "cost_credits": 20, "credits_before": 100, "credits_after": None, "email": STUDIO
-    }  # fmt: skip
+    assert after["cost"] == cost(20, 100, None)
     assert f"cost 20 credits; account {STUDIO} had 100 before" in logged()
 
 
 @ONE
-def test_several_images_have_one_cost_which_is_in_none_of_them(sim, mode):
+def test_several_images_have_one_cost_which_is_in_none_of_them(sim):
     sim.set_credits(STUDIO, 100)
     with ending_jobs(sim, n=3):
-        after = told(**IMAGES, **mode)
-    assert after["cost"] == {
-        "cost_credits": 60, "credits_before": 100, "credits_after": 40, "email": STUDIO
-    }  # fmt: skip
+        after = told(**IMAGES)
+    assert after["cost"] == cost(60, 100, 40)
     assert all("cost_credits" not in image for image in after["returned"])
 
 
 @ONE
-def test_nothing_comes_between_the_mark_and_the_submit(sim, mode):
+def test_submit_follows_at_once_on_the_look_at_credits(sim):
     """What an account has is asked for before, so the submit follows on it."""
-    with ending_jobs(sim):
-        submit(**mode)
+    submit_and_end(sim)
     calls = [(one.method, one.path.rstrip("/").rpartition("/")[2]) for one in sim.requests]
     before = calls.index(("GET", "features"))
     assert calls[before - 1 : before + 2] == [("GET", "accounts"), ("GET", "features"), ("POST", "create")]
@@ -218,28 +191,24 @@ def test_nothing_comes_between_the_mark_and_the_submit(sim, mode):
      ("speech/create", "speech")],
 )  # fmt: skip
 def test_a_job_is_counted_by_its_type(sim, endpoint, kind, counted):
-    with ending_jobs(sim):
-        submit(endpoint=endpoint, deferrable=True)
+    submit_and_end(sim, endpoint=endpoint, deferrable=True)
     assert counted == {("submitted", kind): 1, ("completed", kind): 1}
 
 
 @pytest.mark.parametrize("outcome", ["failed", "moderated"])
-def test_a_job_without_a_result_is_counted_as_what_it_is(sim, mode, outcome, counted):
-    with ending_jobs(sim, outcome):
-        submit(**mode)
+def test_a_job_without_a_result_is_counted_as_what_it_is(sim, outcome, counted):
+    submit_and_end(sim, outcome)
     assert counted == {("submitted", "video"): 1, (outcome, "video"): 1}
 
 
-def test_each_of_several_images_is_counted(sim, mode, counted):
-    with ending_jobs(sim, n=3):
-        submit(**IMAGES, **mode)
+def test_each_of_several_images_is_counted(sim, counted):
+    submit_and_end(sim, n=3, **IMAGES)
     assert counted == {("submitted", "image"): 3, ("completed", "image"): 3}
 
 
 def test_each_refusal_is_counted(sim, mode, counted):
     sim.inject(faults.rate_limit(), times=2, method="POST")
-    with ending_jobs(sim):
-        submit(**mode)
+    submit_and_end(sim, **mode)
     assert counted == {("refused", "video"): 2, ("submitted", "video"): 1, ("completed", "video"): 1}
 
 
@@ -250,47 +219,39 @@ def test_what_is_refused_for_good_is_no_job_that_is_counted(sim, counted):
 
 
 @ended_by_hand
-def test_a_retry_that_goes_on_waiting_counts_no_other_submit(sim, mode, monkeypatch, counted):
-    give_up = PixverseSubmitOperator._what_a_retry_does
-
-    def give_up_and_end_jobs(*args):
-        sim.end_all_jobs()
-        return give_up(*args)
-
-    monkeypatch.setattr(PixverseSubmitOperator, "_what_a_retry_does", give_up_and_end_jobs)
+def test_a_retry_that_goes_on_waiting_counts_no_other_submit(sim, mode, when_giving_up, counted):
+    when_giving_up(sim.end_all_jobs)
     assert submit(completion_timeout=0.5, **mode).tries["make"] == [2]
     assert counted == {("submitted", "video"): 1, ("completed", "video"): 1}
 
 
-def test_a_job_that_a_retry_finds_is_counted_once(sim, mode, dying, counted):
+def test_a_job_that_a_retry_finds_is_counted_once(sim, dying, counted):
     dying("after")
     with ending_jobs_once_listed(sim):
-        submit(**mode)
+        submit()
     assert counted == {("submitted", "video"): 1, ("completed", "video"): 1}
 
 
-def test_a_try_that_does_not_come_to_its_end_counts_no_result(sim, mode, monkeypatch, counted):
+def test_a_try_that_does_not_come_to_its_end_counts_no_result(sim, monkeypatch, counted):
     """Its result cannot be handed over; the retry has it."""
-    report = PixverseSubmitOperator._report_cost
+    report = Delivery.report_cost
 
     def fail(*args, **kwargs):
-        monkeypatch.setattr(PixverseSubmitOperator, "_report_cost", report)
+        monkeypatch.setattr(Delivery, "report_cost", report)
         raise RuntimeError("the database is away")
 
-    monkeypatch.setattr(PixverseSubmitOperator, "_report_cost", fail)
-    with ending_jobs(sim):
-        assert submit(**mode).tries["make"] == [2]
+    monkeypatch.setattr(Delivery, "report_cost", fail)
+    assert submit_and_end(sim).tries["make"] == [2]
     assert counted == {("submitted", "video"): 1, ("completed", "video"): 1}
 
 
-def test_what_nobody_can_know_is_counted_by_the_try_that_sent_it(sim, mode, monkeypatch, counted):
-    monkeypatch.setattr("airflow_pixverse.submits.once.LONGEST_GAP", -1.0)
+def test_what_nobody_can_know_is_counted_by_the_try_that_sent_it(sim, counted):
     sim.inject(faults.lost_request(), times=None, method="POST")
-    submit(endpoint="speech/create", **mode)
+    submit(endpoint="speech/create")
     assert counted == {("unknown", "speech"): 1}
 
 
-def test_what_nobody_can_know_is_counted_by_the_try_that_comes_after(sim, mode, dying, counted):
+def test_what_nobody_can_know_is_counted_by_the_try_that_comes_after(sim, dying, counted):
     dying("before")
-    submit(**mode)
+    submit()
     assert counted == {("unknown", "video"): 1}

@@ -5,13 +5,9 @@ from airflow.providers.common.compat.sdk import task
 
 from airflow_pixverse.operators.pixverse import PixverseSubmitOperator
 from airflow_pixverse.simulator import faults
-from tests.integration.dag_runs import new_dag, run
-from tests.integration.submits import ended_by_hand, ending_jobs, submitting
-
-
-@pytest.fixture(autouse=True)
-def _minutes_are_short(short_minutes):
-    """No test here waits as long as a user would."""
+from airflow_pixverse.submission import delivery
+from tests.helpers.dag_runs import new_dag, run
+from tests.helpers.submits import ended_by_hand, ending_jobs, submitting
 
 
 def failure_of(dag):
@@ -28,25 +24,25 @@ def failure_of(dag):
     return [failure for failure in outcome.xcom("pull") if failure]
 
 
-def test_what_is_refused_was_not_submitted(sim, mode):
+def test_failure_of_a_refused_submit_says_not_submitted(sim):
     sim.set_fate("a cat", "refused")
-    [failure] = failure_of(submitting(**mode))
+    [failure] = failure_of(submitting())
     assert (failure["status"], failure["job_ids"]) == ("not submitted", [])
     assert "422" in failure["reason"]
 
 
-def test_a_payload_that_cannot_be_used_was_not_submitted(sim, mode):
-    [failure] = failure_of(submitting(payload="{{ 'no payload' }}", **mode))
+def test_a_payload_that_cannot_be_used_was_not_submitted(sim):
+    [failure] = failure_of(submitting(payload="{{ 'no payload' }}"))
     assert failure["status"] == "not submitted"
     assert "payload must be an object" in failure["reason"]
 
 
 @pytest.mark.parametrize("end", ["failed", "moderated"])
-def test_a_job_that_ends_without_a_result_says_how(sim, mode, end):
+def test_a_job_that_ends_without_a_result_says_how(sim, end):
     sim.set_credits("a-1@example.com", 100)
     sim.set_credits("a-2@example.com", 100)
     with ending_jobs(sim, end):
-        [failure] = failure_of(submitting(**mode))
+        [failure] = failure_of(submitting())
     [job] = sim.submitted()
     assert failure["status"] == end
     assert failure["job_ids"] == [job.id]
@@ -63,44 +59,43 @@ def test_a_job_that_takes_too_long_is_accepted_and_has_its_cost(sim, mode):
     assert failure["cost_credits"] == 20
 
 
-def test_a_job_of_which_nobody_knows_is_unknown(sim, mode, dying):
+def test_a_job_of_which_nobody_knows_is_unknown(sim, dying):
     dying("before")
-    [failure] = failure_of(submitting(**mode))
+    [failure] = failure_of(submitting())
     assert failure["status"] == "unknown"
     assert "Nobody can know" in failure["reason"]
 
 
 @pytest.mark.parametrize("durable", [True, False])
-def test_a_job_whose_result_is_not_stored_is_accepted(sim, mode, durable, tmp_path, monkeypatch):
-    monkeypatch.setattr("airflow_pixverse.storage.download._FIRST_PAUSE", 0.0)
+def test_a_job_whose_result_is_not_stored_is_accepted(sim, durable, tmp_path, monkeypatch):
     sim.inject(faults.status(500), path=".mp4", times=None)
     with ending_jobs(sim):
-        [failure] = failure_of(submitting(output_path=f"file://{tmp_path}", durable=durable, **mode))
+        [failure] = failure_of(submitting(output_path=f"file://{tmp_path}", durable=durable))
     [job] = sim.submitted()
     assert (failure["status"], failure["job_ids"]) == ("accepted", [job.id])
 
 
-def test_a_task_that_keeps_no_marks_does_not_say_that_nothing_was_submitted(sim, mode, dying):
+def test_failure_of_a_task_without_a_journal_does_not_say_not_submitted(sim, dying):
     dying("after")
-    [failure] = failure_of(submitting(durable=False, retries=0, **mode))
+    [failure] = failure_of(submitting(durable=False, retries=0))
     assert len(sim.submitted()) == 1
     assert failure["status"] == "unknown"
 
 
-def test_where_no_word_can_be_left_the_task_ends_as_it_would_have(sim, mode, monkeypatch, logged):
+def test_task_whose_failure_cannot_be_pushed_ends_as_it_would_have(sim, monkeypatch, logged):
     def fail(*_):
         raise RuntimeError("no XComs today")
 
-    monkeypatch.setattr("airflow_pixverse.operators.submit.failure_of", fail)
+    monkeypatch.setattr(delivery, "failure_of", fail)
     sim.set_fate("a cat", "refused")
-    outcome = run(submitting(**mode))
-    assert (outcome.state("make"), outcome.tries["make"]) == ("failed", [1]), "it is not retried"
+    outcome = run(submitting())
+    assert outcome.end("make") == ("failed", 1), "it is not retried"
     text = logged()
     assert "422" in text
-    assert "The XCom 'failure' could not be written: no XComs today" in text
+    assert "Could not push the XCom 'failure': no XComs today" in text
 
 
-def test_it_says_which_instance_of_a_mapped_task_it_is_of(sim):
+def test_failure_of_a_mapped_task_names_its_instance(sim):
     for prompt in ("a fox", "an owl"):
         sim.set_fate(prompt, "refused")
     with new_dag("mapped") as dag:

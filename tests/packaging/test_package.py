@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from airflow_pixverse import __version__
+from scripts.release import check_changelog
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,6 +47,13 @@ def test_its_metadata_says_what_it_needs(distribution):
     assert runtime == airflow | {"pydantic", "requests", "urllib3"}
 
 
+def test_its_readme_has_no_link_that_leads_nowhere_on_an_index(distribution):
+    text = distribution.metadata.get_payload()
+    assert "Never paid twice" in text
+    targets = re.findall(r"\]\(([^)]+)\)", text)
+    assert [target for target in targets if not target.startswith("https://")] == []
+
+
 def test_every_entry_point_imports_from_the_wheel(distribution, unpacked):
     points = {point.group: point.value for point in distribution.entry_points}
     assert points == {
@@ -68,4 +76,23 @@ def test_every_entry_point_imports_from_the_wheel(distribution, unpacked):
 
 
 def test_the_changelog_tells_of_this_version():
-    assert re.search(rf"^## {re.escape(__version__)}\b", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    check_changelog((ROOT / "CHANGELOG.md").read_text())
+
+
+def test_a_changelog_without_a_date_of_this_version_is_refused():
+    with pytest.raises(SystemExit, match="no dated section"):
+        check_changelog(f"## {__version__}\n")
+
+
+def test_a_changelog_with_changes_that_wait_is_refused():
+    with pytest.raises(SystemExit, match="Unreleased"):
+        check_changelog(f"## Unreleased\n\n## {__version__} (2026-01-01)\n")
+
+
+def test_the_hooks_of_pre_commit_run_what_make_lint_runs():
+    makefile = (ROOT / "Makefile").read_text()
+    [newest] = re.findall(r"^NEWEST := (.+)$", makefile, re.MULTILINE)
+    [lint] = re.findall(r"^lint:.*\n((?:\t.+\n)+)", makefile, re.MULTILINE)
+    commands = [command.removesuffix(" .") for command in re.findall(r"-m (.+)", lint)]
+    entry = re.compile(rf"entry: \.venv/airflow-{newest}/bin/(.+?)(?: --force-exclude)?$", re.MULTILINE)
+    assert entry.findall((ROOT / ".pre-commit-config.yaml").read_text()) == commands

@@ -1,4 +1,4 @@
-"""The README's recipe for testing a DAG, in an empty project, with the package as users install it."""
+"""The recipe for testing a DAG, in an empty project, with the package as users install it."""
 
 import os
 import re
@@ -9,6 +9,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
+from tests.documents import python_snippets
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^<!-- recipe: (?P<file>\S+) -->\n```\w*\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -66,8 +68,17 @@ def project(tmp_path):
     return tmp_path
 
 
-def test_the_readme_shows_this_recipe():
-    assert recipe(ROOT / "README.md") == recipe(ROOT / "tests/packaging/recipe.md")
+def test_the_documentation_shows_this_recipe():
+    assert recipe(ROOT / "docs/how-to/test-your-dags.md") == recipe(ROOT / "tests/packaging/recipe.md")
+
+
+def test_the_test_of_the_readme_passes_with_the_dag_of_the_readme(tmp_path, run):
+    dag, test = python_snippets(ROOT / "README.md")
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags/fox.py").write_text(dag.text)
+    (tmp_path / "test_fox.py").write_text(test.text)
+    (tmp_path / "pytest.ini").write_text("[pytest]\npixverse_dags_folder = dags\n")
+    assert "1 passed" in run("-m", "pytest")
 
 
 @pytest.mark.parametrize("options", [[], ["-n", "2"]], ids=["alone", "with xdist"])

@@ -1,4 +1,4 @@
-"""The page behind Airflow's own API server, with its simple auth manager; not before Airflow 3.1.1."""
+"""The page in Airflow's own API server with its simple auth manager, on Airflow 3.1.1 and later."""
 
 import base64
 import os
@@ -11,9 +11,10 @@ from airflow_pixverse.capabilities import HAS_PLUGIN_PAGES
 if not HAS_PLUGIN_PAGES:
     collect_ignore_glob = ["test_*.py"]
 
+CAPACITY = "/pixverse/api/capacity"
 ROLES = ("viewer", "user", "op", "admin")
 _SETTINGS = {
-    # Airflow sets this where its API server starts, which is why it finds the connections of its database.
+    # Airflow sets this where its API server starts, so that it finds the connections of its database.
     "_AIRFLOW_PROCESS_CONTEXT": "server",
     "AIRFLOW__CORE__FERNET_KEY": base64.urlsafe_b64encode(b"of thirty-two bytes, as it ought").decode(),
     "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of these tests, which is long enough to sign with",
@@ -35,7 +36,11 @@ def api_server(airflow_db):
 
 @pytest.fixture(autouse=True)
 def _settings(monkeypatch):
-    """Each test has them, but none elsewhere, which are not in a process of the API server."""
+    """Begin each test in an API server, and with the rights that the simple auth manager gives."""
+    from tests.page.auth_manager import AuthManager
+
+    AuthManager.hidden_dags = frozenset()
+    AuthManager.may_see_plugins = True
     for name, value in _SETTINGS.items():
         monkeypatch.setenv(name, value)
     _forget_fernet_key()
@@ -54,7 +59,7 @@ def _forget_fernet_key():
 
 @pytest.fixture(autouse=True)
 def _empty_database(airflow_db):
-    """Each test has the database for itself."""
+    """Empty the database after each test."""
     from airflow.jobs.job import Job
     from airflow.models import Connection, DagModel, DagRun, Trigger
     from airflow.models.dag_version import DagVersion
@@ -68,30 +73,21 @@ def _empty_database(airflow_db):
             session.execute(delete(model))
 
 
-@pytest.fixture(autouse=True)
-def _rights():
-    """Each test begins with everybody allowed what the simple auth manager allows."""
-    from tests.page.auth_manager import AuthManager
-
-    AuthManager.hidden_dags = frozenset()
-    AuthManager.may_see_plugins = True
-
-
 @dataclass
 class Page:
-    """The page as browsers see it."""
+    """The page, as browsers use it."""
 
     app: object
 
     def forget(self):
-        """Let it be a page that nobody has looked at yet."""
+        """Make the page new, without any snapshot."""
         from airflow_pixverse.page.app import new_app
 
         [mount] = [route for route in self.app.routes if getattr(route, "path", "") == "/pixverse"]
         mount.app = new_app()
 
     def client(self, role="admin", **options):
-        """Return the client of a user; of nobody in particular for None."""
+        """Return the client of a user; None for a client that is not logged in."""
         from airflow.api_fastapi.app import get_auth_manager
         from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
         from fastapi.testclient import TestClient
@@ -103,16 +99,18 @@ class Page:
         return TestClient(self.app, headers=headers, **options)
 
     def capacity(self, role="admin", **params):
-        """Return what the page is answered."""
-        answer = self.client(role).get("/pixverse/api/capacity", params=params)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
+        """Return the JSON of a successful response."""
+        response = self.client(role).get(CAPACITY, params=params)
+        assert response.status_code == 200, response.text
+        return response.json()
 
 
 @pytest.fixture
 def page(api_server, monkeypatch):
-    """A page that nobody has looked at yet; its first look is waited for, however slow the machine is."""
-    monkeypatch.setattr("airflow_pixverse.page.capacity.FIRST_LOOK_WAITS", 60.0)
+    """A new page, whose first poll a request waits for, however slow the machine is."""
+    from airflow_pixverse.page import capacity
+
+    monkeypatch.setattr(capacity, "FIRST_POLL_WAITS", 60.0)
     page = Page(api_server)
     page.forget()
     return page
@@ -127,8 +125,11 @@ def no_connections(monkeypatch):
 
 @pytest.fixture
 def always_new(monkeypatch):
-    """Whoever looks sees what is there now: nothing is kept."""
-    monkeypatch.setattr("airflow_pixverse.page.capacity.CALL_EVERY", 0.0)
-    monkeypatch.setattr("airflow_pixverse.page.capacity._FORGOTTEN_AFTER", -1.0)
-    monkeypatch.setattr("airflow_pixverse.page.database.READ_EVERY", 0.0)
-    monkeypatch.setattr("airflow_pixverse.hooks.lookup.SECOND_LOOK_AFTER", 0.0)
+    """Poll and read at each request."""
+    from airflow_pixverse.hooks import lookup
+    from airflow_pixverse.page import capacity, database
+
+    monkeypatch.setattr(capacity, "POLL_EVERY", 0.0)
+    monkeypatch.setattr(capacity, "STALE_AFTER", -1.0)
+    monkeypatch.setattr(database, "READ_EVERY", 0.0)
+    monkeypatch.setattr(lookup, "SECOND_LOOK_AFTER", 0.0)

@@ -1,12 +1,13 @@
-"""What the page costs the service and Airflow's database, however many look."""
+"""The load on the service and on Airflow's database, which does not depend on the number of users."""
 
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from airflow.models.trigger import Trigger
 
-from airflow_pixverse.page import capacity
+from airflow_pixverse.page import capacity, database
 from airflow_pixverse.simulator import faults
 from tests.page.airflow_data import defer
 
@@ -15,68 +16,62 @@ CLIENTS = 20
 
 @pytest.fixture
 def queries(airflow_db):
-    """The statements sent to Airflow's database by threads of the page, oldest first."""
+    """The statements sent to Airflow's database, oldest first."""
     from airflow import settings
     from sqlalchemy import event
 
     seen = []
 
-    def note(_conn, _cursor, statement, *_args):
+    def record(_conn, _cursor, statement, *_args):
         seen.append(statement)
 
-    event.listen(settings.engine, "before_cursor_execute", note)
+    event.listen(settings.engine, "before_cursor_execute", record)
     yield seen
-    event.remove(settings.engine, "before_cursor_execute", note)
+    event.remove(settings.engine, "before_cursor_execute", record)
 
 
-def capacity_calls(sim):
-    return [request.path for request in sim.requests if request.path.endswith("scheduler/available")]
-
-
-def test_however_many_look_the_service_is_asked_once(page, sim):
+def results_at_once(function):
     with ThreadPoolExecutor(CLIENTS) as clients:
-        answers = list(clients.map(lambda _: page.capacity(), range(3 * CLIENTS)))
+        return list(clients.map(lambda _: function(), range(3 * CLIENTS)))
+
+
+def test_many_users_cause_one_poll(page, sim):
+    answers = results_at_once(page.capacity)
     assert {answer["taken_at"] for answer in answers} == {answers[0]["taken_at"]}
     assert answers[0]["capacity"]["free"] == 6
-    # The accounts are asked for once in five minutes, and the next call comes later for that.
-    assert len(capacity_calls(sim)) == 1
-    assert sim.request_count == 2
+    # The first poll also reads the accounts.
+    paths = [request.path.rpartition("/")[2] for request in sim.requests]
+    assert sorted(paths) == ["accounts", "available"]
 
 
-@pytest.mark.parametrize("trouble", [False, True])
-def test_it_is_asked_again_when_the_calls_before_are_ten_seconds_old_each(sim, monkeypatch, trouble):
-    monkeypatch.setattr(capacity, "FIRST_LOOK_WAITS", 60.0)
-    if trouble:
+@pytest.mark.parametrize("is_down", [False, True])
+def test_a_poll_follows_ten_seconds_after_each_call_of_the_one_before(sim, monkeypatch, is_down):
+    monkeypatch.setattr(capacity, "FIRST_POLL_WAITS", 60.0)
+    if is_down:
         sim.inject(faults.status(503), None)
     now = 1000.0
-    views = capacity.CapacityViews(clock=lambda: now)
+    poller = capacity.CapacityPoller("pixverse_default", clock=lambda: now)
 
     def calls():
-        """Look, and return how many calls there were once the look under way has ended."""
-        asyncio.run(views.latest("pixverse_default"))
+        """Return the number of calls once the poll that may be due has ended."""
+        asyncio.run(poller.latest())
         for thread in threading.enumerate():
             if thread.name == "pixverse-page":
                 thread.join(60)
         return sim.request_count
 
-    # The first look asks for the accounts too, unless it is in trouble.
-    first, pause = (1, 10.0) if trouble else (2, 20.0)
+    # The first poll also reads the accounts, unless it fails.
+    first, pause = (1, 10.0) if is_down else (2, 20.0)
     assert calls() == first
-    now += pause - 0.1
-    assert calls() == first
-    now += 0.1
-    assert calls() == first + 1
-    now += 9.9
-    assert calls() == first + 1
-    now += 0.1
-    assert calls() == first + 2
+    for seconds, more in [(pause - 0.1, 0), (0.1, 1), (9.9, 1), (0.1, 2)]:
+        now += seconds
+        assert calls() == first + more
 
 
-def test_a_service_that_does_not_answer_holds_nobody_up(page, sim, monkeypatch):
-    monkeypatch.setattr(capacity, "FIRST_LOOK_WAITS", 0.2)
+def test_a_service_that_does_not_answer_blocks_no_request(page, sim, monkeypatch):
+    monkeypatch.setattr(capacity, "FIRST_POLL_WAITS", 0.2)
     sim.inject(faults.slow(3600), None)
-    with ThreadPoolExecutor(CLIENTS) as clients:
-        answers = list(clients.map(lambda _: page.capacity(), range(3 * CLIENTS)))
+    answers = results_at_once(page.capacity)
     assert {answer["trouble"]["kind"] for answer in answers} == {"network"}
     sim.wait_for_requests(1)
     assert sim.request_count == 1
@@ -84,8 +79,8 @@ def test_a_service_that_does_not_answer_holds_nobody_up(page, sim, monkeypatch):
     sim.stop()
 
 
-def test_while_a_later_call_hangs_the_last_snapshot_is_there(page, sim, monkeypatch):
-    monkeypatch.setattr(capacity, "CALL_EVERY", 0.0)
+def test_the_last_snapshot_stays_while_a_later_poll_hangs(page, sim, monkeypatch):
+    monkeypatch.setattr(capacity, "POLL_EVERY", 0.0)
     monkeypatch.setattr(capacity, "_SLOW_AFTER", 0.0)
     first = page.capacity()
     requests = sim.request_count
@@ -93,40 +88,33 @@ def test_while_a_later_call_hangs_the_last_snapshot_is_there(page, sim, monkeypa
     answers = [page.capacity() for _ in range(3)]
     sim.wait_for_requests(requests + 1)
     assert sim.request_count == requests + 1
-    assert all(answer["capacity"] == first["capacity"] for answer in answers)
-    assert all(answer["taken_at"] == first["taken_at"] for answer in answers)
+    for key in ("capacity", "taken_at"):
+        assert all(answer[key] == first[key] for answer in answers)
     assert answers[-1]["trouble"]["kind"] == "network"
     sim.stop()
 
 
-def test_a_thousand_waits_are_read_in_four_queries_and_decrypted_once(page, sim, queries, monkeypatch):
-    from airflow.models.trigger import Trigger
-
-    from airflow_pixverse.page.database import DatabaseView
-
+def test_a_thousand_waits_are_read_in_five_queries_and_decrypted_once(page, sim, queries, monkeypatch):
     defer("many", [{"waiting_since": float(number)} for number in range(1000)])
     decrypted = []
     decrypt = Trigger._decrypt_kwargs
     monkeypatch.setattr(
         Trigger, "_decrypt_kwargs", staticmethod(lambda text: decrypted.append(text) or decrypt(text))
     )
-    monkeypatch.setattr("airflow_pixverse.page.database.READ_EVERY", 0.0)
-    view = DatabaseView()
+    monkeypatch.setattr(database, "READ_EVERY", 0.0)
+    reader = database.DatabaseReader()
     for _ in range(3):
         queries.clear()
-        seen = view.look()
-        assert len([query for query in queries if query.startswith("SELECT")]) == 4
-    assert len(seen.queues["pixverse_default"]) == 1000
+        snapshot = reader.latest()
+        assert len([query for query in queries if query.startswith("SELECT")]) == 5
+    assert len(snapshot.waits["pixverse_default"]) == 1000
     assert len(decrypted) == 1000
 
 
 def test_the_database_is_not_read_again_at_once(page, sim, queries, monkeypatch):
-    from airflow_pixverse.page.database import DatabaseView
-
-    monkeypatch.setattr("airflow_pixverse.page.database.READ_EVERY", 3600.0)
-    view = DatabaseView()
-    first = view.look()
+    monkeypatch.setattr(database, "READ_EVERY", 3600.0)
+    reader = database.DatabaseReader()
+    first = reader.latest()
     queries.clear()
-    with ThreadPoolExecutor(CLIENTS) as clients:
-        assert all(seen is first for seen in clients.map(lambda _: view.look(), range(3 * CLIENTS)))
+    assert all(snapshot is first for snapshot in results_at_once(reader.latest))
     assert queries == []

@@ -20,9 +20,10 @@ def test_a_prompt_becomes_a_video_and_thirty_do_without_a_loss():
     if airflow_version.startswith("2."):
         assert "on Airflow 3 only" in thirty
         return
-    row = {name: line.split()[-2:] for line in thirty.splitlines() for name in ROWS if name in line}
-    assert row["prompts lost"][1] == row["videos paid for twice"][1] == "0"
-    assert int(row["refused submits (429)"][0]) > 10 * int(row["refused submits (429)"][1])
+    rows = {name: line.split()[-3:] for line in thirty.splitlines() for name in ROWS if name in line}
+    assert rows["prompts lost"][1:] == rows["videos paid for twice"][1:] == ["0", "0"]
+    usual, each, batch = map(int, rows["refused submits (429)"])
+    assert usual > 5 * max(each, batch)
 
 
 def test_ctrl_c_stops_it():

@@ -1,4 +1,4 @@
-"""What the README and docs/ say: snippets run, links lead somewhere, tables and messages are the code's."""
+"""The README and docs/: snippets run, links lead somewhere, tables and messages are those of the code."""
 
 import importlib
 import importlib.util
@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import Connection
 from packaging.version import Version
 
 from airflow_pixverse import api, capabilities
-from airflow_pixverse.api.account_troubles import account_troubles
+from airflow_pixverse.api.accounts import account_problems
 from airflow_pixverse.api.client import PixverseClient
 from airflow_pixverse.api.errors import (
     PixverseFatalError,
@@ -23,17 +23,17 @@ from airflow_pixverse.api.errors import (
     is_not_accepted,
     unknown_outcome,
 )
+from airflow_pixverse.api.http.network_errors import Failure
 from airflow_pixverse.api.media import MediaClient
-from airflow_pixverse.api.models import AccountCapacity, Capacity
-from airflow_pixverse.api.network_errors import Trouble
-from airflow_pixverse.api.room import obstacles
+from airflow_pixverse.api.scheduler import AccountCapacity, Capacity, obstacles
 from airflow_pixverse.api.service import Service
-from airflow_pixverse.gate import pacing
+from airflow_pixverse.gate import pacing, suspicion
 from airflow_pixverse.hooks import lookup
 from airflow_pixverse.hooks.connection import client_from_connection
 from airflow_pixverse.hooks.pixverse import PixverseHook
-from airflow_pixverse.marks import Mark
+from airflow_pixverse.journal import SubmitRecord
 from airflow_pixverse.operators.pixverse import (
+    PixverseBatchOperator,
     PixverseCancelOperator,
     PixverseDownloadOperator,
     PixverseListExecutingOperator,
@@ -42,15 +42,18 @@ from airflow_pixverse.operators.pixverse import (
 from airflow_pixverse.sensors.job import PixverseJobSensor
 from airflow_pixverse.sensors.pixverse import PixverseCapacitySensor
 from airflow_pixverse.simulator import Simulator, faults
+from airflow_pixverse.storage.destination import Destination
 from airflow_pixverse.storage.download import Download
 from airflow_pixverse.storage.errors import StorageError
 from airflow_pixverse.storage.paths import object_path
 from airflow_pixverse.storage.upload import source_of
-from airflow_pixverse.submits.errors import UnsettledError
-from airflow_pixverse.submits.look import LOOK_FOR
+from airflow_pixverse.submission.delivery import Delivery
+from airflow_pixverse.submission.errors import UnsettledError
+from airflow_pixverse.submission.lost_jobs import TIMING
 from airflow_pixverse.triggers.pixverse import PixverseCapacityEventTrigger
+from scripts.diagrams import draw
 from tests.documents import (
-    ARCHITECTURE,
+    DOCS,
     PAGES,
     README,
     ROOT,
@@ -64,8 +67,12 @@ from tests.documents import (
 )
 
 AIRFLOW = Version(airflow_version)
-API = ROOT / "docs/api.md"
-SNIPPETS = python_snippets(README)
+SERVICE = DOCS / "service.md"
+HOOK_AND_CLIENT = DOCS / "reference/hook-and-client.md"
+TROUBLESHOOTING = DOCS / "troubleshooting.md"
+AIRFLOW_VERSIONS = DOCS / "reference/airflow-versions.md"
+SNIPPETS = [snippet for page in PAGES for snippet in python_snippets(page)]
+LONGEST_CELL = 200
 
 
 def page_name(page):
@@ -89,10 +96,10 @@ def imported(path):
 
 
 @pytest.mark.parametrize("snippet", [one for one in SNIPPETS if one.dag_id], ids=snippet_id)
-def test_a_dag_of_the_readme_imports(snippet, tmp_path, airflow_db):
+def test_a_dag_of_the_documentation_imports(snippet, tmp_path, airflow_db):
     if snippet.is_for_airflow_3 and AIRFLOW.major < 3:
         pytest.skip("for Airflow 3")
-    path = tmp_path / "readme.py"
+    path = tmp_path / "snippet.py"
     path.write_text(snippet.text)
     dag = imported(path)[snippet.dag_id]
     assert dag.tasks
@@ -101,17 +108,17 @@ def test_a_dag_of_the_readme_imports(snippet, tmp_path, airflow_db):
 
 
 @pytest.mark.parametrize("snippet", [one for one in SNIPPETS if not one.dag_id], ids=snippet_id)
-def test_a_snippet_of_the_readme_is_complete(snippet, tmp_path):
-    path = tmp_path / "readme.py"
+def test_a_snippet_of_the_documentation_is_complete(snippet, tmp_path):
+    path = tmp_path / "snippet.py"
     path.write_text(snippet.text)
     assert any(callable(value) for name, value in runpy.run_path(str(path)).items() if name[0] != "_")
 
 
-def test_the_functions_of_the_readme_do_what_they_say(sim, tmp_path, capsys, monkeypatch):
+def test_the_functions_of_the_documentation_do_what_they_say(sim, tmp_path, capsys, monkeypatch):
     functions = {}
     for snippet in SNIPPETS:
         if not snippet.dag_id and "def test_" not in snippet.text:
-            path = tmp_path / "readme.py"
+            path = tmp_path / "snippet.py"
             path.write_text(snippet.text)
             functions |= runpy.run_path(str(path))
     job = sim.start_job()
@@ -149,10 +156,20 @@ def test_every_link_leads_somewhere(page):
         assert not anchor or anchor in anchors(path), target
 
 
-def test_the_readme_links_work_on_a_package_index():
-    elsewhere = [target for target in links(README) if not target.startswith("https://")]
-    # No address that a picture could be had from is known, so an index shows what it is a picture of.
-    assert [target for target in elsewhere if not target.startswith("docs/pictures/")] == []
+def test_the_readme_is_one_screen_and_makes_a_video_at_once():
+    text = README.read_text()
+    assert len(text) <= 12_000
+    assert "PixverseSubmitOperator(" in "\n".join(text.splitlines()[:15])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_lines_and_cells_are_short(page):
+    text = prose(page)
+    lines = [line for line in text.splitlines() if not line.startswith("|")]
+    assert [line for line in lines if len(line) > 120] == []
+    cells = [cell for table in tables(text) for row in table for cell in row]
+    # The target of a link is not read.
+    assert [cell for cell in cells if len(re.sub(r"\]\([^)]*\)", "]", cell)) > LONGEST_CELL] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
@@ -163,36 +180,47 @@ def test_every_file_that_is_named_exists(page):
             assert (ROOT / code).exists(), code
 
 
+@pytest.mark.parametrize("path", sorted((DOCS / "pictures").glob("*.txt")), ids=lambda path: path.stem)
+def test_a_diagram_is_drawn_from_its_description(path):
+    assert path.with_suffix(".svg").read_text() == draw(path.read_text())
+
+
+def test_a_description_that_cannot_be_read_names_its_line():
+    with pytest.raises(ValueError, match="task => gate"):
+        draw("A title\nactor task: Task\ntask => gate: queue()")
+
+
 # Tables
 
 
 @pytest.mark.parametrize(
-    ("title", "described"),
+    "described",
     [
-        ("PixverseSubmitOperator", PixverseSubmitOperator),
-        ("PixverseCapacitySensor", PixverseCapacitySensor),
-        ("PixverseJobSensor", PixverseJobSensor),
-        ("PixverseDownloadOperator", PixverseDownloadOperator),
-        ("PixverseListExecutingOperator", PixverseListExecutingOperator),
-        ("PixverseCancelOperator", PixverseCancelOperator),
-        ("PixverseCapacityEventTrigger (Airflow 3)", PixverseCapacityEventTrigger),
+        PixverseSubmitOperator,
+        PixverseBatchOperator,
+        PixverseCapacitySensor,
+        PixverseJobSensor,
+        PixverseDownloadOperator,
+        PixverseListExecutingOperator,
+        PixverseCancelOperator,
+        PixverseCapacityEventTrigger,
     ],
 )
-def test_the_readme_names_every_parameter(title, described):
-    table = tables(section(README, title))[0]
-    own = {code for row in table for code in inline_code(row[0])}
+def test_the_docstring_that_the_reference_shows_names_every_parameter(described):
+    """The reference has no tables of parameters of its own."""
+    documented = dict(re.findall(r":param (\w+): (.+?)(?=\n:|\Z)", inspect.getdoc(described), re.DOTALL))
     known = {
         parameter.name
         for parameter in inspect.signature(described.__init__).parameters.values()
         if parameter.name != "self" and parameter.kind is not parameter.VAR_KEYWORD
     }
-    assert known <= own
-    templated = {inline_code(row[0])[0] for row in table if row[0].endswith("*")}
+    assert known == documented.keys() - {"kwargs"}
+    templated = {name for name, text in documented.items() if "(templated)" in text}
     assert templated == set(getattr(described, "template_fields", ()))
 
 
-def test_the_readme_names_the_calls_of_hook_and_client_and_what_they_return():
-    calls, _ = tables(section(README, "PixverseHook, and the client"))
+def test_the_reference_names_the_calls_of_hook_and_client_and_what_they_return():
+    calls, _ = tables(section(HOOK_AND_CLIENT, "Hook and client"))
     named = {call.partition("(")[0]: row for row, *_ in calls for call in inline_code(row)}
     client = {
         name for name, _ in inspect.getmembers(PixverseClient, inspect.isfunction) if not name.startswith("_")
@@ -217,7 +245,7 @@ def test_every_error_that_is_named_exists(page):
 
 
 def test_the_table_of_answers_to_a_submit_is_the_codes():
-    [table] = tables(section(API, "What an answer to a submit means"))
+    [table] = tables(section(SERVICE, "What an answer to a submit means"))
     statuses = set()
     for answer, accepted, raised in table:
         for status in map(int, re.findall(r"\b[4-9]\d\d\b", answer)):
@@ -230,42 +258,66 @@ def test_the_table_of_answers_to_a_submit_is_the_codes():
     assert statuses >= {400, 401, 402, 403, 404, 412, 422, 429, 500, 596}
 
 
-def test_both_tables_of_outcomes_are_the_same():
-    [readme] = tables(section(README, "How a wait ends"))
-    [architecture] = tables(section(ARCHITECTURE, "How a wait ends"))
-    assert len(readme) == 7
-    assert readme == architecture
+def test_what_you_may_import_is_what_the_modules_export():
+    table, *_ = tables(section(DOCS / "reference/public.md", "What you may import"))
+    named = {inline_code(module)[0]: inline_code(names) for module, names in table}
+    assert named.pop("airflow_pixverse.api") == ["__all__"]
+    assert named.pop("airflow_pixverse.testing.plugin")  # pytest finds its fixtures
+    assert named.pop("airflow_pixverse") == ["__version__"]
+    for decorator in ("@task.pixverse", "@task.pixverse_batch"):
+        named["airflow_pixverse.decorators.pixverse"].remove(decorator)
+    exported = {module: importlib.import_module(module).__all__ for module in named}
+    assert {module: sorted(names) for module, names in named.items()} == {
+        module: sorted(names) for module, names in exported.items()
+    }
 
 
-def test_the_readme_names_the_versions_that_are_tested():
+def test_the_glossary_is_short_and_sorted():
+    [table] = tables((DOCS / "glossary.md").read_text())
+    words = [row[0].strip("*") for row in table]
+    assert words == sorted(words)
+    assert len(words) <= 25
+
+
+def test_the_table_of_outcomes_stands_once():
+    """A second one would be forgotten when a row changes."""
+    with_it = [page for page in PAGES if "`soft_fail` | `never_fail`" in page.read_text()]
+    assert with_it == [DOCS / "explanation/how-a-wait-ends.md"]
+    table, *_ = tables(section(with_it[0], "How a wait ends"))
+    assert len(table) == 9
+
+
+@pytest.mark.parametrize(("page", "title"), [(README, "Versions"), (AIRFLOW_VERSIONS, "Airflow versions")])
+def test_the_documentation_names_the_versions_that_are_tested(page, title):
     versions = {path.stem.removeprefix("airflow-") for path in (ROOT / "constraints").glob("*.txt")}
-    assert set(re.findall(r"\b[23]\.\d+\.\d+\b", section(README, "Versions"))) == versions
+    named = set(re.findall(r"\b[23]\.\d+\.\d+(?:b\d+)?\b", section(page, title)))
+    assert named - {"3.1.1"} == versions  # the first that has the page
 
 
 def test_the_numbers_of_the_gate_are_those_of_the_code():
-    [table] = tables(section(ARCHITECTURE, "When it polls"))
+    [table] = tables(section(DOCS / "explanation/gate.md", "When it polls"))
     numbers = {inline_code(constant)[0]: float(seconds) for _, seconds, constant in table}
     assert len(numbers) == len(table)
-    assert numbers == {name: getattr(pacing, name) for name in numbers}
+    constants = vars(pacing) | vars(suspicion)
+    assert numbers == {name: constants[name] for name in numbers}
 
 
 def test_for_how_long_a_lost_job_is_looked_for_is_what_the_code_says():
     """The class says it to those who read the code."""
-    text = section(README, "Never paid twice") + inspect.getdoc(PixverseSubmitOperator)
+    text = (DOCS / "explanation/never-paid-twice.md").read_text() + inspect.getdoc(PixverseSubmitOperator)
     assert {float(seconds) for seconds in re.findall(r"(?:for|sent) (\d+) s(?:econds)?\b", text)} == {
-        LOOK_FOR
+        TIMING.look_for
     }
 
 
 def test_the_table_of_capabilities_is_true_of_this_airflow():
-    [table] = tables(section(ARCHITECTURE, "What each version of Airflow can do"))
-    series = [(2, 11), (3, 0), (3, 1), (3, 2), (3, 3)]
+    [table] = tables(section(AIRFLOW_VERSIONS, "What each version of Airflow can do"))
+    series = [(2, 11), (3, 0), (3, 1), (3, 2), (3, 3), (3, 4)]
     column = series.index((AIRFLOW.major, AIRFLOW.minor))
     flags = {inline_code(row[0])[-1]: row[1:][column].startswith("yes") for row in table}
     constants = {name: can for name, can in flags.items() if name.isupper()}
-    assert len(constants) == 7
+    assert len(constants) == 11
     assert constants == {name: getattr(capabilities, name) for name in constants}
-    assert flags["async_xcom"] == (capabilities.async_xcom() is not None)
 
 
 # Messages
@@ -282,7 +334,7 @@ def message_of(**fields):
 def troubles_of_an_account():
     with Simulator({"a@example.com": 1}) as simulator:
         simulator.set_pending_error("a@example.com", "log in again")
-        [trouble] = account_troubles(PixverseClient(simulator.token, simulator.url))
+        [trouble] = account_problems(PixverseClient(simulator.token, simulator.url))
     return trouble
 
 
@@ -321,11 +373,12 @@ def messages_of_storage(folder):
         message(StorageError, object_path, "s3://no_such_connection@bucket/fox.png"),
         message(StorageError, object_path, "blub://bucket/fox.png"),
         message(StorageError, source_of, f"file://{folder}/a file"),
+        message(ValueError, Destination.parse, None, "fox.mp4", 1),
     ]
 
 
 def printed_messages(monkeypatch, folder):
-    """Messages that the code prints now, one of each kind that the README explains."""
+    """Messages that the code prints now, one of each kind that the documentation explains."""
     monkeypatch.setattr(lookup, "SECOND_LOOK_AFTER", 0)
     with pytest.raises(PixverseFatalError) as not_found:
         lookup.read_connection("no_such_connection")
@@ -342,26 +395,29 @@ def printed_messages(monkeypatch, folder):
         message_of(password="***"),
         message_of(host="http://example.com"),
         str(error_for_status(401, method="GET", path="scheduler/available", service=service.name)),
-        str(other.error("GET", "scheduler/", Trouble("answered a web page", wrong_host=True))),
+        str(other.error("GET", "scheduler/", Failure("answered a web page", wrong_host=True))),
         *obstacles(capacity, 1, ["b@example.com"]),
         *obstacles(capacity, 3),
         troubles_of_an_account(),
-        str(unknown_outcome(service.error("POST", "videos/create", Trouble("got no answer")))),
+        str(unknown_outcome(service.error("POST", "videos/create", Failure("got no answer")))),
         message_of_job_id("a/b"),
         str(
             UnsettledError(
-                Mark("sending", "r#1", "f", "videos/create", 1, 1, "2026-01-01T00:00:00+00:00"), "why"
+                SubmitRecord("sending", "r#1", "f", "videos/create", 1, 1, "2026-01-01T00:00:00+00:00"), "why"
             )
         ),
         *messages_of_storage(folder),
-        *([f"{not_stored}why"] if not_stored in inspect.getsource(PixverseSubmitOperator._stored) else []),
+        *([f"{not_stored}why"] if not_stored in inspect.getsource(Delivery._store) else []),
         *(["The wait begins on a worker: why"] if '"The wait begins on a worker: %s"' in source else []),
     ]
 
 
+def first_cells_of_troubleshooting():
+    return [row[0] for table in tables(TROUBLESHOOTING.read_text()) for row in table]
+
+
 def test_the_messages_that_troubleshooting_explains_are_printed(monkeypatch, tmp_path):
-    [table] = tables(section(README, "Troubleshooting"))
-    quoted = [inline_code(row[0])[0] for row in table if row[0].startswith("`")]
+    quoted = [inline_code(cell)[0] for cell in first_cells_of_troubleshooting() if cell.startswith("`")]
     assert len(quoted) >= 8
     printed = printed_messages(monkeypatch, tmp_path)
     for quote in quoted:
@@ -370,8 +426,7 @@ def test_the_messages_that_troubleshooting_explains_are_printed(monkeypatch, tmp
 
 
 def test_the_messages_of_airflow_that_troubleshooting_explains_are_airflows():
-    [table] = tables(section(README, "Troubleshooting"))
-    quoted = [inline_code(row[0])[0] for row in table if row[0].startswith("Airflow")]
+    quoted = [inline_code(cell)[0] for cell in first_cells_of_troubleshooting() if cell.startswith("Airflow")]
     spec = importlib.util.find_spec("airflow.jobs.scheduler_job_runner")
     source = Path(spec.origin).read_text()
     assert quoted

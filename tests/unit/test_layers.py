@@ -1,19 +1,18 @@
-"""The layers of the package: imports only go down the list in docs/architecture.md."""
+"""The layers of the package: imports only go down the list in docs/contributing/layers.md."""
 
 import ast
 
-from tests.documents import ARCHITECTURE, ROOT, labelled_links, section, tables
+from tests.documents import DOCS, ROOT, inline_code, section, tables
 
 
 def places():
     """The place of each file and folder in the list."""
-    table, *_ = tables(section(ARCHITECTURE, "Where each decision is made"))
-    found = {}
-    for place, row in enumerate(table):
-        for label, target in labelled_links(row[0]):
-            file = (ARCHITECTURE.parent / target).resolve()
-            found[file.parent if label.endswith("/") else file] = place
-    return found
+    [table] = tables(section(DOCS / "contributing/layers.md", "The list"))
+    return {
+        ROOT / "airflow_pixverse" / name: place
+        for place, row in enumerate(table)
+        for name in inline_code(row[0])
+    }
 
 
 def imported_modules(path):
@@ -34,11 +33,17 @@ def imported_modules(path):
 def file_of(module):
     """The file of a module, or of the module that a name is imported from; None for other packages."""
     path = ROOT.joinpath(*module.split("."))
-    candidates = [path.with_suffix(".py"), path / "__init__.py", path.parent.with_suffix(".py")]
+    of_name = [path.parent.with_suffix(".py"), path.parent / "__init__.py"]
+    candidates = [path.with_suffix(".py"), path / "__init__.py", *of_name]
     return next(
         (file for file in candidates if file.is_relative_to(ROOT / "airflow_pixverse") and file.exists()),
         None,
     )
+
+
+def test_the_list_names_files_and_folders_that_exist():
+    missing = [str(path) for path in places() if not path.exists()]
+    assert missing == []
 
 
 def test_imports_only_go_down_the_list():

@@ -12,8 +12,8 @@ from airflow_pixverse.operators.pixverse import (
     PixverseListExecutingOperator,
     PixverseSubmitOperator,
 )
-from airflow_pixverse.parameters import parse_payload
 from airflow_pixverse.sensors.pixverse import PixverseCapacitySensor
+from airflow_pixverse.submission.request import parse_payload
 
 
 @pytest.mark.parametrize("slots", [0, -1, "many", "", True, 1.5, None, [], float("inf"), "0"])
@@ -135,7 +135,7 @@ JOB = "user:12-pixverse:mary-jane+1@example.com-video:34"
     "given", [JOB, f" {JOB}\n", {"id": JOB, "type": "video"}, str({"id": JOB, "elapsed": None}), {"id": "7"}]
 )
 def test_a_job_id_may_be_an_object_that_has_one_and_may_be_rendered_to_a_string(given):
-    assert parameters.parse_job_id(given) in {JOB, "7"}
+    assert parameters.check_job_id(given) in {JOB, "7"}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Which processes make up an Airflow."""
+"""The processes that make up an Airflow."""
 
 from __future__ import annotations
 

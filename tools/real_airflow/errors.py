@@ -1,4 +1,4 @@
-"""What can go wrong with a real Airflow."""
+"""Errors of a real Airflow."""
 
 
 class AirflowError(Exception):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import psutil
 
-from tools.real_airflow import command_line, sqlite
+from tools.real_airflow import clearing, command_line, sqlite
 from tools.real_airflow.components import Component, components, log_ports
 from tools.real_airflow.errors import AirflowError
 from tools.real_airflow.metadata import DagRun, Metadata, Outcome
@@ -225,14 +225,17 @@ class Airflow:
         self.command("dags", "trigger", dag_id, "--run-id", run.run_id, "--conf", json.dumps(conf or {}))
         return run
 
-    def clear(self, run: DagRun, task_id: str, *map_indexes: int) -> None:
+    def clear(self, run: DagRun, task_id: str, *map_indexes: int, keep_task_state: bool = False) -> None:
         """
         Clear a task as a user does in the UI: it runs anew, and the DAG run goes on.
 
         :param map_indexes: which instances of a mapped task; without any, all of them.
+        :param keep_task_state: whether to tick what keeps the task's state, from Airflow 3.4 on. Earlier
+            ones always keep it.
         :raises AirflowError: there is no such task instance.
         """
-        self.command(command_line.CLEAR, *run, task_id, *map(str, map_indexes))
+        keep = [clearing.KEEP_TASK_STATE] if keep_task_state else []
+        self.command(command_line.CLEAR, *run, task_id, *map(str, map_indexes), *keep)
 
     def outcome(self, run: DagRun) -> Outcome:
         """Return the task instances of a DAG run as they are now."""

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,6 +52,21 @@ class Outcome(list[TaskInstance]):
         return [instance for instance in self if instance.task_id == task_id]
 
 
+# The tables that queries select from: without the tries that are over, and named as up to Airflow 3.3.
+_TABLES = """
+    with live_task_instance as (select * from task_instance),
+    live_xcom as (select * from xcom)
+"""
+# From Airflow 3.4 on, each try is a row of its own, and a task of a mapped one has a place in a region.
+_TABLES_OF_TRIES = """
+    with live_task_instance as (select *, region_index as map_index from task_instance where working_set),
+    live_xcom as (
+        select dag_id, run_id, task_id, map_index, key, value, timestamp
+        from xcom_v2 join live_task_instance on live_task_instance.id = xcom_v2.task_instance_id
+    )
+"""
+
+
 class Metadata:
     """
     The metadata database.
@@ -79,7 +95,7 @@ class Metadata:
     def outcome(self, run: DagRun) -> Outcome:
         """Return all task instances of a DAG run, as they are now."""
         rows = self.query(
-            "select * from task_instance where dag_id = :dag_id and run_id = :run_id"
+            "select * from live_task_instance where dag_id = :dag_id and run_id = :run_id"
             " order by task_id, map_index",
             **_key(run),
         )
@@ -101,7 +117,7 @@ class Metadata:
     def xcoms(self, run: DagRun, key: str = "return_value") -> dict[tuple[str, int], Any]:
         """Return what the task instances of a DAG run pushed under a key, by task id and map index."""
         rows = self.query(
-            "select task_id, map_index, value from xcom"
+            "select task_id, map_index, value from live_xcom"
             " where dag_id = :dag_id and run_id = :run_id and key = :key",
             **_key(run),
             key=key,
@@ -111,7 +127,7 @@ class Metadata:
     def task_pid(self, run: DagRun, task_id: str, map_index: int = -1) -> int | None:
         """Return the process in which a task instance runs; None while it does not run."""
         rows = self.query(
-            "select pid from task_instance where dag_id = :dag_id and run_id = :run_id"
+            "select pid from live_task_instance where dag_id = :dag_id and run_id = :run_id"
             " and task_id = :task_id and map_index = :map_index and state = 'running'",
             **_key(run),
             task_id=task_id,
@@ -122,8 +138,8 @@ class Metadata:
     def triggerers(self, run: DagRun) -> dict[tuple[str, int], int | None]:
         """Return the job id of the triggerer that has each deferred task instance, None while no one does."""
         rows = self.query(
-            "select task_id, map_index, triggerer_id from task_instance"
-            ' join "trigger" on "trigger".id = task_instance.trigger_id'
+            "select task_id, map_index, triggerer_id from live_task_instance"
+            ' join "trigger" on "trigger".id = live_task_instance.trigger_id'
             " where dag_id = :dag_id and run_id = :run_id and state = 'deferred'",
             **_key(run),
         )
@@ -180,11 +196,22 @@ class Metadata:
         """
         Return the rows that a statement selects, by column.
 
-        :param statement: SQL that SQLite and PostgreSQL both know, with ``:name`` for a parameter.
+        :param statement: SQL that SQLite and PostgreSQL both know, with ``:name`` for a parameter. The tables
+            ``live_task_instance`` and ``live_xcom`` are the same on every version of Airflow.
         """
+        tables = _TABLES_OF_TRIES if self._has_tries else _TABLES
         with self._engine.connect() as connection:
-            rows = connection.execute(sqlalchemy.text(statement), parameters).mappings()
+            rows = connection.execute(sqlalchemy.text(tables + statement), parameters).mappings()
             return [dict(row) for row in rows]
+
+    def execute(self, statement: str) -> None:
+        """Run a statement that changes the database, such as one that makes a trigger of it."""
+        with self._engine.begin() as connection:
+            connection.execute(sqlalchemy.text(statement))
+
+    @cached_property
+    def _has_tries(self) -> bool:
+        return "xcom_v2" in self.tables()
 
 
 def _key(run: DagRun) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""How Airflow is set up: everything in one directory, nothing but loopback, quick to react."""
+"""The settings of Airflow: everything in one directory, nothing but loopback, quick to react."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ def _both_versions(home: Path, database: str) -> dict[tuple[str, str], Any]:
         ("core", "plugins_folder"): home / "plugins",
         ("core", "executor"): "LocalExecutor",
         # One at a time for each scheduler, as Airflow 3.3 fails a task that resumes before its scheduler has
-        # noted that the worker which deferred it is done (apache/airflow#72716). See CONTRIBUTING.md.
+        # noted that the worker which deferred it is done (apache/airflow#72716).
+        # See docs/contributing/real-airflow.md.
         ("core", "parallelism"): 1,
         ("core", "load_examples"): False,
         ("core", "dags_are_paused_at_creation"): False,

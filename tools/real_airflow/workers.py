@@ -12,7 +12,7 @@ import psutil
 @dataclass(frozen=True)
 class Worker:
     """
-    What runs one try of a task, with the local executor: the process with the task's code, and its parent.
+    The processes of one try of a task, with the local executor: the one with the task's code, and its parent.
 
     :param task: the process that executes the operator.
     :param supervisor: the process that sends heartbeats for it, and reports how it ended.

@@ -77,3 +77,7 @@ with DAG("submits_from_the_trigger", schedule=None, start_date=datetime(2026, 1,
         start_from_trigger=True,
         **(DEFAULTS | {"pixverse_conn_id": "calm"}),
     )
+
+with DAG("submits_without_xcom", schedule=None, start_date=datetime(2026, 1, 1)):
+    # So that nothing is left to do for the worker but to tell Airflow of the success.
+    PixverseSubmitOperator(task_id="make", payload={"prompt": "not reported"}, do_xcom_push=False, **DEFAULTS)

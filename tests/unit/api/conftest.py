@@ -1,8 +1,37 @@
-"""Hosts that are hard to connect to."""
+"""A client of the simulator, servers that answer byte by byte, and hosts that are hard to connect to."""
 
 import socket
+from contextlib import ExitStack
 
 import pytest
+
+from tests.helpers.clients import client_of
+from tests.helpers.raw_server import RawServer, always, answer, tls_context
+
+
+@pytest.fixture
+def client(sim):
+    """A client of the simulator that does not retry."""
+    with client_of(sim) as client:
+        yield client
+
+
+@pytest.fixture
+def raw_server():
+    """A function that starts a server for one test. It answers each request with bytes, else with ``{}``."""
+    with ExitStack() as running:
+
+        def start(serve=b"", tls=None):
+            script = serve if callable(serve) else always(serve or answer())
+            return running.enter_context(RawServer(script, tls))
+
+        yield start
+
+
+@pytest.fixture
+def tls(tmp_path):
+    """The TLS context of a server on this machine, and the file of its certificate, which nobody trusts."""
+    return tls_context(tmp_path, "127.0.0.1")
 
 
 @pytest.fixture

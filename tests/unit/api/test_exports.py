@@ -1,4 +1,4 @@
-"""What users import from ``airflow_pixverse.api``."""
+"""Names that users import from ``airflow_pixverse.api``."""
 
 import subprocess
 import sys
@@ -6,27 +6,27 @@ import sys
 import pytest
 
 from airflow_pixverse import api
-from airflow_pixverse.api import accounts, client, errors, job_id, models, results, submission
+from airflow_pixverse.api import accounts, client, errors, kinds, results, scheduler
 
-MODULES = (accounts, client, errors, job_id, models, results, submission)
+MODULES = (accounts, client, errors, kinds, results, scheduler)
 
 
 @pytest.mark.parametrize("name", api.__all__)
-def test_a_public_name_is_that_of_its_module(name):
+def test_public_name_is_that_of_its_module(name):
     assert any(getattr(api, name) is getattr(module, name, None) for module in MODULES)
     assert name in dir(api)
 
 
-def test_every_error_is_exported():
+def test_error_of_any_kind_is_exported():
     assert {name for name in vars(errors) if name.startswith("Pixverse")} <= set(api.__all__)
 
 
-def test_no_other_name_is_known():
+def test_name_that_is_not_public_is_unknown():
     with pytest.raises(AttributeError, match="has no attribute 'PixverseServer'"):
         api.PixverseServer  # noqa: B018
 
 
-def test_an_error_is_imported_without_what_is_slow_to_import():
+def test_error_is_imported_without_what_is_slow_to_import():
     code = """
 import sys
 from airflow_pixverse.api import PixverseError

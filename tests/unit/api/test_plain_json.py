@@ -1,15 +1,17 @@
 """Whatever a server sends, what leaves the client is plain JSON that Airflow and its databases can carry."""
 
 import json
+from contextlib import suppress
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from airflow_pixverse.api.account_troubles import account_troubles
-from airflow_pixverse.api.client import PixverseClient
+from airflow_pixverse.api.accounts import account_problems
 from airflow_pixverse.api.errors import PixverseError
 from airflow_pixverse.simulator import Simulator
+from tests.helpers.clients import client_of
 
 try:
     from airflow.sdk.serde import deserialize, serialize
@@ -21,17 +23,9 @@ try:
 except ImportError:
     pack = json.dumps
 
+RESERVED = ["__classname__", "__version__", "__data__", "__type", "__var", "\x00__type"]
 texts = st.text(st.characters(exclude_categories=()), max_size=20) | st.sampled_from(
-    [
-        "__classname__",
-        "__version__",
-        "__data__",
-        "__type",
-        "__var",
-        "\x00__type",
-        "user:1-s3cr3t-token",
-        "\ud800",
-    ]
+    [*RESERVED, "user:1-s3cr3t-token", "\ud800"]
 )
 numbers = st.integers() | st.sampled_from([2**63, 2**64, -(2**64), 10**30]) | st.floats()
 scalars = st.none() | st.booleans() | numbers | texts
@@ -60,28 +54,9 @@ snapshots = st.builds(
 errors = objects("error", "code", "message")
 JOB = "user:1-pixverse:a@example.com-video:1"
 results = objects(
-    "video_id",
-    "image_id",
-    "audio_id",
-    "id",
-    "kind",
-    "email",
-    "state",
-    "video_status",
-    "image_status",
-    "audio_status_name",
-    "video_status_name",
-    "url",
-    "image_url",
-    "seed",
-    "created_at",
-    "replyRef",
-    "prompt",
-    "fail_reason",
-    "error",
-    "success_ids",
-    "next_offset",
-    "has_more",
+    *("id", "video_id", "image_id", "audio_id", "success_ids", "kind", "email", "prompt", "replyRef"),
+    *("state", "video_status", "video_status_name", "image_status", "audio_status_name"),
+    *("url", "image_url", "seed", "created_at", "fail_reason", "error", "next_offset", "has_more"),
 )
 configured = objects("email", "maxJobs", "error", "code", "jwt", "password")
 plans = objects("plan_name", "expired_date", "credit_daily", "credit_monthly", "gen_simultaneously")
@@ -103,8 +78,18 @@ def check(payload):
     assert deserialize(serialize(payload)) == payload
 
 
-def payload_of(error):
-    return {"type": type(error).__name__, "message": str(error), **vars(error)}
+def check_call(call):
+    """Fail unless the result of a call, or its error, is such a payload."""
+    try:
+        payload = call()
+    except PixverseError as error:
+        payload = {"type": type(error).__name__, "message": str(error), **vars(error)}
+    check(payload)
+
+
+def told_of(result):
+    result.raise_for_failure()
+    return [result.to_xcom(), result.is_finished, result.reason, str(result.created)]
 
 
 @given(
@@ -116,21 +101,17 @@ def payload_of(error):
 @example(body={"available": [{"available": 1, "x": 2**64, "__classname__": "x"}]}, status=200)
 @example(body={"error": "\ud800", "code": 2**70}, status=200)
 @example(body=[{"id": 1, "deep": json.loads("[" * 200 + "]" * 200)}], status=200)
-def test_what_leaves_the_client_is_plain_json(server, body, status):
+def test_capacity_and_executing_jobs_leave_the_client_as_plain_json(server, body, status):
     for path in ("scheduler/", "scheduler/available"):
         server.respond_with(path, json.dumps(body).encode(), status)
-    with PixverseClient(server.token, server.url, max_retries=0, label="connection 'px'") as client:
+    with client_of(server, label="connection 'px'") as client:
         calls = (
             lambda: [job.to_xcom() for job in client.list_executing()],
             lambda: client.get_capacity().to_xcom(),
             lambda: client.request("GET", "scheduler/"),
         )
         for call in calls:
-            try:
-                payload = call()
-            except PixverseError as error:
-                payload = payload_of(error)
-            check(payload)
+            check_call(call)
 
 
 @given(
@@ -145,35 +126,26 @@ def test_what_leaves_the_client_is_plain_json(server, body, status):
     status=200,
 )
 @example(body={"a": {"error": {"__type": 2**70}, "jwt": {"ExpireTimeUTC": 2**70}}}, status=200)
-def test_what_is_told_of_jobs_and_accounts_is_plain_json_too(server, body, status):
+def test_results_and_accounts_leave_the_client_as_plain_json(server, body, status):
     for path in ("videos/create", f"videos/{JOB}", "videos/", "accounts", "features/", f"scheduler/{JOB}"):
         server.respond_with(path, json.dumps(body).encode(), status)
 
-    def said_of(result):
-        try:
-            result.raise_for_failure()
-        except PixverseError as error:
-            return payload_of(error)
-        return [result.to_xcom(), result.is_finished, result.reason, str(result.created)]
-
-    with PixverseClient(server.token, server.url, max_retries=0, label="connection 'px'") as client:
+    with client_of(server, label="connection 'px'") as client:
         calls = (
             lambda: client.submit("videos/create", {})._asdict(),
-            lambda: said_of(client.get_result(JOB)),
+            lambda: told_of(client.get_result(JOB)),
             lambda: client.list_results("video").to_xcom(),
-            lambda: [said_of(result) for result in client.list_results("video").results],
             lambda: [account.to_xcom() for account in client.get_accounts()],
             lambda: client.get_features("a@example.com").to_xcom(),
             lambda: str(client.get_features().expires_at),
             lambda: client.cancel(JOB),
-            lambda: account_troubles(client),
+            lambda: account_problems(client),
         )
         for call in calls:
-            try:
-                payload = call()
-            except PixverseError as error:
-                payload = payload_of(error)
-            check(payload)
+            check_call(call)
+        with suppress(PixverseError):
+            for result in client.list_results("video").results:
+                check_call(partial(told_of, result))
 
 
 @given(st.binary(max_size=50))
@@ -181,11 +153,7 @@ def test_what_is_told_of_jobs_and_accounts_is_plain_json_too(server, body, statu
 @example(b"1" * 5000)
 @example(b"[" * 100_000)
 @example(b'{"available": [{"maxJobs": ' + b"9" * 5000 + b"}]}")
-def test_any_bytes_are_an_answer_or_an_error_of_the_api(server, body):
+def test_bytes_of_any_kind_are_an_answer_or_an_error_of_the_api(server, body):
     server.respond_with("scheduler/available", body)
-    with PixverseClient(server.token, server.url, max_retries=0) as client:
-        try:
-            payload = client.get_capacity().to_xcom()
-        except PixverseError as error:
-            payload = payload_of(error)
-        check(payload)
+    with client_of(server) as client:
+        check_call(lambda: client.get_capacity().to_xcom())

@@ -1,71 +1,53 @@
-"""Where redirects lead: never to another origin, whatever one parser or another makes of an address."""
+"""Redirects: never followed to another origin, whatever one parser or another makes of an address."""
 
-import base64
 import logging
 from urllib.parse import quote
 
 import pytest
 
-from airflow_pixverse.api.client import PixverseClient
 from airflow_pixverse.api.errors import PixverseFatalError, PixverseTransientError
-from airflow_pixverse.simulator import Simulator, faults
-
-from .raw_server import RawServer, always, answer
-
-
-def client_of(server, **kwargs):
-    return PixverseClient("user:1-token", server.url, **{"max_retries": 0, **kwargs})
+from tests.helpers.clients import client_of, error_of
+from tests.helpers.raw_server import answer
 
 
-def redirect_to(location: str) -> bytes:
-    return answer(status="302 Found", headers=f"Location: {location}\r\n")
+def redirecting(location, other=None):
+    """A server that redirects each first request of a connection; SERVICE in the location stands for it."""
+
+    def serve(server, connection):
+        own = location.replace("SERVICE", f"127.0.0.1:{server.port}")
+        where = own.replace("OTHER", f"127.0.0.1:{other.port}") if other else own
+        head = answer(status="302 Found", headers="Location: LOCATION\r\n")
+        while server.read_request(connection):
+            connection.sendall(head.replace(b"LOCATION", where.encode("latin-1")))
+
+    return serve
+
+
+REFUSALS = {
+    "to no address": ["file:///etc/passwd", "http://[bad", "http://127.0.0.1:99999/x"],
+    r"to an odd address, which is refused \(is 127": [
+        *("http://OTHER\\@SERVICE/x", "http://OTHER\\.SERVICE/x", "\\\\OTHER/x", "/\\OTHER/x"),
+        *("http://OTHER@SERVICE/x", "http://SERVICE@OTHER/x", "http://SERVICE:pw@OTHER/x"),
+        *("http://me@SERVICE/x", "//SERVICE@OTHER", "http://OTHER /x", "http://OTHER\x0b/x"),
+        "http://OTHER\x85/x",
+    ],
+    r"to another origin \(.*//.*\), which is refused: check the host \(is 127": [
+        *("http://OTHER/x", "//OTHER/x", "https://SERVICE/x", "ftp://SERVICE/x"),
+    ],
+}
 
 
 @pytest.mark.parametrize(
-    "location",
-    [
-        "http://OTHER\\@SERVICE/x",
-        "http://OTHER\\.SERVICE/x",
-        "\\\\OTHER/x",
-        "/\\OTHER/x",
-        "http://OTHER@SERVICE/x",
-        "http://SERVICE@OTHER/x",
-        "http://SERVICE:pw@OTHER/x",
-        "http://me@SERVICE/x",
-        "http://OTHER /x",
-        "http://OTHER\x0b/x",
-        "http://OTHER\x85/x",
-        "http://OTHER/x",
-        "//OTHER/x",
-        "//SERVICE@OTHER",
-        "https://SERVICE/x",
-        "ftp://SERVICE/x",
-        "file:///etc/passwd",
-    ],
+    ("words", "location"), [(words, one) for words, locations in REFUSALS.items() for one in locations]
 )
-def test_a_redirect_that_may_lead_elsewhere_is_not_followed(location):
-    with RawServer(always(answer())) as other:
-
-        def serve(server, connection):
-            own, others = f"127.0.0.1:{server.port}", f"127.0.0.1:{other.port}"
-            where = location.replace("SERVICE", own).replace("OTHER", others)
-            while server.read_request(connection):
-                connection.sendall(redirect_to("LOCATION").replace(b"LOCATION", where.encode("latin-1")))
-
-        with RawServer(serve) as server:
-            with pytest.raises((PixverseFatalError, PixverseTransientError), match="was redirected to"):
-                client_of(server).get_capacity()
-            assert len(server.requests) == 1
-        assert other.connections == 0
-
-
-def test_a_redirect_is_refused_by_the_address_it_is_really_sent_to(sim):
-    with Simulator(token=sim.token) as other:
-        host, port = other.url.removeprefix("http://").split(":")
-        sim.inject(faults.redirect(f"http://{host}:{port}\\@{sim.url.removeprefix('http://')}/x"))
-        with pytest.raises(PixverseFatalError, match=r"to an odd address, which is refused \(is 127"):
-            PixverseClient(sim.token, sim.url).get_capacity()
-        assert other.request_count == 0
+def test_redirect_that_may_lead_elsewhere_is_not_followed(raw_server, words, location):
+    other = raw_server()
+    server = raw_server(redirecting(location, other))
+    kind = PixverseFatalError if "refused" in words else PixverseTransientError
+    with pytest.raises(kind, match=f"GET scheduler/available was redirected {words}"):
+        client_of(server).get_capacity()
+    assert len(server.requests) == 1
+    assert other.connections == 0
 
 
 @pytest.mark.parametrize(
@@ -76,21 +58,28 @@ def test_a_redirect_is_refused_by_the_address_it_is_really_sent_to(sim):
         ("HTTP://SERVICE/elsewhere", "/elsewhere"),
     ],
 )
-def test_a_redirect_on_the_same_origin_is_followed(location, target):
+def test_redirect_on_the_same_origin_is_followed(raw_server, location, target):
     def serve(server, connection):
-        server.read_request(connection)
-        connection.sendall(redirect_to(location.replace("SERVICE", f"127.0.0.1:{server.port}")))
-        connection.close()
+        own = location.replace("SERVICE", f"127.0.0.1:{server.port}")
+        while server.read_request(connection):
+            is_first = len(server.requests) == 1
+            connection.sendall(
+                answer(status="302 Found", headers=f"Location: {own}\r\n") if is_first else answer()
+            )
 
-    def first_redirects(server, connection):
-        (serve if server.connections == 1 else always(answer()))(server, connection)
+    server = raw_server(serve)
+    assert client_of(server).get_capacity().accounts == []
+    assert [request.split(b" ")[:2] for _, request in server.requests] == [
+        [b"GET", b"/v2/pixverse/scheduler/available"],
+        [b"GET", target.encode()],
+    ]
 
-    with RawServer(first_redirects) as server:
-        assert client_of(server).get_capacity().accounts == []
-        assert [request.split(b" ")[:2] for _, request in server.requests] == [
-            [b"GET", b"/v2/pixverse/scheduler/available"],
-            [b"GET", target.encode()],
-        ]
+
+def test_redirects_in_a_circle_end(raw_server):
+    server = raw_server(redirecting("/v2/pixverse/scheduler/available"))
+    with pytest.raises(PixverseTransientError, match="GET scheduler/available was redirected too often"):
+        client_of(server).get_capacity()
+    assert len(server.requests) == 5
 
 
 TOKEN = "user:1234-s3cr3t/xYz"
@@ -100,62 +89,49 @@ OWN = "1234-s3cr3t/xYz"
 @pytest.mark.parametrize(
     "location",
     [
-        f"?{TOKEN}",
-        f"?token={OWN}",
-        f"/{TOKEN}/x",
-        f"/x#{TOKEN}",
-        f"http://SERVICE/v2/{OWN}",
-        f"/{TOKEN.upper()}",
-        "/1234-s3cr3t/x/../xYz",
-        f"?{quote(TOKEN, safe='')}",
-        f"?{quote(quote(TOKEN, safe=''), safe='')}",
+        *(f"?{TOKEN}", f"?token={OWN}", f"/{TOKEN}/x", f"/x#{TOKEN}", f"http://SERVICE/v2/{OWN}"),
+        *(f"/{TOKEN.upper()}", "/1234-s3cr3t/x/../xYz"),
+        *(f"?{quote(TOKEN, safe='')}", f"?{quote(quote(TOKEN, safe=''), safe='')}"),
         "?" + "".join(f"%{ord(character):02x}" for character in OWN),
-        f"/{base64.b64encode(TOKEN.encode()).decode()}",
-        f"?x={base64.urlsafe_b64encode(b'Bearer ' + TOKEN.encode()).decode()}",
     ],
 )
-def test_a_redirect_that_would_write_the_token_to_the_log_is_not_followed(location, caplog):
+def test_redirect_that_would_write_the_token_to_the_log_is_not_followed(raw_server, location, caplog):
     caplog.set_level(logging.DEBUG)
-
-    def serve(server, connection):
-        while server.read_request(connection):
-            connection.sendall(redirect_to(location.replace("SERVICE", f"127.0.0.1:{server.port}")))
-
-    with RawServer(serve) as server:
-        client = PixverseClient(TOKEN, server.url, max_retries=3)
-        with pytest.raises(PixverseFatalError, match=r"holds the API token.* \(is 127") as caught:
-            client.get_capacity()
-        assert len(server.requests) == 1
+    server = raw_server(redirecting(location))
+    client = client_of(server, TOKEN, max_retries=3)
+    error = error_of(client.get_capacity, kind=PixverseFatalError)
+    assert "to an address that holds the API token, which is refused (is 127" in str(error)
+    assert len(server.requests) == 1
     assert "GET /v2/pixverse/scheduler/available" in caplog.text, "urllib3 does log addresses"
-    shown = (caplog.text + str(caught.value)).lower()
+    shown = (caplog.text + str(error)).lower()
     assert "s3cr3t" not in shown
     assert location.strip("/?").lower() not in shown
 
 
 @pytest.mark.parametrize("method", ["POST", "DELETE", "PUT"])
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary Redirect"])
-def test_a_redirect_of_anything_but_get_is_refused(method, status):
-    with RawServer(always(answer(status=status, headers="Location: /v2/pixverse/x\r\n"))) as server:
-        with pytest.raises(PixverseFatalError, match="refused for anything but GET") as caught:
-            client_of(server, max_retries=3).request(method, "videos/create", json={"prompt": "x"})
-        assert caught.value.status == int(status[:3])
-        assert len(server.requests) == 1
+def test_redirect_of_anything_but_get_is_refused(raw_server, method, status):
+    server = raw_server(answer(status=status, headers="Location: /v2/pixverse/x\r\n"))
+    client = client_of(server, max_retries=3)
+    error = error_of(client.request, method, "videos/create", json={}, kind=PixverseFatalError)
+    assert str(error).endswith(" was redirected, which is refused for anything but GET")
+    assert error.status == int(status[:3])
+    assert len(server.requests) == 1
 
 
-def test_what_was_created_is_not_a_redirect():
-    created = answer(b'{"video_id": 1}', "201 Created", "Location: http://example.com/1\r\n")
-    with RawServer(always(created)) as server:
-        assert client_of(server).request("POST", "videos/create", json={}) == {"video_id": 1}
+def test_answer_that_something_is_created_is_no_redirect(raw_server):
+    server = raw_server(answer(b'{"video_id": 1}', "201 Created", "Location: http://example.com/1\r\n"))
+    assert client_of(server).request("POST", "videos/create", json={}) == {"video_id": 1}
 
 
-def test_a_choice_of_addresses_is_no_answer():
-    with RawServer(always(answer(status="300 Multiple Choices", headers="Location: /x\r\n"))) as server:
-        with pytest.raises(PixverseTransientError, match="answered 300 Multiple Choices"):
-            client_of(server).get_capacity()
-        assert len(server.requests) == 1
+def test_answer_with_a_choice_of_addresses_is_transient(raw_server):
+    server = raw_server(answer(status="300 Multiple Choices", headers="Location: /x\r\n"))
+    with pytest.raises(PixverseTransientError, match="answered 300 Multiple Choices"):
+        client_of(server).get_capacity()
+    assert len(server.requests) == 1
 
 
-def test_the_body_of_a_redirect_is_not_read():
+def test_body_of_a_redirect_is_not_read(raw_server):
     head = b"HTTP/1.1 302 Found\r\nLocation: /v2/pixverse/x\r\nContent-Length: 1000000000000\r\n\r\n"
 
     def serve(server, connection):
@@ -166,6 +142,6 @@ def test_the_body_of_a_redirect_is_not_read():
             connection.sendall(head)
             server.drip(connection, b" " * 65536)
 
-    with RawServer(serve) as server:
-        assert client_of(server).get_capacity().accounts == []
-        assert server.hung_up.wait(10)
+    server = raw_server(serve)
+    assert client_of(server).get_capacity().accounts == []
+    assert server.hung_up.wait(10)

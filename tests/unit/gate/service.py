@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from airflow_pixverse.api.models import AccountCapacity, Capacity, ExecutingJob
-from airflow_pixverse.gate import CapacityGate, WaitRequest
+from airflow_pixverse.api.scheduler import AccountCapacity, Capacity, ExecutingJob
+from airflow_pixverse.gate.capacity_gate import CapacityGate
+from airflow_pixverse.gate.waiter import WaitRequest
 from tests.unit.gate.virtual_time import now
 
 A, B, C = "a@example.com", "b@example.com", "c@example.com"
@@ -63,9 +64,9 @@ class Service:
         return self.capacity()
 
     def gate(self, **kwargs) -> CapacityGate:
-        loop = asyncio.get_running_loop()
-        kwargs = {"clock": loop.time, "wall_clock": loop.time, "jitter": lambda: 0.0, **kwargs}
-        return CapacityGate(self.get_capacity, **kwargs)
+        return CapacityGate(
+            self.get_capacity, **{"clock": now, "wall_clock": now, "jitter": lambda: 0.0, **kwargs}
+        )
 
     @property
     def gaps(self) -> list[float]:
@@ -103,7 +104,7 @@ async def in_background(*coroutines: Coroutine) -> AsyncIterator[list[asyncio.Ta
 
 
 async def settle() -> None:
-    """Let everybody act who can act now."""
+    """Let all tasks run that can run now."""
     for _ in range(10):
         await asyncio.sleep(0)
 

@@ -1,4 +1,4 @@
-"""How much work something is, counted and not timed."""
+"""Steps of Python, counted instead of timed."""
 
 from __future__ import annotations
 

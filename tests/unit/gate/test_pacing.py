@@ -1,4 +1,4 @@
-"""When a gate polls next, to the second."""
+"""The time of the next poll, to the second."""
 
 import math
 
@@ -12,14 +12,100 @@ def pacing():
     return Pacing(lambda: 0.0)
 
 
-def test_the_first_poll_is_made_at_once(pacing):
-    assert pacing.next_poll(60) == -math.inf
+FAILURE, FATAL, SUCCESS = ("failure", 100), ("fatal", 100), ("success", 100)
+BELIEVED = [FATAL, ("fatal", 160)]
 
 
-def test_then_there_is_one_poll_an_interval(pacing):
-    pacing.record_success(100)
-    assert pacing.next_poll(60) == 160
-    assert pacing.next_poll(3) == 103
+@pytest.mark.parametrize(
+    ("history", "interval", "at"),
+    [
+        ([], 60, -math.inf),
+        ([SUCCESS], 60, 160),
+        ([SUCCESS], 3, 103),
+        ([SUCCESS], 0, 100.1),
+        # Failures double the interval, up to five minutes.
+        ([FAILURE], 0.5, 100.5),
+        ([FAILURE], 10, 110),
+        ([FAILURE] * 2, 10, 120),
+        ([FAILURE] * 5, 10, 260),
+        ([FAILURE] * 6, 10, 400),
+        ([FAILURE] * 7, 10, 400),
+        ([FAILURE] * 2, 400, 500),
+        ([FAILURE] * 5000, 0.1, 400),
+        ([*[FAILURE] * 5, SUCCESS], 10, 110),
+        ([*[FAILURE] * 5, SUCCESS, FAILURE, FAILURE], 10, 120),
+        # Retry-After holds, also where nothing was to fetch.
+        ([("failure", 100, 77)], 10, 177),
+        ([("failure", 100, 77), ("failure", 177)], 10, 197),
+        ([("nothing_to_fetch", 100)], 60, 100.1),
+        ([("failure", 101, 77), ("nothing_to_fetch", 102)], 60, 178),
+        # A second look is due a minute after a fatal error, whatever fails in between.
+        ([FATAL], 3600, 160),
+        ([FATAL], 15, 115),
+        ([FATAL, ("fatal", 159)], 3600, 160),
+        ([FATAL, ("success", 105)], 3600, 3705),
+        ([*[FAILURE] * 3, FATAL], 3600, 160),
+        ([*[FAILURE] * 3, FATAL, ("failure", 160)], 3600, 220),
+        ([FATAL, ("failure", 160), ("failure", 220)], 3600, 340),
+        ([FATAL, ("failure", 460)], 3600, 4060),
+        # After a believed error there is a poll every five minutes, until one succeeds.
+        (BELIEVED, 15, 460),
+        (BELIEVED, 3600, 3760),
+        ([*BELIEVED, ("fatal", 460)], 15, 760),
+        ([*BELIEVED, ("fatal", 460), ("success", 760)], 15, 775),
+        # Interrupted waits get time to come back to a gate that has not polled yet.
+        ([("arrival", 1000, 9.9)], 60, -math.inf),
+        ([("arrival", 1000, 10)], 60, 1002.5),
+        ([("arrival", 1000, 10), ("arrival", 1001, 5000)], 60, 1003.5),
+        ([("arrival", 1000 + second, 60) for second in range(40)], 60, 1030),
+        ([("success", 1000), ("arrival", 1000, 60)], 60, 1060),
+    ],
+)
+def test_the_next_poll_follows_from_the_polls_and_arrivals_before(pacing, history, interval, at):
+    record(pacing, history)
+    assert pacing.next_poll(interval) == at
+
+
+def record(pacing, history):
+    for what, *arguments in history:
+        getattr(pacing, f"record_{what}")(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("history", "interval", "at"),
+    [
+        ([SUCCESS], 60, 110),
+        ([SUCCESS], 3, 103),
+        ([FAILURE] * 3, 60, 140),
+        ([("failure", 100, 77)], 10, 177),
+    ],
+)
+@pytest.mark.parametrize("for_whom", [{"newcomers": True}, {"leases": True}], ids=["newcomers", "leases"])
+def test_newcomers_and_leases_get_a_poll_every_ten_seconds_or_after_the_backoff(
+    pacing, history, interval, at, for_whom
+):
+    record(pacing, history)
+    assert pacing.next_poll(interval, **for_whom) == at
+
+
+@pytest.mark.parametrize(
+    ("history", "interval", "at"),
+    [
+        ([FATAL], 3600, 110),
+        (BELIEVED, 1, 170),
+        (BELIEVED, 3600, 170),
+        ([*BELIEVED, ("fatal", 175)], 3600, 185),
+        ([*BELIEVED, ("fatal", 460)], 15, 470),
+    ],
+)
+def test_newcomers_get_a_poll_ten_seconds_after_a_fatal_error(pacing, history, interval, at):
+    record(pacing, history)
+    assert pacing.next_poll(interval, newcomers=True) == at
+
+
+def test_the_shortest_interval_is_doubled_twelve_times(pacing):
+    record(pacing, [FAILURE] * 12)
+    assert pacing.next_poll(0.1) == pytest.approx(100 + 204.8)
 
 
 def test_jitter_makes_each_interval_up_to_a_tenth_longer():
@@ -32,179 +118,56 @@ def test_jitter_makes_each_interval_up_to_a_tenth_longer():
     assert pacing.next_poll(60) == 263
 
 
-def test_no_interval_is_shorter_than_a_tenth_of_a_second(pacing):
-    pacing.record_success(100)
-    assert pacing.next_poll(0) == 100.1
-
-
-def test_newcomers_are_looked_at_after_ten_seconds(pacing):
-    pacing.record_success(100)
-    assert pacing.next_poll(60, newcomers=True) == 110
-    assert pacing.next_poll(3, newcomers=True) == 103
-
-
-def test_while_leases_are_open_there_is_a_poll_every_ten_seconds(pacing):
-    pacing.record_success(100)
-    assert pacing.next_poll(60, leases=True) == 110
-    assert pacing.next_poll(3, leases=True) == 103
-
-
 def test_a_snapshot_is_fresh_for_five_seconds(pacing):
-    assert not pacing.is_fresh(0)
+    pacing.record_nothing_to_fetch(0)
+    assert not pacing.is_fresh(0), "there was no poll"
     pacing.record_success(100)
     assert pacing.is_fresh(104.9)
     assert not pacing.is_fresh(105)
 
 
-def test_newcomers_wait_for_what_a_poll_within_ten_seconds_finds(pacing):
+def test_a_poll_is_soon_within_ten_seconds(pacing):
     assert pacing.is_soon(110, now=100)
     assert pacing.is_soon(-math.inf, now=100)
     assert not pacing.is_soon(110.1, now=100)
 
 
-def test_where_there_was_nothing_to_fetch_who_comes_then_is_polled_for_a_moment_later(pacing):
-    pacing.record_nothing_to_fetch(100)
-    assert pacing.next_poll(60) == 100.1
-    assert not pacing.is_fresh(100), "there was no poll"
-    pacing.record_failure(101, 77)
-    pacing.record_nothing_to_fetch(102)
-    assert pacing.next_poll(60) == 178, "Retry-After holds all the same"
+@pytest.mark.parametrize(
+    ("history", "at", "is_believed"),
+    [
+        ([], 100, False),
+        ([FATAL], 159, False),
+        ([FATAL], 160, True),
+        ([FATAL, ("fatal", 159)], 160, True),
+        ([FATAL, ("success", 105)], 165, False),
+        ([FATAL, ("failure", 160), ("failure", 220)], 340, True),
+        # It is forgotten five minutes after the second look was due.
+        ([FATAL], 459.9, True),
+        ([FATAL], 460, False),
+        ([FATAL, ("failure", 460)], 4060, False),
+        (BELIEVED, 175, False),
+    ],
+)
+def test_a_fatal_error_is_believed_if_it_is_met_a_minute_later_too(pacing, history, at, is_believed):
+    record(pacing, history)
+    assert pacing.record_fatal(at) is is_believed
 
 
-def test_failures_double_the_interval_up_to_five_minutes(pacing):
-    seen = []
-    for _ in range(7):
-        pacing.record_failure(100)
-        seen.append(pacing.next_poll(10) - 100)
-    assert seen == [10, 20, 40, 80, 160, 300, 300]
-
-
-def test_a_success_ends_the_backoff(pacing):
-    for _ in range(5):
-        pacing.record_failure(100)
-    pacing.record_success(100)
-    assert pacing.next_poll(10) == 110
-    pacing.record_failure(100)
-    pacing.record_failure(100)
-    assert pacing.next_poll(10) == 120
-
-
-def test_without_retry_after_the_interval_counts(pacing):
-    pacing.record_failure(100)
-    assert pacing.next_poll(0.5) == 100.5
-
-
-def test_a_backoff_makes_no_interval_shorter(pacing):
-    pacing.record_failure(100)
-    assert pacing.next_poll(400) == 500
-
-
-def test_the_shortest_interval_gets_to_the_longest_backoff_too(pacing):
-    for _ in range(12):
-        pacing.record_failure(100)
-    assert pacing.next_poll(0.1) == pytest.approx(100 + 204.8)
-    for _ in range(5000):
-        pacing.record_failure(100)
-    assert pacing.next_poll(0.1) == 400
-
-
-def test_a_backoff_counts_for_newcomers_and_leases_too(pacing):
-    for _ in range(3):
-        pacing.record_failure(100)
-    assert pacing.next_poll(60, newcomers=True) == 140
-    assert pacing.next_poll(60, leases=True) == 140
-
-
-def test_retry_after_holds_for_everybody(pacing):
-    pacing.record_failure(100, 77)
-    assert pacing.next_poll(10, newcomers=True, leases=True) == 177
-    pacing.record_failure(177)
-    assert pacing.next_poll(10) == 197
-
-
-def test_a_fatal_error_is_believed_at_the_second_look_five_seconds_later(pacing):
-    assert not pacing.record_fatal(100)
-    assert pacing.next_poll(3600) == 105
-    assert pacing.next_poll(1, newcomers=True, leases=True) == 105
-    assert pacing.record_fatal(105)
-
-
-def test_a_success_in_between_clears_the_suspicion(pacing):
+def test_a_believed_error_counts_for_newcomers_of_ten_seconds(pacing):
+    assert not pacing.is_fatal_for_newcomers(0)
     pacing.record_fatal(100)
-    pacing.record_success(105)
-    assert pacing.next_poll(60) == 165
-    assert not pacing.record_fatal(165)
+    assert not pacing.is_fatal_for_newcomers(100)
+    pacing.record_fatal(160)
+    assert pacing.is_fatal_for_newcomers(169.9)
+    assert not pacing.is_fatal_for_newcomers(170)
 
 
-def test_a_failure_in_between_neither_clears_nor_confirms_it(pacing):
-    for _ in range(3):
-        pacing.record_failure(100)
-    pacing.record_fatal(100)
-    assert pacing.next_poll(60) == 105
-    pacing.record_failure(105)
-    assert pacing.next_poll(60) == 110
-    pacing.record_failure(110)
-    assert pacing.next_poll(60) == 120
-    assert pacing.record_fatal(120)
-
-
-def test_a_suspicion_is_forgotten_after_five_minutes():
-    pacing = Pacing(lambda: 0.0)
-    pacing.record_fatal(100)
-    assert pacing.record_fatal(399.9)
-
-    pacing = Pacing(lambda: 0.0)
-    pacing.record_fatal(100)
-    assert not pacing.record_fatal(400)
-
-    pacing = Pacing(lambda: 0.0)
-    pacing.record_fatal(100)
-    pacing.record_failure(400)
-    assert pacing.next_poll(60) == 460
-    assert not pacing.record_fatal(460)
-
-
-def test_for_ten_seconds_after_a_believed_error_nobody_asks_again(pacing):
-    assert not pacing.tells_newcomers(0)
-    pacing.record_fatal(100)
-    assert not pacing.tells_newcomers(100)
-    pacing.record_fatal(105)
-    assert pacing.tells_newcomers(114.9)
-    assert not pacing.tells_newcomers(115)
-    assert pacing.next_poll(1) == 115
-    assert pacing.next_poll(3600, newcomers=True) == 115
-
-
-def test_what_was_believed_before_needs_two_looks_again(pacing):
-    pacing.record_fatal(100)
-    pacing.record_fatal(105)
-    assert not pacing.record_fatal(115)
-    assert pacing.next_poll(60) == 120
-
-
-def test_interrupted_waits_get_time_to_come_back(pacing):
-    pacing.record_arrival(1000, waited=10)
-    assert pacing.next_poll(60) == 1002.5
-    assert pacing.is_gathering(1002.4)
-    assert not pacing.is_gathering(1002.5)
-    pacing.record_arrival(1001, waited=5000)
-    assert pacing.next_poll(60) == 1003.5
-
-
-def test_a_wait_that_has_just_begun_was_not_interrupted(pacing):
+def test_a_gate_gathers_interrupted_waits_until_it_polls(pacing):
     pacing.record_arrival(1000, waited=9.9)
     assert not pacing.is_gathering(1000)
-    assert pacing.next_poll(60) == -math.inf
-
-
-def test_interrupted_waits_come_back_within_half_a_minute(pacing):
-    for second in range(40):
-        pacing.record_arrival(1000 + second, waited=60)
-    assert pacing.next_poll(60) == 1030
-
-
-def test_nobody_is_waited_for_once_the_gate_has_polled(pacing):
-    pacing.record_success(1000)
-    pacing.record_arrival(1000, waited=60)
-    assert not pacing.is_gathering(1000)
-    assert pacing.next_poll(60) == 1060
+    pacing.record_arrival(1000, waited=10)
+    assert pacing.is_gathering(1002.4)
+    assert not pacing.is_gathering(1002.5)
+    pacing.record_success(1003)
+    pacing.record_arrival(1003, waited=60)
+    assert not pacing.is_gathering(1003)

@@ -48,7 +48,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
 
 def on_virtual_time(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Run an asynchronous test on virtual time."""
+    """Make an asynchronous test a usual one."""
 
     @functools.wraps(test)
     def synchronous(*args, **kwargs):

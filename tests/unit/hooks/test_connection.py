@@ -1,27 +1,31 @@
-"""The fields of a connection: which client they make, and what is said of those that cannot be used."""
+"""The fields of a connection: the client they make, and the message on those that cannot be used."""
 
 import json
 import logging
 import socket
+from functools import partial
 
 import pytest
 from airflow.providers.common.compat.sdk import Connection
 
 from airflow_pixverse.api.errors import PixverseFatalError, PixverseTransientError
 from airflow_pixverse.hooks.connection import client_from_connection, connection_label
+from airflow_pixverse.hooks.extra import ConnectionExtra
 from airflow_pixverse.hooks.pixverse import PixverseHook
-from tests.unit.hooks.conftest import TOKEN
+from tests.helpers.clients import error_of
+from tests.unit.hooks.conftest import TOKEN, refusal_of
 
 
-def base_url():
-    return PixverseHook().get_conn().base_url
+def client_of(**fields):
+    """Make a client from a connection of these fields, without Airflow's own reading of them."""
+    given = {"conn_id": "px", "conn_type": "pixverse", "password": "user:1-a", **fields}
+    return client_from_connection(Connection(**given))
 
 
-def refusal():
-    """What is said of the connection ``pixverse_default``, which is refused."""
-    with pytest.raises(PixverseFatalError) as caught:
-        PixverseHook().get_conn()
-    return str(caught.value)
+def read(hook, url):
+    """Read the beginning of a file of a result."""
+    with hook.get_media_client().open(url) as media:
+        next(media.chunks)
 
 
 @pytest.mark.parametrize(
@@ -43,82 +47,61 @@ def refusal():
         ),
     ],
 )
-def test_the_origin_is_put_together_from_the_fields(connection, fields, expected):
-    connection(**fields)
-    assert base_url() == expected
+def test_origin_is_put_together_from_the_fields(connection, fields, expected):
+    assert connection(**fields).get_conn().base_url == expected
 
 
-def test_a_connection_uri_with_an_encoded_token_works(sim, connection):
+def test_connection_uri_with_an_encoded_token_works(sim, connection):
     sim.token = "user:42-a/b"
-    connection(uri=f"pixverse://:user%3A42-a%2Fb@127.0.0.1:{sim.port}/http?timeout=20")
-    assert PixverseHook().get_capacity().free_slots() == 6
+    hook = connection(uri=f"pixverse://:user%3A42-a%2Fb@127.0.0.1:{sim.port}/http?timeout=20")
+    assert hook.get_capacity().free_slots() == 6
 
 
-def test_white_space_around_the_token_is_dropped(sim, connection):
-    connection(host=sim.url, password=f"  {sim.token}\n")
-    assert PixverseHook().get_capacity().free_slots() == 6
+def test_token_is_sent_without_white_space_around_it(sim, connection):
+    assert connection(host=sim.url, password=f"  {sim.token}\n").get_capacity().free_slots() == 6
 
 
-def test_the_extra_sets_timeout_and_retries(connection):
-    connection(extra={"timeout": "5", "max_retries": 1})
-    client = PixverseHook().get_conn()
-    assert client.timeout == (5, 5)
-    assert client.max_retries == 1
+EMPTY = {"max_retries": None, "proxy": "", "ca_bundle": None, "allow_http": ""}
+
+
+@pytest.mark.parametrize(
+    ("extra", "timeout", "max_retries"),
+    [({"timeout": "5", "max_retries": 1}, (5, 5), 1), ({"timeout": 90, **EMPTY}, (10, 90), 3)],
+)
+def test_extra_sets_timeout_and_retries_or_leaves_them(connection, extra, timeout, max_retries):
+    client = connection(extra=extra).get_conn()
+    assert (client.timeout, client.max_retries) == (timeout, max_retries)
     assert PixverseHook(max_retries=0).get_conn().max_retries == 0
 
 
-def test_an_extra_that_leaves_all_empty_changes_nothing(connection):
-    connection(extra={"timeout": 90, "max_retries": None, "proxy": "", "ca_bundle": None, "allow_http": ""})
-    client = PixverseHook().get_conn()
-    assert client.timeout == (10, 90)
-    assert client.max_retries == 3
-
-
-def test_the_proxy_of_the_extra_is_used(sim, connection):
-    # The simulator as the proxy: it is asked for the whole address.
-    connection(host="http://gate.example.com", extra={"proxy": sim.url, "allow_http": True, "max_retries": 0})
-    PixverseHook().test_connection()
-    assert sim.request_count == 1
-
-
-def test_files_of_results_come_through_the_proxy_of_the_extra_too(sim, connection):
+def test_proxy_of_the_extra_is_used_for_calls_and_files(sim, connection):
+    # The simulator as the proxy: it is asked for whole addresses.
     sim.end_job(sim.start_job())
-    connection(extra={"proxy": sim.url})
-    with PixverseHook().get_media_client().open("http://media.example.com/media/1.mp4") as media:
-        assert media.content_type == "video/mp4"
+    extra = {"proxy": sim.url, "allow_http": True, "max_retries": 0}
+    hook = connection(host="http://gate.example.com", extra=extra)
+    hook.test_connection()
+    read(hook, "http://media.example.com/media/1.mp4")
+    assert sim.request_count == 2
 
 
-def test_files_of_results_wait_as_long_as_the_extra_says(connection):
+def test_timeout_of_the_extra_is_used_for_files(connection):
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        connection(extra={"timeout": 0.1, "allow_private_results": True})
-        url = f"http://127.0.0.1:{silent.getsockname()[1]}/1.mp4"
-        with (
-            pytest.raises(PixverseTransientError, match=r"0\.1 s"),
-            PixverseHook().get_media_client().open(url),
-        ):
-            pass
+        hook = connection(extra={"timeout": 0.1, "allow_private_results": True})
+        with pytest.raises(PixverseTransientError, match=r"0\.1 s"):
+            read(hook, f"http://127.0.0.1:{silent.getsockname()[1]}/1.mp4")
 
 
-def test_only_the_certificates_of_the_extra_are_trusted(connection, tls_service):
-    connection(host=tls_service.url, extra={"max_retries": 0})
-    with pytest.raises(PixverseTransientError, match="certificate"):
-        PixverseHook().get_capacity()
-    connection(host=tls_service.url, extra={"max_retries": 0, "ca_bundle": tls_service.certificate})
-    assert PixverseHook().get_capacity().accounts == []
-
-
-def test_only_the_certificates_of_the_extra_are_trusted_for_files_too(connection, tls_service):
-    extra = {"allow_private_results": True}
-    connection(extra=extra)
-    with (
-        pytest.raises(PixverseTransientError, match="certificate"),
-        PixverseHook().get_media_client().open(tls_service.url),
-    ):
-        pass
-    connection(extra=extra | {"ca_bundle": tls_service.certificate})
-    # Trusted, it may answer, which is no file.
-    with PixverseHook().get_media_client().open(tls_service.url) as media:
-        assert b"".join(media.chunks).startswith(b"{")
+def test_certificates_of_the_extra_are_the_only_ones_trusted(connection, tls_service):
+    server, certificate = tls_service
+    extra = {"max_retries": 0, "allow_private_results": True}
+    hook = connection(host=server.url, extra=extra)
+    for call in (hook.get_capacity, partial(read, hook, server.url)):
+        with pytest.raises(PixverseTransientError, match="certificate"):
+            call()
+    hook = connection(host=server.url, extra=extra | {"ca_bundle": certificate})
+    assert hook.get_capacity().accounts == []
+    with pytest.raises(PixverseTransientError, match="answered application/json instead of a file"):
+        read(hook, server.url)
 
 
 @pytest.mark.parametrize(
@@ -131,23 +114,18 @@ def test_only_the_certificates_of_the_extra_are_trusted_for_files_too(connection
         (None, "it has none: choose"),
     ],
 )
-def test_a_connection_of_another_type_is_refused_before_anything_is_sent(sim, conn_type, words):
-    conn = Connection(conn_id="other", conn_type=conn_type, host=sim.url, password=sim.token, extra="{broken")
-    with pytest.raises(PixverseFatalError) as caught:
-        client_from_connection(conn)
-    message = str(caught.value)
-    assert message.startswith(f"connection 'other' cannot be used: connection type: {words}")
+def test_connection_of_another_type_is_refused_unread(conn_type, words):
+    message = refusal_of(client_of, conn_type=conn_type, extra="{broken")
+    assert message.startswith(f"connection 'px' cannot be used: connection type: {words}")
     assert "'pixverse'" in message or '"pixverse"' in message
-    assert TOKEN not in message
-    assert sim.request_count == 0
 
 
 @pytest.mark.parametrize(
     "uri", ["http://me:s3cret@127.0.0.1:{port}", '{{"host": "127.0.0.1", "port": {port}}}']
 )
-def test_the_hook_sends_nothing_to_the_host_of_a_connection_of_another_type(sim, connection, uri):
-    connection(uri=uri.format(port=sim.port))
-    assert "connection type: it " in refusal()
+def test_host_of_a_connection_of_another_type_is_sent_nothing(sim, connection, uri):
+    hook = connection(uri=uri.format(port=sim.port))
+    assert "connection type: it " in refusal_of(hook.get_capacity)
     assert sim.request_count == 0
 
 
@@ -168,68 +146,50 @@ def test_the_hook_sends_nothing_to_the_host_of_a_connection_of_another_type(sim,
         ({"extra": {"proxy": "nowhere", "timeout": 0}}, "extra: timeout must be greater than 0; proxy must"),
     ],
 )
-def test_a_field_that_cannot_be_used_is_named(connection, fields, words):
-    connection(**fields)
-    message = refusal()
+def test_field_that_cannot_be_used_is_named(connection, fields, words):
+    message = refusal_of(connection(**fields).get_conn)
     assert message.startswith(f"connection 'pixverse_default' cannot be used: {words}")
-    assert TOKEN not in message
 
 
 @pytest.mark.parametrize("port", [-1, 65536, TOKEN])
-def test_a_port_that_is_none_is_named_and_not_repeated(port):
-    conn = Connection(
-        conn_id="px", conn_type="pixverse", host="gate.example.com", password="user:1-a", port=port
-    )
-    with pytest.raises(PixverseFatalError) as caught:
-        client_from_connection(conn)
-    assert str(caught.value) == "connection 'px' cannot be used: port: must be a number from 1 to 65535"
+def test_port_that_is_none_is_named_and_not_repeated(port):
+    message = refusal_of(client_of, host="gate.example.com", port=port)
+    assert message == "connection 'px' cannot be used: port: must be a number from 1 to 65535"
 
 
 @pytest.mark.parametrize(
     "fields",
     [
-        {"host": TOKEN},
+        *[{"host": host} for host in (TOKEN, "user:42:t0ps3cret", TOKEN.replace(":", "%3A"), f"[{TOKEN}]")],
+        *[
+            {"host": f"https://{host}"}
+            for host in (TOKEN, f"{TOKEN}@api.useapi.net", f"api.useapi.net:{TOKEN}")
+        ],
+        *[{"host": f"api.useapi.net{rest}"} for rest in (f"?token={TOKEN}", f"/#{TOKEN}")],
         {"host": TOKEN, "port": 443},
-        {"host": "user:42:t0ps3cret"},
-        {"host": TOKEN.replace(":", "%3A")},
-        {"host": f"https://{TOKEN}@api.useapi.net"},
-        {"host": f"https://{TOKEN}"},
-        {"host": f"https://api.useapi.net:{TOKEN}"},
-        {"host": f"api.useapi.net?token={TOKEN}"},
-        {"host": f"api.useapi.net/#{TOKEN}"},
-        {"host": f"[{TOKEN}]"},
         {"host": "x", "schema": TOKEN},
         {"extra": TOKEN},
-        {"extra": {"timeout": TOKEN}},
-        {"extra": {"max_retries": TOKEN}},
-        {"extra": {"allow_http": TOKEN}},
-        {"extra": {"proxy": TOKEN}},
-        {"extra": {"proxy": f"http://me:{TOKEN}@proxy.example.com:port"}},
-        {"extra": {"proxy": f"http://me:{TOKEN}@proxy.example.com:99999"}},
-        {"extra": {"proxy": f"ftp://me:{TOKEN}@proxy.example.com"}},
-        {"extra": {"proxy": f"socks5://me:{TOKEN}@proxy.example.com:1"}},
-        {"extra": {"ca_bundle": TOKEN}},
+        *[{"extra": json.dumps({key: TOKEN})} for key in ConnectionExtra.model_fields],
+        *[
+            {"extra": json.dumps({"proxy": f"{scheme}://me:{TOKEN}@proxy.example.com{port}"})}
+            for scheme, port in [("http", ":port"), ("http", ":99999"), ("ftp", ""), ("socks5", ":1")]
+        ],
     ],
 )
-def test_a_secret_in_the_wrong_field_is_not_repeated(fields):
-    if isinstance(fields.get("extra"), dict):
-        fields = {**fields, "extra": json.dumps(fields["extra"])}
-    conn = Connection(**{"conn_id": "px", "conn_type": "pixverse", "password": "user:1-a", **fields})
-    with pytest.raises(PixverseFatalError, match="connection 'px' cannot be used: ") as caught:
-        client_from_connection(conn)
-    assert "t0ps3cret" not in str(caught.value)
-    assert caught.value.__cause__ is None
-    assert caught.value.__suppress_context__
+def test_secret_in_the_wrong_field_is_not_repeated(fields):
+    error = error_of(client_of, **fields, kind=PixverseFatalError)
+    assert str(error).startswith("connection 'px' cannot be used: ")
+    assert "t0ps3cret" not in str(error)
+    assert error.__cause__ is None
+    assert error.__suppress_context__
 
 
-def test_a_misspelt_key_of_the_extra_is_warned_of_once_without_its_value(connection, caplog):
-    connection(extra={"time_out": "t0ps3cret", "timeout": 20})
+def test_misspelt_key_of_the_extra_is_warned_of_once_without_its_value(connection, caplog):
+    hook = connection(extra={"time_out": "t0ps3cret", "timeout": 20})
     with caplog.at_level(logging.WARNING, "airflow_pixverse"):
+        hook.get_conn()
         PixverseHook().get_conn()
-        PixverseHook().get_conn()
-    [warning] = [
-        record.getMessage() for record in caplog.records if "mean nothing here" in record.getMessage()
-    ]
+    [warning] = [line for line in caplog.messages if "mean nothing here" in line]
     assert "connection 'pixverse_default'" in warning
     assert "time_out" in warning
     assert "timeout, max_retries, allow_http, proxy, ca_bundle" in warning
@@ -244,5 +204,5 @@ def test_a_misspelt_key_of_the_extra_is_warned_of_once_without_its_value(connect
         ("x" * 1000, f"connection '{'x' * 100}...'"),
     ],
 )
-def test_a_connection_is_named_on_one_short_line(conn_id, label):
+def test_label_of_a_connection_is_one_short_line(conn_id, label):
     assert connection_label(conn_id) == label

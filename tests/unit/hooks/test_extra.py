@@ -1,11 +1,14 @@
-"""The extra of a connection: what is accepted, what is refused, and the form that is made from it."""
+"""The extra of a connection: its fields, and the form that is made from them."""
 
 import json
 
 import pytest
 from pydantic import ValidationError
 
+from airflow_pixverse.api.client import DEFAULT_MAX_RETRIES
+from airflow_pixverse.api.http.deadline import DEFAULT_TIMEOUT
 from airflow_pixverse.hooks.extra import CONN_FIELDS, ConnectionExtra, parse_extra
+from tests.helpers.clients import error_of
 
 
 def parsed(**fields):
@@ -15,13 +18,13 @@ def parsed(**fields):
 
 
 @pytest.mark.parametrize("text", [None, "", "  ", "{}"])
-def test_no_extra_leaves_all_to_the_client(text):
+def test_extra_that_is_absent_leaves_all_to_the_client(text):
     assert parse_extra(text) == (ConnectionExtra(), [])
 
 
 @pytest.mark.parametrize("empty", [None, "", "  "])
 @pytest.mark.parametrize("field", ConnectionExtra.model_fields)
-def test_an_empty_field_of_the_form_counts_as_not_set(field, empty):
+def test_field_of_the_form_that_is_empty_counts_as_not_set(field, empty):
     assert parsed(**{field: empty}) == ConnectionExtra()
 
 
@@ -43,7 +46,7 @@ def test_an_empty_field_of_the_form_counts_as_not_set(field, empty):
         ("proxy", "http://me:pass@proxy.example.com:3128", "http://me:pass@proxy.example.com:3128"),
     ],
 )
-def test_a_field_may_be_given_as_the_form_or_a_uri_gives_it(field, given, expected):
+def test_field_may_be_given_as_the_form_or_a_uri_gives_it(field, given, expected):
     assert getattr(parsed(**{field: given}), field) == expected
 
 
@@ -52,17 +55,13 @@ def test_a_field_may_be_given_as_the_form_or_a_uri_gives_it(field, given, expect
     [
         ({"timeout": 5}, "it must be JSON text"),
         ("{broken", "it is not valid JSON"),
-        ("[1]", "it must be a JSON object"),
-        ("7", "it must be a JSON object"),
-        ('"x"', "it must be a JSON object"),
+        *[(other, "it must be a JSON object") for other in ("[1]", "7", '"x"')],
         ('{"x": ' + "9" * 10_000 + "}", "it is not valid JSON"),
         (json.dumps({"x": "y" * 2_000_000}), "it is longer than 65536 characters"),
         ('{"a":' * 10_000 + "1" + "}" * 10_000, "it is nested too deep"),
         ('{"timeout": ' + "[" * 1000 + "]" * 1000 + "}", ""),  # too deep for some versions of Python only
         ('{"timeout": 0}', "timeout must be greater than 0"),
-        ('{"timeout": -1}', "timeout must be greater than 0"),
         ('{"timeout": 601}', "timeout must be less than or equal to 600"),
-        ('{"timeout": 1e10}', "timeout must be less than or equal to 600"),
         ('{"timeout": 1e400}', "timeout must be a finite number"),
         ('{"timeout": NaN}', "timeout must be a finite number"),
         ('{"timeout": "soon"}', "timeout must be a valid number"),
@@ -85,25 +84,23 @@ def test_a_field_may_be_given_as_the_form_or_a_uri_gives_it(field, given, expect
         ('{"timeout": "x", "ca_bundle": "/no/such/file"}', "timeout must be a valid number"),
     ],
 )
-def test_an_extra_that_cannot_be_used_says_why(text, words):
-    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the words are looked at below
-        parse_extra(text)
-    assert str(caught.value).startswith(words)
-    assert len(str(caught.value)) < 300
+def test_extra_that_cannot_be_used_says_why(text, words):
+    message = str(error_of(parse_extra, text, kind=ValueError))
+    assert message.startswith(words)
+    assert len(message) < 300
 
 
-def test_unknown_keys_are_named_and_change_nothing():
+def test_key_that_is_unknown_is_named_and_changes_nothing():
     assert parse_extra('{"time_out": 5, "Proxy": "x"}') == (ConnectionExtra(), ["Proxy", "time_out"])
 
 
-def test_the_password_of_a_proxy_is_not_shown():
+def test_password_of_a_proxy_is_not_shown():
     assert "s3cret" not in repr(parsed(proxy="http://me:s3cret@proxy.example.com:3128"))
-    with pytest.raises(ValidationError) as caught:
-        ConnectionExtra(proxy="ftp://me:s3cret@proxy.example.com")
-    assert "s3cret" not in str(caught.value)
+    error = error_of(ConnectionExtra, proxy="ftp://me:s3cret@proxy.example.com", kind=ValidationError)
+    assert "s3cret" not in str(error)
 
 
-def test_the_form_shows_each_field_with_its_limits():
+def test_form_shows_each_field_with_its_limits():
     assert list(CONN_FIELDS) == list(ConnectionExtra.model_fields)
     schemas = {name: field["schema"] for name, field in CONN_FIELDS.items()}
     assert schemas == {
@@ -113,12 +110,10 @@ def test_the_form_shows_each_field_with_its_limits():
         "proxy": {"type": ["string", "null"]},
         "ca_bundle": {"type": ["string", "null"]},
         "allow_private_results": {"type": ["boolean", "null"]},
+        "min_credits": {"type": ["integer", "null"], "minimum": 0},
     }
 
 
-def test_the_form_tells_the_defaults_of_the_client():
-    from airflow_pixverse.api.client import DEFAULT_MAX_RETRIES
-    from airflow_pixverse.api.deadline import DEFAULT_TIMEOUT
-
+def test_form_tells_the_defaults_of_the_client():
     assert f"({DEFAULT_TIMEOUT[1]:g} when empty)" in CONN_FIELDS["timeout"]["description"]
     assert f"({DEFAULT_MAX_RETRIES} when empty)" in CONN_FIELDS["max_retries"]["description"]

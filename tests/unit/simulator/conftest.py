@@ -1,63 +1,71 @@
-"""A simulator, and a customer who sends requests to it."""
-
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+"""A simulator, and clients that send requests to it."""
 
 import pytest
 import requests
 
 from airflow_pixverse.simulator import Simulator
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-A, B = "a-1@example.com", "b@example.com"
+from tests.unit.simulator.helpers import TOKEN, A, B, Clock
 
 
-class Customer(requests.Session):
+class Client(requests.Session):
     """A session whose paths begin at the simulator."""
 
-    def __init__(self, url: str, token: str | None) -> None:
+    def __init__(self, url, token):
         super().__init__()
         self.trust_env = False  # neither proxies nor .netrc
         self.base = url
         if token:
             self.headers["Authorization"] = f"Bearer {token}"
 
-    def request(self, method: Any, url: Any, *args: Any, **kwargs: Any) -> requests.Response:
+    def request(self, method, url, *args, **kwargs):
         kwargs.setdefault("timeout", 60)
         kwargs["allow_redirects"] = False
         return super().request(method, self.base + url, *args, **kwargs)
 
 
 @pytest.fixture
-def connect() -> Iterator[Callable[..., Customer]]:
-    """Make customers of a simulator."""
-    customers: list[Customer] = []
+def connect():
+    """Make clients of a simulator."""
+    clients = []
 
-    def make(sim: Simulator, token: str | None = None, *, path: str = "/v2/pixverse") -> Customer:
-        customers.append(Customer(sim.url + path, sim.token if token is None else token))
-        return customers[-1]
+    def make(sim, token=None, *, path="/v2/pixverse"):
+        clients.append(Client(sim.url + path, sim.token if token is None else token))
+        return clients[-1]
 
     yield make
-    for customer in customers:
-        customer.close()
+    for client in clients:
+        client.close()
 
 
 @pytest.fixture
-def sim() -> Iterator[Simulator]:
-    with Simulator(accounts={A: 3, B: 3}, token="user:1-test") as simulator:
+def clock():
+    """It stands at 2024-11-11T12:34:56Z."""
+    return Clock(1_731_328_496.0)
+
+
+@pytest.fixture
+def sim(request, clock):
+    """A simulator on the clock, with the options that the test is marked with."""
+    options = {"accounts": {A: 3, B: 3}, "token": TOKEN, "clock": clock}
+    for marker in reversed(list(request.node.iter_markers("pixverse_simulator"))):
+        options |= marker.kwargs
+    with Simulator(**options) as simulator:
         yield simulator
 
 
 @pytest.fixture
-def api(sim: Simulator, connect: Callable[..., Customer]) -> Customer:
-    """A customer of the API with the right token."""
+def api(sim, connect):
+    """A client of the API with the right token."""
     return connect(sim)
 
 
 @pytest.fixture
-def admin(sim: Simulator, connect: Callable[..., Customer]) -> Customer:
-    """Somebody at the keyboard, without a token."""
+def admin(sim, connect):
+    """A person at the keyboard, without a token."""
     return connect(sim, "", path="/simulator")
+
+
+@pytest.fixture
+def web(sim, connect):
+    """A client without a token, whose paths begin at the origin."""
+    return connect(sim, "", path="")

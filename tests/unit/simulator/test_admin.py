@@ -1,15 +1,14 @@
-"""Making jobs and trouble over HTTP, at a simulator that runs by itself."""
+"""Jobs, faults and accounts, controlled over HTTP."""
 
-from __future__ import annotations
+import hashlib
 
 import pytest
 
 from airflow_pixverse.simulator import faults
+from tests.unit.simulator.helpers import A, B
 
-A = "a-1@example.com"
 
-
-def test_a_fault_can_be_injected_and_cleared(admin, api):
+def test_a_fault_can_be_injected_for_some_requests_and_cleared(admin, sim, api):
     body = {"fault": "rate_limit", "retry_after": 5, "times": 3, "path": "available"}
     assert admin.post("/faults", json=body).status_code == 204
     limited = api.get("/scheduler/available")
@@ -17,6 +16,11 @@ def test_a_fault_can_be_injected_and_cleared(admin, api):
     assert api.get("/scheduler/").status_code == 200
     assert admin.delete("/faults").status_code == 204
     assert api.get("/scheduler/available").status_code == 200
+    admin.post("/faults", json={"fault": "status", "code": 500, "share": 0, "times": None})
+    admin.post("/faults", json={"fault": "lost_answer", "code": 504, "method": "POST", "times": None})
+    assert api.get("/scheduler/").status_code == 200
+    assert api.post("/videos/create").status_code == 504
+    assert len(sim.submitted()) == 1
 
 
 @pytest.mark.parametrize(
@@ -43,33 +47,11 @@ def test_every_fault_can_be_injected(admin, sim, body):
     assert sim.script.next_fault("/").name == body["fault"]
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "field"),
-    [
-        ("/faults", {}, "fault"),
-        ("/faults", {"fault": "earthquake"}, "fault"),
-        ("/faults", {"fault": ["html"]}, "fault"),
-        ("/faults", {"fault": "html", "times": 0}, "times"),
-        ("/faults", {"fault": "html", "path": 7}, "path"),
-        ("/faults", {"fault": "html", "retry": 5}, "retry"),
-        ("/faults", {"fault": "status"}, "code"),
-        ("/faults", {"fault": "slow", "seconds": "x"}, "seconds"),
-        ("/faults", ["html"], "body"),
-        ("/fill", {"seconds": -1}, "seconds"),
-        ("/fill", {"minutes": 1}, "minutes"),
-        ("/jobs", {"email": 7}, "email"),
-        ("/jobs", {"type": ""}, "type"),
-        ("/jobs", {"seconds": True}, "seconds"),
-        ("/jobs", {"started": "yesterday"}, "started"),
-        ("/jobs", {"started": "2024-09-25T01:55:16"}, "started"),
-        ("/jobs", {"reply_ref": "x"}, "reply_ref"),
-    ],
-)
-def test_a_bad_body_is_refused_with_the_name_of_the_field(admin, sim, path, body, field):
-    answer = admin.post(path, json=body)
-    assert (answer.status_code, answer.json()["code"]) == (400, 400)
-    assert field in answer.json()["error"]
-    assert (sim.free(), sim.script.next_fault("/")) == (6, None)
+def test_every_slot_can_be_filled_and_freed(admin, sim):
+    assert len(admin.post("/fill").json()["ids"]) == 6
+    assert admin.post("/jobs").status_code == 429
+    assert admin.delete("/jobs").json() == {"ended": 6}
+    assert len(admin.post("/fill", json={"seconds": 3600}).json()["ids"]) == 6
 
 
 def test_jobs_can_be_started_and_ended(admin, api, sim):
@@ -83,30 +65,33 @@ def test_jobs_can_be_started_and_ended(admin, api, sim):
     job = admin.post("/jobs", json=body).json()["id"]
     (seen,) = api.get("/scheduler/").json()
     assert (seen["id"], seen["started"], seen["replyRef"]) == (job, "2024-09-25T01:55:16.128Z", "r")
-    assert admin.delete(f"/jobs/{job}").status_code == 204
-    assert admin.delete(f"/jobs/{job}").status_code == 404
+    assert admin.delete(f"/jobs/{job}", json={"outcome": "lost"}).status_code == 400
+    assert sim.free() == 5
+    assert [admin.delete(f"/jobs/{job}").status_code for _ in range(2)] == [204, 404]
     assert sim.free() == 6
 
 
-def test_every_slot_can_be_filled_and_freed(admin, sim):
-    assert len(admin.post("/fill").json()["ids"]) == 6
-    assert admin.post("/jobs").status_code == 429
-    assert admin.delete("/jobs").json() == {"ended": 6}
-    assert len(admin.post("/fill", json={"seconds": 3600}).json()["ids"]) == 6
+@pytest.mark.parametrize("path", ["/jobs", "/accounts"])
+def test_an_unknown_account_is_not_found(admin, path):
+    assert admin.post(path, json={"email": "nobody@example.com"}).status_code == 404
 
 
-def test_an_unknown_account_is_not_found(admin):
-    assert admin.post("/jobs", json={"email": "nobody@example.com"}).status_code == 404
-
-
-def test_the_last_hundred_requests_are_shown_and_all_are_counted_but_not_these(admin, api, sim):
-    for _ in range(103):
-        api.get("/scheduler/")
-    admin.get("/requests")
-    shown = admin.get("/requests")
-    assert (shown.json()["count"], len(shown.json()["requests"])) == (103, 100)
-    assert shown.json()["requests"][-1]["path"] == "/v2/pixverse/scheduler/"
-    assert sim.token not in shown.text
+@pytest.mark.pixverse_simulator(accounts={A: 200})
+def test_the_last_hundred_requests_jobs_and_uploads_are_shown_and_all_are_counted(admin, api, sim):
+    for number in range(103):
+        sim.service.submit("video", endpoint="videos/create")
+        api.post("/files/", data=f"file {number}", headers={"Content-Type": "image/png"})
+    logs = {name: admin.get(f"/{name}").json() for name in ("requests", "jobs", "uploads")}
+    last = {}
+    for name, log in logs.items():
+        assert (log["count"], len(log[name])) == (103, 100), "the requests of this test are not counted"
+        last[name] = log[name][-1]
+    assert last["requests"]["path"] == "/v2/pixverse/files/"
+    assert last["jobs"]["id"] == sim.jobs[-1].id
+    assert (last["uploads"]["path"], last["uploads"]["size"]) == ("upload/103.png", 8)
+    assert last["uploads"]["sha256"] == hashlib.sha256(b"file 102").hexdigest()
+    assert sim.submitted_count == 103
+    assert sim.token not in str(logs)
 
 
 def test_faults_and_canned_answers_leave_this_side_alone(admin, sim):
@@ -114,3 +99,38 @@ def test_faults_and_canned_answers_leave_this_side_alone(admin, sim):
     sim.respond_with("requests", [])
     assert admin.get("/requests").json() == {"count": 0, "requests": []}
     assert admin.get("/nothing").json() == {"error": "Not Found", "code": 404}
+
+
+def test_the_outcome_of_a_job_can_be_decided(sim, api, admin):
+    job = admin.post("/jobs", json={"email": A, "outcome": "failed", "reason": "no luck"}).json()["id"]
+    assert admin.delete(f"/jobs/{job}").status_code == 204
+    assert api.get(f"/videos/{job}").json()["fail_reason"] == "no luck"
+    job = admin.post("/jobs", json={"email": A}).json()["id"]
+    assert admin.delete(f"/jobs/{job}", json={"outcome": "moderated"}).status_code == 204
+    assert api.get(f"/videos/{job}").json()["video_status_name"] == "MODERATED"
+    admin.post("/jobs", json={"email": B, "website": True})
+    assert (sim.free(B), [job.tracked for job in sim.jobs]) == (3, [True, True, False])
+
+
+def test_the_fate_of_a_prompt_can_be_decided_and_removed(api, admin):
+    fate = {"prompt": "dragon", "fate": "refused"}
+    for change, submitted in (
+        (lambda: admin.post("/fates", json=fate), 422),
+        (lambda: admin.post("/fates", json=fate | {"fate": None}), 200),
+        (lambda: admin.post("/fates", json=fate | {"fate": "busy"}), 429),
+        (lambda: admin.delete("/fates"), 200),
+    ):
+        assert change().status_code == 204
+        assert api.post("/videos/create", json={"prompt": "a dragon"}).status_code == submitted
+
+
+def test_an_account_is_changed_over_http_only_in_what_is_named(sim, api, admin):
+    changes = {"pendingError": "Please sign in again", "credits": 19, "expires": "2024-01-01T00:00:00Z"}
+    assert admin.post("/accounts", json={"email": A} | changes).status_code == 204
+    assert api.post("/videos/create", json={"email": A}).status_code == 596
+    assert admin.post("/accounts", json={"email": A, "pendingError": None}).status_code == 204
+    features = api.get(f"/features/?email={A}").json()
+    assert (features["credit_monthly"], features["expired_date"]) == (19, "2024-01-01T00:00:00Z")
+    assert api.post("/videos/create", json={"email": A}).status_code == 412
+    assert admin.post("/accounts", json={"email": A, "credits": None, "maxJobs": 1}).status_code == 204
+    assert [api.post("/videos/create", json={"email": A}).status_code for _ in range(2)] == [200, 429]

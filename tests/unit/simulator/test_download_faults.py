@@ -1,77 +1,83 @@
 """Faults that downloads meet, seen from a client's side."""
 
-from __future__ import annotations
-
-import contextlib
 import http.client
-import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 
 from airflow_pixverse.simulator import faults
+from tests.unit.simulator.helpers import connection_to
 
 SIZE = 300_007
 
 
-@pytest.fixture
-def web(sim, connect):
-    """Somebody without a token, whose paths begin at the origin, where there is one video."""
+@pytest.fixture(autouse=True)
+def video(sim):
+    """A video that has ended, of ``SIZE`` bytes."""
     sim.media_bytes = SIZE
     sim.end_job(sim.start_job())
-    return connect(sim, "", path="")
 
 
-@contextlib.contextmanager
+@contextmanager
 def download(sim, path="/media/1.mp4", **headers):
-    """An answer that is read piece by piece."""
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", sim.port, timeout=60)) as opened:
-        opened.request("GET", path, headers=headers)
-        yield opened.getresponse()
+    """Yield a response that is read piece by piece."""
+    with connection_to(sim) as connection:
+        connection.request("GET", path, headers=headers)
+        yield connection.getresponse()
 
 
-@pytest.mark.parametrize("after", [0, 1, 900, 100_000, SIZE - 1])
-def test_cut_closes_the_connection_before_the_end(sim, web, after):
-    whole = web.get("/media/1.mp4").content
-    sim.inject(faults.cut(after=after), path=".mp4")
+def read_partly(answer):
+    """Return the part of a body that arrives before the connection is closed."""
+    with pytest.raises(http.client.IncompleteRead) as broken:
+        answer.read()
+    return broken.value.partial
+
+
+@pytest.fixture
+def whole(web):
+    return web.get("/media/1.mp4").content
+
+
+@pytest.mark.parametrize(
+    ("after", "chunked"),
+    [(after, chunked) for after in (1, 900, 100_000) for chunked in (False, True)]
+    + [(0, False), (SIZE - 1, False)],
+)
+def test_cut_closes_the_connection_before_the_end(sim, whole, after, chunked):
+    sim.inject(faults.cut(after=after, chunked=chunked), path=".mp4")
     with download(sim) as answer:
-        assert (answer.status, answer.headers["Content-Length"]) == (200, str(SIZE))
-        with pytest.raises(http.client.IncompleteRead) as broken:
-            answer.read()
-    assert broken.value.partial == whole[:after]
+        length, encoding = (None, "chunked") if chunked else (str(SIZE), None)
+        assert (answer.status, answer.headers["Content-Length"]) == (200, length)
+        assert answer.headers["Transfer-Encoding"] == encoding
+        assert read_partly(answer) == whole[:after]
     assert (sim.requests[-1].fault, sim.requests[-1].sent) == ("cut", after)
 
 
-def test_what_was_cut_can_be_resumed_and_be_cut_again(sim, web):
-    whole = web.get("/media/1.mp4").content
+def test_a_download_that_was_cut_can_be_resumed_and_be_cut_again(sim, web, whole):
     sim.inject(faults.cut(after=1000), times=2, path=".mp4")
     for start in (0, 1000):
         with download(sim, Range=f"bytes={start}-") as answer:
             assert (answer.status, answer.headers["Content-Length"]) == (206, str(SIZE - start))
-            with pytest.raises(http.client.IncompleteRead) as broken:
-                answer.read()
-        assert broken.value.partial == whole[start : start + 1000]
+            assert read_partly(answer) == whole[start : start + 1000]
     assert web.get("/media/1.mp4", headers={"Range": "bytes=2000-"}).content == whole[2000:]
 
 
-def test_cut_and_truncated_know_usual_answers_too(sim, api, web):
+def test_cut_and_truncated_are_for_files_and_other_answers(sim, api, whole):
     usual = api.get("/scheduler/available").content
     sim.inject(faults.cut(after=5), path="scheduler/available")
-    with (
-        download(sim, "/v2/pixverse/scheduler/available", Authorization=f"Bearer {sim.token}") as answer,
-        pytest.raises(http.client.IncompleteRead) as broken,
-    ):
-        answer.read()
-    assert broken.value.partial == usual[:5]
+    token = {"Authorization": f"Bearer {sim.token}"}
+    with download(sim, "/v2/pixverse/scheduler/available", **token) as answer:
+        assert read_partly(answer) == usual[:5]
     sim.inject(faults.truncated(), path=".mp4")
-    with download(sim) as answer, pytest.raises(http.client.IncompleteRead) as broken:
-        answer.read()
-    assert len(broken.value.partial) == SIZE // 2
+    with download(sim) as answer:
+        assert read_partly(answer) == whole[: SIZE // 2]
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_short_ends_cleanly_and_too_early(sim, web, chunked):
-    whole = web.get("/media/1.mp4").content
+def test_short_ends_cleanly_and_too_early_unless_the_body_is_shorter(sim, web, whole, chunked):
     sim.inject(faults.short(after=1000, chunked=chunked), times=2)
+    sim.inject(faults.short(after=SIZE + 1))
     answer = web.get("/media/1.mp4")
     assert (answer.status_code, answer.content) == (200, whole[:1000])
     assert answer.headers.get("Content-Length") == (None if chunked else "1000")
@@ -79,15 +85,10 @@ def test_short_ends_cleanly_and_too_early(sim, web, chunked):
     rest = web.get("/media/1.mp4", headers={"Range": "bytes=500-"})
     assert (rest.status_code, rest.content) == (206, whole[500:1500])
     assert rest.headers["Content-Range"] == f"bytes 500-{SIZE - 1}/{SIZE}"
+    assert web.get("/media/1.mp4").content == whole
 
 
-def test_short_leaves_what_is_shorter_alone(sim, web):
-    sim.inject(faults.short(after=SIZE + 1))
-    assert len(web.get("/media/1.mp4").content) == SIZE
-
-
-def test_throttle_sends_the_usual_answer_in_small_pieces(sim, web):
-    whole = web.get("/media/1.mp4").content
+def test_throttle_sends_the_usual_answer_in_small_pieces(sim, web, whole):
     sim.inject(faults.throttle(bytes_per_second=10_000_000))
     assert web.get("/media/1.mp4").content == whole
     sim.inject(faults.throttle(bytes_per_second=1000))
@@ -98,14 +99,13 @@ def test_throttle_sends_the_usual_answer_in_small_pieces(sim, web):
     assert 0 < len(piece) < 10_000
 
 
-def test_drip_knows_files_too(sim, web):
+def test_drip_sends_a_whole_file(sim, web):
     sim.media_bytes = 2048
     sim.inject(faults.drip(0))
     assert len(web.get("/media/1.mp4").content) == 2048
 
 
-def test_ignore_range_answers_with_the_whole_file(sim, web):
-    whole = web.get("/media/1.mp4").content
+def test_ignore_range_answers_with_the_whole_file(sim, web, whole):
     sim.inject(faults.ignore_range(), times=2)
     for start in (1000, SIZE):
         answer = web.get("/media/1.mp4", headers={"Range": f"bytes={start}-"})
@@ -127,8 +127,7 @@ def test_cdn_redirect_leads_to_the_same_file_at_another_origin(sim, web):
     assert sim.requests[-1].headers["Host"] == f"localhost:{sim.port}"
 
 
-def test_hold_stops_in_the_middle_until_it_is_released(sim, web):
-    whole = web.get("/media/1.mp4").content
+def test_hold_stops_in_the_middle_until_it_is_released(sim, whole):
     sim.inject(faults.hold(after=1000), path=".mp4")
     with download(sim) as answer:
         sim.wait_for_held()
@@ -140,24 +139,20 @@ def test_hold_stops_in_the_middle_until_it_is_released(sim, web):
     assert sim.held == 0
 
 
-def test_another_process_can_wait_for_what_is_held_and_release_it(sim, web, admin):
+def test_another_process_can_wait_for_held_answers_and_release_them(sim, admin):
     assert admin.get("/held").json() == {"held": 0}
     assert admin.post("/faults", json={"fault": "hold", "after": 1000, "times": 2, "path": ".mp4"}).ok
-    answers = []
-    waiting = threading.Thread(
-        target=lambda: answers.append(admin.get("/held", params={"count": 2, "timeout": 60}).json())
-    )
-    waiting.start()
-    with download(sim) as one, download(sim) as two:
-        waiting.join()
-        assert answers == [{"held": 2}]
-        assert [logged["sent"] for logged in admin.get("/requests").json()["requests"]] == [1000, 1000]
-        assert admin.delete("/held").json() == {"released": 2}
-        assert len(one.read()) == len(two.read()) == SIZE
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(admin.get, "/held", params={"count": 2, "timeout": 60})
+        with download(sim) as one, download(sim) as two:
+            assert waiting.result().json() == {"held": 2}
+            assert [logged["sent"] for logged in admin.get("/requests").json()["requests"]] == [1000, 1000]
+            assert admin.delete("/held").json() == {"released": 2}
+            assert len(one.read()) == len(two.read()) == SIZE
     assert admin.delete("/held").json() == {"released": 0}
 
 
-def test_who_waits_in_vain_is_told_so(sim, web, admin):
+def test_waiting_for_held_answers_that_do_not_come_times_out(sim, admin):
     with pytest.raises(TimeoutError, match=r"^1 were to be held within 0 s; 0 are$"):
         sim.wait_for_held(timeout=0)
     answer = admin.get("/held", params={"count": 1, "timeout": 0})
@@ -165,37 +160,13 @@ def test_who_waits_in_vain_is_told_so(sim, web, admin):
     assert admin.get("/held", params={"count": -1}).status_code == 400
 
 
-def test_nothing_is_held_for_a_client_that_has_gone(sim, web):
-    sim.inject(faults.hold(after=1000))
+def test_nothing_is_held_for_a_client_that_has_gone_or_once_the_simulator_stops(sim):
+    sim.inject(faults.hold(after=1000), times=2)
     with download(sim):
         sim.wait_for_held()
     sim.wait_for_held(0)
     assert (sim.held, sim.release()) == (0, 0)
-
-
-def test_the_simulator_stops_whatever_is_held(sim, web):
-    sim.inject(faults.hold())
-    with download_started(sim):
+    with download(sim):
         sim.wait_for_held()
         sim.stop()
     assert sim.held == 0
-
-
-@contextlib.contextmanager
-def download_started(sim):
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", sim.port, timeout=60)) as opened:
-        opened.request("GET", "/media/1.mp4")
-        yield
-
-
-def test_a_connection_goes_on_after_a_fault_that_does_not_break_it(sim, web):
-    for fault in (faults.short(10), faults.short(10, chunked=True), faults.throttle(10_000_000)):
-        sim.inject(fault)
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", sim.port, timeout=60)) as opened:
-        opened.auto_open = False
-        opened.connect()
-        lengths = []
-        for _ in range(4):
-            opened.request("GET", "/media/1.mp4")
-            lengths.append(len(opened.getresponse().read()))
-    assert lengths == [10, 10, SIZE, SIZE]

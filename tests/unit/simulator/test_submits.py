@@ -1,34 +1,20 @@
 """Submitting jobs of every kind, and each way in which that can be refused."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 import pytest
 
-from airflow_pixverse.simulator import Simulator
-
-A, B = "a-1@example.com", "b@example.com"
+from tests.unit.simulator.helpers import A, B
 
 VIDEOS = [
-    "videos/create",
-    "videos/create-v4",
-    "videos/create-v3",
-    "videos/create-frames",
-    "videos/create-transition",
-    "videos/create-fusion",
-    "videos/motion-control",
-    "videos/extend",
-    "videos/modify",
-    "videos/restyle",
-    "videos/upscale/",
-    "videos/lipsync/",
+    *(f"videos/create{suffix}" for suffix in ("", "-v4", "-v3", "-frames", "-transition", "-fusion")),
+    *(f"videos/{name}" for name in ("motion-control", "extend", "modify", "restyle", "upscale/", "lipsync/")),
     "music-video/create",
 ]
 
 
 @pytest.mark.parametrize("path", VIDEOS)
-def test_whatever_makes_a_video_answers_with_its_id(sim, api, path):
+def test_a_path_that_makes_a_video_answers_with_its_id(sim, api, path):
     answer = api.post(f"/{path}", json={"email": A})
     assert answer.json() == {"video_id": f"user:1-pixverse:{A}-video:1"}
     assert [(job["type"], job["id"]) for job in api.get("/scheduler/").json()] == [
@@ -59,34 +45,62 @@ def test_several_images_are_as_many_jobs_of_one_account_or_none(sim, api):
     assert sim.free() == 3
 
 
-def test_the_payload_is_kept_as_it_was_sent(sim, api):
-    sent = {
-        "prompt": "a cat",
-        "seed": 7,
-        "model": "v99",
-        "max_jobs": [1],
-        "replyRef": "r",
-        "off_peak_mode": None,
-    }
-    api.post("/videos/create", json=sent)
+def test_a_submit_takes_a_slot_and_is_kept_and_listed_as_it_was_sent(sim, api):
+    reply = {"replyUrl": "https://example.com/cb", "replyRef": "mine"}
+    sent = {"email": A, "prompt": "a cat", "seed": 7, "model": "v99", "max_jobs": [1], "off_peak_mode": None}
+    api.post("/videos/create", json=sent | reply)
     [job] = sim.submitted()
-    assert (job.payload, job.reply_ref, job.seed) == (sent, "r", 7)
+    assert (job.payload, job.reply_ref, job.seed) == (sent | reply, "mine", 7)
+    [listed] = api.get("/scheduler/").json()
+    assert {"replyUrl": listed["replyUrl"], "replyRef": listed["replyRef"]} == reply
+    assert sim.free(A) == 2
+
+
+def test_a_full_account_and_a_full_service_answer_429(sim, api):
+    for _ in range(3):
+        sim.start_job(A)
+    refused = api.post("/videos/create", json={"email": A})
+    assert (refused.status_code, refused.json()["code"]) == (429, 429)
+    assert A in refused.json()["error"]
+    assert [api.post("/videos/create").status_code for _ in range(4)] == [200, 200, 200, 429]
 
 
 @pytest.mark.parametrize(
     ("body", "field"),
     [
+        ({"maxJobs": 0}, "maxJobs"),
+        ({"maxJobs": 9}, "maxJobs"),
+        ({"maxJobs": "3"}, "maxJobs"),
+        ({"maxJobs": True}, "maxJobs"),
+        ({"email": 7}, "email"),
+        ({"replyUrl": "x" * 1025}, "replyUrl"),
+        ({"replyRef": ["x"]}, "replyRef"),
         ({"prompt": 7}, "prompt"),
         ({"seed": 0}, "seed"),
         ({"seed": 2_147_483_648}, "seed"),
         ({"off_peak_mode": "yes"}, "off_peak_mode"),
         ({"create_count": 5}, "create_count"),
+        ([], "body"),
     ],
 )
-def test_a_bad_field_is_refused_by_name_and_starts_nothing(sim, api, body, field):
+def test_a_bad_field_answers_400_with_its_name_and_starts_nothing(sim, api, body, field):
     answer = api.post("/images/create", json=body)
-    assert (answer.status_code, answer.json()["error"].split(": ")[0]) == (400, field)
-    assert sim.jobs == []
+    assert (answer.status_code, answer.json()["code"]) == (400, 400)
+    assert answer.json()["error"].startswith(f"{field}: ")
+    assert (sim.jobs, sim.free()) == ([], 6)
+
+
+@pytest.mark.parametrize("body", [b"{", b"\xff\xfe", b"[" * 60_000, b'"text"'])
+def test_a_body_that_is_no_json_object_answers_400(api, body):
+    assert api.post("/videos/create", data=body).json()["error"] == "body: must be a JSON object"
+
+
+@pytest.mark.parametrize(
+    ("body", "status"), [({"email": "nobody@example.com"}, 404), ({"prompt": "x" * 1_000_000}, 413)]
+)
+def test_an_unknown_account_or_a_body_of_a_megabyte_is_refused(sim, api, body, status):
+    assert api.post("/videos/create", json=body).status_code == status
+    assert sim.free() == 6
 
 
 def test_an_off_peak_job_takes_no_slot_and_is_not_tracked(sim, api):
@@ -111,18 +125,17 @@ def test_a_job_from_the_website_takes_a_slot_that_looks_free(sim, api):
 
 
 def test_a_refused_prompt_answers_422_and_a_busy_one_429_at_free_slots(sim, api):
+    def submit(*prompts):
+        return [api.post("/videos/create", json={"prompt": prompt}).status_code for prompt in prompts]
+
     sim.set_fate("dragon", "refused")
     sim.set_fate("crowd", "busy")
-    statuses = {
-        prompt: api.post("/videos/create", json={"prompt": prompt}).status_code
-        for prompt in ("a red dragon", "a crowd", "a cat")
-    }
-    assert statuses == {"a red dragon": 422, "a crowd": 429, "a cat": 200}
+    assert submit("a red dragon", "a crowd", "a cat") == [422, 429, 200]
     assert [job.payload["prompt"] for job in sim.submitted()] == ["a cat"]
     sim.set_fate("dragon", None)
-    assert api.post("/videos/create", json={"prompt": "a red dragon"}).status_code == 200
+    assert submit("a red dragon", "a crowd") == [200, 429]
     sim.clear_fates()
-    assert api.post("/videos/create", json={"prompt": "a crowd"}).status_code == 200
+    assert submit("a crowd") == [200]
 
 
 def test_an_account_with_a_pending_error_answers_596_and_gets_no_jobs(sim, api):
@@ -133,27 +146,17 @@ def test_an_account_with_a_pending_error_answers_596_and_gets_no_jobs(sim, api):
     assert {job.email for job in sim.jobs} == {B}
     sim.set_pending_error(B, "So do you")
     assert api.post("/videos/create").status_code == 596
-    sim.set_pending_error(A, None)
-    assert api.post("/videos/create", json={"email": A}).status_code == 200
 
 
-def test_credits_are_used_up(connect):
-    with Simulator({A: 8, B: 8}, credits=50) as sim:
-        api = connect(sim)
-        answer = api.post("/videos/create", json={"email": A})
-        assert answer.json()["cost_credits"] == 20
-        assert api.post("/images/create", json={"email": A, "create_count": 2}).status_code == 412
-        assert [api.post("/videos/create").status_code for _ in range(4)] == [200, 200, 200, 412]
-        assert Counter(job.email for job in sim.jobs) == {A: 2, B: 2}
-        assert api.get(f"/features/?email={A}").json()["credit_monthly"] == 10
-        sim.set_credits(A, 20)
-        assert api.post("/videos/create").status_code == 200
-        sim.set_credits(A, None)
-        assert "cost_credits" not in api.post("/videos/create").json()
-
-
-def test_a_refused_submit_costs_nothing(connect):
-    with Simulator({A: 1}, credits=20, fates={"dragon": "refused"}) as sim:
-        api = connect(sim)
-        assert api.post("/videos/create", json={"prompt": "a dragon"}).status_code == 422
-        assert api.post("/videos/create", json={"prompt": "a cat"}).status_code == 200
+@pytest.mark.pixverse_simulator(accounts={A: 8, B: 8}, credits=50, fates={"dragon": "refused"})
+def test_credits_are_used_up_by_submits_that_are_not_refused(sim, api):
+    assert api.post("/videos/create", json={"email": A, "prompt": "a dragon"}).status_code == 422
+    assert api.post("/videos/create", json={"email": A}).json()["cost_credits"] == 20
+    assert api.post("/images/create", json={"email": A, "create_count": 2}).status_code == 412
+    assert [api.post("/videos/create").status_code for _ in range(4)] == [200, 200, 200, 412]
+    assert Counter(job.email for job in sim.jobs) == {A: 2, B: 2}
+    assert api.get(f"/features/?email={A}").json()["credit_monthly"] == 10
+    sim.set_credits(A, 20)
+    assert api.post("/videos/create").status_code == 200
+    sim.set_credits(A, None)
+    assert "cost_credits" not in api.post("/videos/create").json()

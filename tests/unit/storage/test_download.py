@@ -15,7 +15,7 @@ from airflow_pixverse.simulator import faults
 from airflow_pixverse.storage.download import Download
 from airflow_pixverse.storage.errors import StorageError
 from airflow_pixverse.storage.paths import object_path
-from tests.unit.api.raw_server import RawServer
+from tests.helpers.raw_server import RawServer
 
 SIZE = 300_000
 FILM = bytes(range(250)) * 1200
@@ -68,6 +68,20 @@ def test_what_broke_off_is_gone_on_with(sim, film, store, tmp_path):
     assert ranges(sim) == [None, "bytes=100000-", "bytes=200000-"]
     assert sim.requests[1].headers["If-Range"] == f'"1-{SIZE}"'
     assert store.pauses == [1.0, 1.0], "each has brought the download on"
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_what_broke_off_is_gone_on_with_although_nobody_told_its_length(sim, film, store, tmp_path, times):
+    sim.inject(faults.cut(after=98_304, chunked=True), times=times, path=".mp4")
+    assert_is_there_whole(store(film), sim, tmp_path)
+    assert ranges(sim) == [None, "bytes=98304-", "bytes=196608-"][: times + 1]
+    assert sum(request.sent for request in sim.requests) == SIZE
+
+
+def test_nearly_all_that_came_before_a_connection_broke_off_is_kept(sim, film, store, tmp_path):
+    sim.inject(faults.cut(after=50_000, chunked=True), times=5, path=".mp4")
+    assert_is_there_whole(store(film), sim, tmp_path)
+    assert sum(request.sent for request in sim.requests) < SIZE + 5 * 8192
 
 
 def test_trouble_before_and_in_between_is_waited_out(sim, film, store, tmp_path):
@@ -170,12 +184,14 @@ def test_a_server_that_refuses_parts_is_asked_for_the_whole(store, tmp_path):
     [
         faults.status(500),
         faults.html(200),
+        faults.status(200, {"title": "gone"}, content_type="application/problem+json"),
+        faults.status(200, {"title": "gone"}, content_type="application/octet-stream"),
         faults.reset(),
         faults.cut(0),
         faults.short(0),
         faults.short(0, chunked=True),
     ],
-    ids=["500", "html", "reset", "cut", "empty", "empty, chunked"],
+    ids=["500", "html", "problem", "untyped", "reset", "cut", "empty", "empty, chunked"],
 )
 def test_a_file_that_does_not_come_is_given_up_and_nothing_is_left(sim, film, store, tmp_path, fault):
     sim.inject(fault, times=None, path=".mp4")
@@ -198,6 +214,24 @@ def test_a_download_that_never_comes_to_its_end_is_given_up(sim, film, store, tm
         store(film)
     assert sim.request_count == 100
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("etag", ['"a"', ""], ids=["knows no parts", "without a validator"])
+def test_a_server_that_breaks_off_in_the_same_place_is_given_up(store, tmp_path, etag):
+    with RawServer(serving(whole(etag=etag, sent=len(FILM) // 3))) as server:
+        with pytest.raises(PixverseTransientError, match="broke off"):
+            store(server.url)
+        assert len(server.requests) == 4
+    assert store.pauses == [1.0, 2.0, 4.0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_that_gets_farther_each_time_is_asked_until_the_file_is_there(store, tmp_path):
+    answers = [whole(etag="", sent=n * len(FILM) // 8) for n in range(1, 9)]
+    with RawServer(serving(*answers)) as server:
+        assert store(server.url).bytes == len(FILM)
+        assert len(server.requests) == 8
+    assert (tmp_path / "film.mp4").read_bytes() == FILM
 
 
 def test_it_waits_as_long_as_the_server_asks_up_to_a_minute(sim, film, store):
@@ -262,7 +296,7 @@ def test_what_cannot_be_written_is_not_read_again(sim, film, store, monkeypatch)
     def broken(_file, _chunk):
         raise StorageError("full")
 
-    monkeypatch.setattr("airflow_pixverse.storage.whole_file.WholeFile.write", broken)
+    monkeypatch.setattr("airflow_pixverse.storage.atomic_file.AtomicFile.write", broken)
     with pytest.raises(StorageError, match=re.escape("full")):
         store(film)
     assert sim.request_count == 1

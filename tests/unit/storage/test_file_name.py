@@ -1,9 +1,11 @@
 """What the files of results are called, whatever is in their ids and URLs."""
 
+import hashlib
+
 import pytest
 
 from airflow_pixverse.api.results import JobResult
-from airflow_pixverse.storage.file_name import file_name_of, parse_file_name
+from airflow_pixverse.storage.destination import file_name_of, parse_file_name
 
 JOB = "user:12-pixverse:mary-jane@example.com-video:34"
 
@@ -43,8 +45,14 @@ def test_an_id_of_any_length_makes_a_name_that_file_systems_take():
     assert len(name_of(id="x" * 500)) <= 255
 
 
-def test_what_has_no_id_and_no_type_has_a_name():
-    assert name_of(id=None, kind=None) == "file-0.mp4"
+def test_without_an_id_the_number_is_a_hash_of_the_path_of_the_url():
+    url = "https://media.example/a.mp4"
+    digest = hashlib.sha256(b"a.mp4").hexdigest()
+    assert name_of(id=None, kind=None) == f"file-{digest[:16]}.mp4"
+    again = [f"{url}?signature=x", f"{url}?signature=y", f"{url}#t=1", "https://other.example/a.mp4"]
+    assert {name_of(id=None, url=one) for one in again} == {name_of(id=None, url=url)}
+    others = ["https://media.example/b.mp4", "https://media.example/a/a.mp4", "https://media.example"]
+    assert len({name_of(id=None, url=one) for one in [url, *others]}) == 4
 
 
 @pytest.mark.parametrize("kind", ["../up", "a/b", "..", "\\\\host", ""])

@@ -6,9 +6,8 @@ import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_pixverse.api.uploads import Upload
-from airflow_pixverse.parameters import parse_payload
 from airflow_pixverse.storage.inputs import Input, inputs_of, tagged, with_uploads
-from airflow_pixverse.submits.request import SubmitRequest
+from airflow_pixverse.submission.request import SubmitRequest, parse_payload
 
 PICTURE = "s3://bucket/a.png"
 
@@ -33,10 +32,46 @@ def test_a_string_under_another_key_is_none(key):
 
 
 @pytest.mark.parametrize(
-    "value", ["upload/1.png", "https://example.com/a.png", "a.png", "/tmp/a.png", "", "s3://"]
+    "value", [" s3://bucket/a.png", "s3://bucket/a.png \t", "\u00a0s3://bucket/a.png\r\n"]
+)
+def test_blanks_around_a_path_are_dropped(value):
+    assert tagged({"first_frame_path": value}) == {"first_frame_path": tag(PICTURE)}
+    assert tagged({"prompt": value}) == {"prompt": value}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "s3://",
+        " s3:///a.png",
+        ' "s3://bucket/a.png"',
+        "\ufeffs3://bucket/a.png",
+        "= s3://bucket/a.png",
+        "a://b\nc",
+    ],
+)
+def test_what_looks_like_a_path_and_is_none_is_refused(value):
+    with pytest.raises(ValueError, match=r"^first_frame_path must be a path such as s3://"):
+        tagged({"prompt": "a cat", "first_frame_path": value})
+
+
+@pytest.mark.parametrize("key", [" first_frame_path", "image_path_1 ", "\tpath"])
+def test_a_key_that_blanks_keep_from_being_that_of_a_path_is_refused(key):
+    with pytest.raises(ValueError, match=rf"^{key.strip()} is given as .*: leave out the blanks around it"):
+        tagged({"images": [{key: PICTURE}]})
+    assert tagged({" prompt": "a cat"}) == {" prompt": "a cat"}
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["upload/1.png", "https://example.com/a.png", "HTTP://x/?u=s3://b/a.png", "a.png", "/tmp/a.png", ""],
 )
 def test_what_the_service_names_itself_stays_as_it_is(value):
     assert tagged({"first_frame_path": value}) == {"first_frame_path": value}
+
+
+def test_blanks_around_what_the_service_names_itself_are_dropped():
+    assert tagged({"first_frame_path": " upload/1.png"}) == {"first_frame_path": "upload/1.png"}
 
 
 @pytest.mark.parametrize("key", ["first_frame_path", "prompt", "image"])

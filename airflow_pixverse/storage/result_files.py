@@ -1,0 +1,90 @@
+"""Files of results in object storage."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from airflow_pixverse.api.errors import PixverseFatalError, PixverseLinkExpiredError
+from airflow_pixverse.api.kinds import split_job_id
+from airflow_pixverse.storage.destination import file_name_of, number_of
+from airflow_pixverse.storage.download import Download, StoredFile
+from airflow_pixverse.storage.paths import object_path
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+    from airflow_pixverse.api.results import JobResult
+    from airflow_pixverse.hooks.pixverse import PixverseHook
+    from airflow_pixverse.storage.destination import Destination
+
+log = logging.getLogger(__name__)
+
+
+def store_results(
+    results: Sequence[JobResult],
+    destination: Destination,
+    hook: PixverseHook,
+    folder: ObjectStoragePath | None = None,
+) -> list[dict[str, Any]]:
+    """
+    Store the files of results, and return the results in their JSON form.
+
+    A stored result also has ``path``, ``bytes``, ``content_type`` and ``sha256``. A result that is not
+    completed has no file.
+
+    :param hook: the task's hook, which reads files and fetches a new URL if one has expired.
+    :param folder: the path of the destination. None to make it here, which may ask Airflow for a connection.
+    :raises PixverseFatalError: a file must not be read, or is too large.
+    :raises PixverseTransientError: a file does not arrive, even after retries.
+    :raises StorageError: a file cannot be written.
+    """
+    files = _ResultFiles(destination, hook, folder or object_path(destination.folder))
+    return [
+        result.to_xcom() | (dataclasses.asdict(files.stored(result)) if result.is_completed else {})
+        for result in results
+    ]
+
+
+class _ResultFiles:
+    """The files of one task's results, each under a name of its own."""
+
+    def __init__(self, destination: Destination, hook: PixverseHook, folder: ObjectStoragePath) -> None:
+        self._destination = destination
+        self._folder = folder
+        self._hook = hook
+        self._media = hook.get_media_client()
+        self._taken: set[str] = set()
+
+    def stored(self, result: JobResult) -> StoredFile:
+        """Store a result, with a new URL if its URL has expired."""
+        url = result.url or ""
+        try:
+            return self._stored_from(url, result)
+        except PixverseLinkExpiredError as error:
+            if result.id is None or split_job_id(result.id) is None:
+                raise PixverseFatalError(str(error)) from error
+            fresh = self._hook.get_result(result.id, result.kind).url
+            if fresh is None or fresh == url:
+                raise
+            log.warning("%s: trying a new URL", error)
+            return self._stored_from(fresh, result)
+
+    def _stored_from(self, url: str, result: JobResult) -> StoredFile:
+        download = Download(self._media, max_bytes=self._destination.max_bytes)
+        stored = download.store(url, self._folder, lambda content_type: self._name(result, content_type))
+        log.info("Stored %s (%d bytes, sha256 %s)", stored.path, stored.bytes, stored.sha256)
+        return stored
+
+    def _name(self, result: JobResult, content_type: str) -> str:
+        """Return the name of a result's file."""
+        name = file_name_of(result, content_type, self._destination.file_name)
+        # A name with a number may be taken, too, because each kind of job has numbers of its own.
+        while name in self._taken:
+            path = PurePosixPath(name)
+            name = str(path.with_name(f"{path.stem}-{number_of(result)}{path.suffix}"))
+        self._taken.add(name)
+        return name

@@ -1,0 +1,1 @@
+"""Submitting a job once: the request, the POST, lost jobs, the waits, and the delivery of results."""

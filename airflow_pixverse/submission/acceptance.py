@@ -1,0 +1,251 @@
+"""Acceptance: from the request of a task to a job that PixVerse has accepted, once."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NoReturn
+
+from airflow_pixverse.api import reply_ref
+from airflow_pixverse.api.accounts import account_problems
+from airflow_pixverse.api.errors import (
+    PixverseError,
+    PixverseFatalError,
+    PixverseRateLimitError,
+    PixverseTransientError,
+)
+from airflow_pixverse.gate.lease_update import LeaseUpdate
+from airflow_pixverse.journal import SubmitHistory, TaskTry
+from airflow_pixverse.submission.adoption import Adoption
+from airflow_pixverse.submission.cost import read_credits
+from airflow_pixverse.submission.errors import NotListedError, UnsettledError
+from airflow_pixverse.submission.once import SubmitOnce
+from airflow_pixverse.submission.request import task_prefix
+from airflow_pixverse.submission.waits import Admission
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_pixverse.api.client import PixverseClient
+    from airflow_pixverse.journal import NoJournal, SubmitJournal, SubmitRecord
+    from airflow_pixverse.submission.request import SubmitRequest
+    from airflow_pixverse.submission.state import SubmitState
+    from airflow_pixverse.submission.task import SubmitTask
+    from airflow_pixverse.submission.waits import SlotUpdate, Waits
+
+
+# A job that PixVerse has accepted, in this try or in an earlier one: its record, what to tell the gate of the
+# slot that it keeps, and the state of the task by now.
+Accepted = tuple["SubmitRecord", "SlotUpdate", "SubmitState"]
+
+
+class Acceptance:
+    """
+    Picks up what an earlier try has submitted, or submits.
+
+    The journal is read before anything else: nothing that a user wrote stands between a task and a job that
+    is paid for.
+
+    :param task: the operator.
+    :param context: its context.
+    :param journal: the journal of the task instance.
+    :param waits_of: returns how to wait for a slot of the accounts of a request.
+    """
+
+    def __init__(
+        self,
+        task: SubmitTask,
+        context: Context,
+        journal: SubmitJournal | NoJournal,
+        waits_of: Callable[[SubmitRequest], Waits],
+    ) -> None:
+        self._task = task
+        self._context = context
+        self._journal = journal
+        self._waits_of = waits_of
+        self._log = task.log
+        self._try = TaskTry.of(context)
+        item = task.mapped_item(self._try.map_index)
+        self._once = SubmitOnce(task.hook.get_conn, journal, self._try, item=item)
+        self._adoption = Adoption(task, self._try, self._once, item)
+
+    def accepted(self, state: SubmitState, admission: Admission | None, *, check_output: bool) -> Accepted:
+        """
+        Return the accepted job of this task.
+
+        :param admission: the end of a wait for a slot. None if there was none yet.
+        :param check_output: whether to check first that the results can be stored.
+        :raises PixverseFatalError: it is refused for good.
+        :raises UnsettledError: it is unknown whether it is accepted.
+        :raises Exception: anything else is no reason not to retry.
+        """
+        records = self._journal.read_all()
+        self._write_again(records, state)
+        history = SubmitHistory.of(records, self._try, self._task.on_clear, state.unrecorded)
+        request = None
+        if record := history.to_pick_up:
+            request = self._request_beside(record, state)
+            if record := self._adoption.adopt(record, history, request):
+                state = self._remembering(state, request)
+                return record, admission and admission.lease_update(LeaseUpdate.RELEASED), state
+        if history.may_be_paid_for:
+            state = dataclasses.replace(state, is_resubmitted=True)
+        request = request or self._task.make_request(self._context, state)
+        state = self._remembering(state, request)
+        self._request = self._task.prepare_request(self._context, request, check_output=check_output)
+        self._waits = self._waits_of(self._request)
+        return self._submit_until_accepted(state, admission, {record.reference for record in records})
+
+    def _submit_until_accepted(
+        self, state: SubmitState, admission: Admission | None, known_references: set[str]
+    ) -> Accepted:
+        if admission is None:
+            admission = self._next_admission(state)
+        while True:
+            if self._slot_is_taken(admission):
+                self._log.warning(
+                    "Slot was taken meanwhile, back to the queue. Do workers take longer than lease to start?"
+                )
+                state = state.after_wait_in_vain()
+                admission = self._waits.for_capacity(state, admission.lease_update(LeaseUpdate.RELEASED))
+                continue
+            try:
+                return self._submit(state, admission, known_references)
+            except UnsettledError as error:
+                if self._task.on_unknown == "fail" or state.is_resubmitted:
+                    raise
+                self._log.warning("%s. Submitting again, as on_unknown says", error)
+                known_references.add(error.record.reference)
+                state = state.after_loss()
+                admission = self._next_admission(state, admission.lease_update(LeaseUpdate.RELEASED))
+            except PixverseError as error:
+                state = dataclasses.replace(state, unrecorded=tuple(sorted(self._once.unrecorded)))
+                state, update = self._not_accepted(state, admission, error)
+                self._log.warning("%s", error)
+                admission = self._next_admission(state, update, getattr(error, "retry_after", None))
+
+    @property
+    def _client(self) -> PixverseClient:
+        return self._task.hook.get_conn()
+
+    def _slot_is_taken(self, admission: Admission) -> bool:
+        """
+        Return whether the slot that a gate has given to this task is certain to be taken.
+
+        No clock tells how long this worker took to start: those of triggerer and worker differ. So the
+        service is asked, and not the lease. Submitting to a slot that is taken costs no more than a refusal.
+        """
+        from airflow_pixverse.api.scheduler import accounts_with_room
+
+        if not admission.random_part:
+            return False
+        try:
+            capacity = self._client.get_capacity()
+        except PixverseError as error:
+            self._log.warning("Submitting without a look at the slots: %s", error)
+            return False
+        email = self._request.account(admission.accounts)
+        return not accounts_with_room(capacity, 1, email)
+
+    def _submit(self, state: SubmitState, admission: Admission, known_references: set[str]) -> Accepted:
+        prefix = self._request.reply_ref or task_prefix(self._try)
+        email, credits_before = self._account(admission)
+        reference = reply_ref.join(prefix, admission.random_part or reply_ref.new_random_part())
+        record = self._once.submit(
+            self._request,
+            reference,
+            email=email,
+            known_references=known_references | self._once.unrecorded - {reference},
+            is_resubmission=state.is_resubmitted,
+            credits_before=credits_before,
+        )
+        return record, admission.lease_update(LeaseUpdate.ACCEPTED), state
+
+    def _account(self, admission: Admission) -> tuple[str | None, int | None]:
+        """
+        Return the account to submit to, None to let the service choose, and its credits, if they are known.
+
+        :raises PixverseFatalError: each would keep too few credits.
+        :raises PixverseTransientError: they cannot be read.
+        """
+        email = self._request.account(admission.accounts)
+        floor = self._task.hook.min_credits if self._task.min_credits is None else self._task.min_credits
+        if floor is None:
+            return email, read_credits(self._client, email) if self._task.report_credits else None
+        with_room = [account["email"] for account in admission.accounts if account.get("email")]
+        emails: list[str | None] = [*with_room, *(() if with_room else self._request.emails or ())]
+        if not emails:
+            emails = [account.email for account in self._client.get_accounts()] or [None]
+        have = {one: read_credits(self._client, one) for one in emails}
+        for one, left in have.items():
+            if left is not None and left > floor:
+                return one, left
+        if None in have.values():
+            raise PixverseTransientError(
+                "Nothing was submitted: the credits are unknown, of which min_credits says what to keep"
+            )
+        told = ", ".join(f"{one or 'the account'} has {left}" for one, left in have.items())
+        raise PixverseFatalError(f"Nothing was submitted: {told}, and min_credits={floor} keeps that")
+
+    def _write_again(self, records: list[SubmitRecord], state: SubmitState) -> None:
+        """Record the refusals that an earlier part of this try could not record."""
+        for record in records:
+            if record.reference in state.unrecorded:
+                self._once.record_not_accepted(record)
+
+    def _not_accepted(
+        self, state: SubmitState, admission: Admission, error: PixverseError
+    ) -> tuple[SubmitState, SlotUpdate]:
+        """Return how to go on after a job was not accepted, or raise the error that the task ends with."""
+        waits = self._task.wait_for_capacity
+        if isinstance(error, PixverseFatalError):
+            self._fail(state, admission, error)
+        if isinstance(error, PixverseRateLimitError):
+            state = state.after_refusal()
+            if waits and state.refusals <= self._task.max_refusals:
+                return state, admission.lease_update(LeaseUpdate.REFUSED)
+            raise self._refused(state, error) from error
+        if isinstance(error, PixverseTransientError) and waits:
+            is_lost = isinstance(error, NotListedError)
+            state = state.after_loss() if is_lost else state.after_setback()
+            return state, admission.lease_update(LeaseUpdate.RELEASED)
+        raise error
+
+    def _request_beside(self, record: SubmitRecord, state: SubmitState) -> SubmitRequest | None:
+        """Return the request. None if it cannot be made: a job that is accepted does not need it."""
+        try:
+            return self._task.make_request(self._context, state)
+        except Exception as error:  # noqa: BLE001 - the user's function may raise anything
+            self._log.warning("%s: %s. %s does not need it", type(error).__name__, error, record.jobs)
+            return None
+
+    def _remembering(self, state: SubmitState, request: SubmitRequest | None) -> SubmitState:
+        """Return the state with the payload, if it is to travel with the task."""
+        if request is None or not self._task.remembers_payload:
+            return state
+        return dataclasses.replace(state, payload=request.payload)
+
+    def _next_admission(
+        self, state: SubmitState, update: SlotUpdate = None, retry_after: float | None = None
+    ) -> Admission:
+        if self._task.wait_for_capacity:
+            return self._waits.for_capacity(state, update, retry_after)
+        return Admission([])
+
+    def _refused(self, state: SubmitState, error: PixverseRateLimitError) -> PixverseRateLimitError:
+        times = "once" if state.refusals == 1 else f"{state.refusals} times"
+        return PixverseRateLimitError(
+            f"{error}; refused {times}{self._troubles()}", retry_after=error.retry_after, status=error.status
+        )
+
+    def _fail(self, state: SubmitState, admission: Admission, error: PixverseFatalError) -> NoReturn:
+        """Fail for good, once the gate knows that the slot is not needed."""
+        message = f"{error}{self._troubles()}"
+        self._log.error("%s", message)
+        update = admission.lease_update(LeaseUpdate.RELEASED)
+        self._waits.give_back(dataclasses.replace(state, failure=message), update)
+        raise PixverseFatalError(message) from error
+
+    def _troubles(self) -> str:
+        """Return which of the accounts take no jobs, as a continuation of an error."""
+        return "".join(f". {trouble}" for trouble in account_problems(self._client, self._request.emails))

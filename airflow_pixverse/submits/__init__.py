@@ -1,1 +1,0 @@
-"""Submitting a job once: what is sent, what is noted of it, and what its answer means."""

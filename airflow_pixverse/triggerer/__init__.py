@@ -1,0 +1,1 @@
+"""Objects that many waits in the triggerer share: gates, clients, job followers and metrics."""

@@ -1,0 +1,138 @@
+"""Budgets hold before the POST, also in the middle of a table."""
+
+import dataclasses
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+
+from airflow_pixverse.batch import budget
+from airflow_pixverse.batch.budget import AccountFloor, CreditLimit
+from airflow_pixverse.simulator import faults
+from tests.unit.batch.conftest import paid, posts, prompts
+from tests.unit.journal.example import RECORD
+
+A, B = "a@example.com", "b@example.com"
+# A job costs 20 credits.
+with_credits = pytest.mark.pixverse_simulator(accounts={A: 3, B: 3}, job_seconds=(0.1, 0.2), credits=1000)
+pytestmark = [with_credits, pytest.mark.usefixtures("short_pauses")]
+
+
+def costing(*costs):
+    """Return records of jobs with these costs."""
+    return [
+        dataclasses.replace(RECORD, reference=f"run#{number}", cost_credits=cost)
+        for number, cost in enumerate(costs)
+    ]
+
+
+def test_credit_limit_counts_a_submit_once_whatever_is_learned_of_it():
+    limit = CreditLimit(100, costing(None))
+    for cost in (None, 20, None):
+        limit.add(dataclasses.replace(RECORD, reference="run#0", cost_credits=cost))
+    assert limit.spent == 20
+
+
+def test_max_credits_ends_a_run_in_the_middle_of_a_table_and_brings_home_what_runs(sim, batch):
+    with pytest.raises(AirflowFailException, match=r"max_credits=90 is reached: this run has cost 80"):
+        batch(prompts(*range(9)), max_credits=90)
+    assert sorted(batch.statuses) == ["stored"] * 4 + ["waiting"] * 5
+    assert len(posts(sim)) == 4
+    assert "max_credits=90" in batch.xcoms["summary"]["stopped"]
+    assert batch.xcoms["summary"]["cost_credits"] == 80
+
+
+def test_max_credits_counts_what_earlier_tries_of_the_run_have_cost(sim, batch):
+    for _ in range(2):
+        with pytest.raises(AirflowFailException):
+            batch(prompts(*range(9)), max_credits=40)
+    assert len(posts(sim)) == 2
+
+
+def test_max_credits_of_another_run_are_its_own(sim, batch):
+    for run in ("run", "another"):
+        with pytest.raises(AirflowFailException):
+            batch(prompts(*range(9)), max_credits=40, run=run)
+    assert len(posts(sim)) == 4
+
+
+@pytest.mark.pixverse_simulator(accounts={A: 3, B: 3}, job_seconds=(0.1, 0.2), credits=None)
+def test_max_credits_that_cannot_be_held_stop_after_three_rows(sim, batch):
+    sim.inject(faults.garbled("cost_credits", "missing"), times=None, method="POST")
+    with pytest.raises(AirflowFailException, match="does not say what its jobs cost"):
+        batch(prompts(*range(6)), max_credits=1000)
+    assert len(paid(sim)) == 3
+
+
+def test_min_credits_end_a_run_in_the_middle_of_a_table(sim, batch):
+    sim.set_credits(A, 100)
+    sim.set_credits(B, 70)
+    with pytest.raises(AirflowFailException, match="would keep less than min_credits=50"):
+        batch(prompts(*range(9)), min_credits=50)
+    assert sorted(batch.statuses) == ["stored"] * 3 + ["waiting"] * 6
+    assert sorted(job.payload["email"] for job in sim.submitted()) == [A, A, B]
+
+
+def test_account_without_credits_leaves_the_rows_to_others(sim, batch):
+    sim.set_credits(A, 0)
+    assert batch(prompts(*range(5)))["made"] == 5
+    assert {job.payload["email"] for job in sim.submitted()} == {B}
+
+
+@pytest.mark.parametrize(
+    ("costs", "in_flight", "allows", "stops"),
+    [
+        ([], 0, True, ""),
+        ([], 1, False, ""),  # one row alone, until a cost is known
+        ([None, None], 0, True, ""),  # their answers may have been lost
+        ([None, None], 1, False, ""),
+        ([None, None, None], 0, False, "does not say"),
+        ([20], 3, True, ""),  # 20 + 4 x 20
+        ([20], 4, False, ""),  # one of them may yet be refused
+        ([30, 20, 30], 0, False, "is reached"),  # 80 + 30
+        ([30, 20, None], 0, False, "is reached"),  # the dearest counts
+        ([20, 20, 20, 20], 0, True, ""),
+    ],
+)
+def test_credit_limit_counts_what_is_paid_and_what_is_on_its_way(costs, in_flight, allows, stops):
+    answer = CreditLimit(100, costing(*costs)).answer(in_flight)
+    assert answer.allows is allows
+    assert stops in answer.stops
+    assert bool(answer.stops) is bool(stops)
+
+
+def test_account_floor_reads_credits_again_after_a_minute():
+    now, left, reads = 0.0, 100, []
+
+    def read(email):
+        reads.append(email)
+        return left
+
+    floor = AccountFloor(50, read, clock=lambda: now)
+    assert floor.answer(A, 0, 20).allows
+    floor.add(A, 40)
+    assert "min_credits=50" in floor.answer(A, 0, 20).stops
+    now, left = 61.0, 200
+    assert floor.answer(A, 0, 20).allows
+    assert reads == [A, A]
+
+
+def test_account_floor_waits_where_credits_are_unknown():
+    answer = AccountFloor(50, lambda _: None).answer(A, 0, 20)
+    assert (answer.allows, answer.stops) == (False, "")
+
+
+@pytest.mark.pixverse_simulator(accounts={A: 3}, job_seconds=(0.1, 0.2), credits=30)
+def test_only_account_without_credits_ends_the_run(sim, batch):
+    with pytest.raises(AirflowFailException, match="412"):
+        batch(prompts(1, 2, 3))
+    assert sorted(batch.statuses) == ["stored", "waiting", "waiting"]
+
+
+def test_credits_that_cannot_be_read_end_the_run_and_a_retry_may_follow(sim, batch, monkeypatch):
+    monkeypatch.setattr(budget, "_CREDITS_LAST", 0.0)
+    sim.inject(faults.status(503), times=None, path="features/")
+    with pytest.raises(AirflowException, match="cannot be read, of which min_credits says") as raised:
+        batch(prompts(1, 2, 3), min_credits=10)
+    assert not isinstance(raised.value, AirflowFailException)
+    assert posts(sim) == []
+    assert sum("features" in one.path for one in sim.requests) <= 2 * 10 + 2

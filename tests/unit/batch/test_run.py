@@ -1,0 +1,460 @@
+"""A table in one task: each row is made once, whatever happens to others, on the simulator."""
+
+import csv
+import json
+from collections import Counter
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, ObjectStoragePath
+
+from airflow_pixverse.batch import run as run_module
+from airflow_pixverse.batch import table as table_module
+from airflow_pixverse.simulator import faults
+from tests.unit.batch.conftest import paid, posts, prompts, running
+
+quick = pytest.mark.pixverse_simulator(job_seconds=(0.2, 0.4))
+ended_by_hand = pytest.mark.pixverse_simulator(job_seconds=(600, 600))
+pytestmark = quick
+
+
+def manifest(batch):
+    """The lines of the manifest."""
+    with (batch.folder / "campaign.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_batch_of_new_rows_stores_each_with_one_submit_and_one_question(sim, batch):
+    summary = batch(prompts(*range(15)))
+    assert (summary["rows"], summary["distinct"], summary["made"]) == (15, 15, 15)
+    assert summary["counts"]["stored"] == 15
+    calls = Counter(
+        (one.method, one.path.rpartition("/v2/pixverse/")[2].partition("/")[0]) for one in sim.requests
+    )
+    assert calls["POST", "videos"] == calls["GET", "videos"] == 15
+    assert paid(sim) == sorted(row["prompt"] for row in prompts(*range(15)))
+
+
+def test_manifest_names_each_row_with_its_file_and_job(sim, batch):
+    batch([{"prompt": "a fox", "scene": "1"}, {"prompt": "an owl", "scene": "2"}])
+    [fox, owl] = manifest(batch)
+    assert (fox["prompt"], fox["scene"], fox["status"]) == ("a fox", "1", "stored")
+    [job] = sim.submitted(prompt="an owl")
+    assert owl["job_ids"] == job.id
+    assert fox["path"].endswith(f"{fox['key']}.mp4")
+    assert (batch.folder / f"{fox['key']}.mp4").exists()
+
+
+def test_batch_of_made_rows_calls_nothing(sim, batch):
+    batch(prompts(1, 2, 3))
+    before = sim.request_count
+    summary = batch([*prompts(3, 1), *prompts(2, 2)], run="another")
+    assert sim.request_count == before
+    assert (summary["rows"], summary["distinct"], summary["made"]) == (4, 3, 0)
+
+
+def test_row_that_stands_twice_is_made_once(sim, batch):
+    batch(prompts(1, 1))
+    assert paid(sim) == ["cat 1"]
+    assert [line["status"] for line in manifest(batch)] == ["stored", "stored"]
+
+
+def test_row_that_is_added_is_one_submit(sim, batch):
+    batch(prompts(1, 2))
+    batch(prompts(0, 1, 2), run="another")
+    assert paid(sim) == ["cat 0", "cat 1", "cat 2"]
+
+
+def test_column_that_is_not_sent_changes_no_row(sim, batch):
+    batch(prompts(1))
+    batch([{"prompt": "cat 1", "comment": "new"}], run="another")
+    assert len(posts(sim)) == 1
+
+
+def test_key_tells_rows_of_one_payload_apart(sim, batch):
+    batch([{"prompt": "cat 1", "id": "a"}, {"prompt": "cat 1", "id": "b"}], plan={"key": "{id}"})
+    assert paid(sim) == ["cat 1", "cat 1"]
+
+
+# Rows that fail fail themselves only
+
+
+@pytest.mark.parametrize("fate", ["failed", "moderated"])
+def test_row_whose_job_ends_badly_fails_itself_only(sim, batch, fate):
+    sim.set_fate("cat 2", fate)
+    with pytest.raises(AirflowFailException, match=rf"of 3 distinct rows: 2 stored, 1 {fate}"):
+        batch(prompts(1, 2, 3))
+    assert batch.statuses == ["stored", fate, "stored"]
+    assert batch.xcoms["summary"]["counts"][fate] == 1
+    [failure] = batch.xcoms["failures"]
+    assert (failure["row"], failure["status"]) == (2, fate)
+
+
+@pytest.mark.parametrize("fate", ["failed", "moderated"])
+def test_row_whose_job_ended_badly_is_not_made_again(sim, batch, fate):
+    sim.set_fate("cat 1", fate)
+    for run in ("run", "another"):
+        with pytest.raises(AirflowFailException):
+            batch(prompts(1), run=run)
+    assert len(posts(sim)) == 1
+
+
+def test_remake_makes_ends_of_other_runs_again_and_its_own_not(sim, batch):
+    sim.set_fate("cat 1", "failed")
+    for run in ("run", "another", "another"):
+        with pytest.raises(AirflowFailException):
+            batch(prompts(1), run=run, remake=frozenset({"failed"}))
+    assert len(posts(sim)) == 2
+
+
+@pytest.mark.parametrize(
+    ("fail_on", "fates", "fails"),
+    [("none", "ff", False), ("all", "f-", False), ("all", "ff", True), ("any", "f-", True)],
+)
+def test_fail_on_says_which_rows_fail_the_task(sim, batch, fail_on, fates, fails):
+    for number, fate in enumerate(fates):
+        sim.set_fate(f"cat {number}", "failed" if fate == "f" else None)
+    run = batch.new_run(prompts(0, 1), fail_on=fail_on)
+    if fails:
+        with pytest.raises(AirflowFailException):
+            run.run()
+    else:
+        assert run.run()["counts"]["failed"] == fates.count("f")
+
+
+def test_row_that_the_service_refuses_is_refused_alone(sim, batch):
+    sim.inject(faults.status(400, "no such model"), times=1, method="POST")
+    with pytest.raises(AirflowFailException, match="no such model"):
+        batch(prompts(1, 2, 3))
+    assert sorted(batch.statuses) == ["refused", "stored", "stored"]
+
+
+def test_row_with_an_empty_cell_of_a_type_drops_the_key(sim, batch):
+    payload = {"prompt": "{prompt}", "duration": "{seconds:int}"}
+    batch([{"prompt": "a", "seconds": " 8"}, {"prompt": "b", "seconds": ""}], payload=payload)
+    sent = {job.payload["prompt"]: job.payload for job in sim.submitted()}
+    assert sent["a"]["duration"] == 8
+    assert "duration" not in sent["b"]
+
+
+def test_row_with_a_cell_of_another_type_is_refused_before_anything_is_sent_for_it(sim, batch):
+    with pytest.raises(AirflowFailException, match="column 'seconds' must hold int values, not 'eight'"):
+        batch(
+            [{"prompt": "a", "seconds": "eight"}, {"prompt": "b", "seconds": "5"}],
+            payload={"prompt": "{prompt}", "duration": "{seconds:int}"},
+        )
+    assert paid(sim) == ["b"]
+
+
+def test_row_without_its_input_is_refused_before_anything_is_sent_for_it(sim, batch, tmp_path):
+    (tmp_path / "there.png").write_bytes(b"\x89PNG")
+    rows = [{"prompt": name, "frame": f"{name}.png"} for name in ("there", "missing")]
+    payload = {"prompt": "{prompt}", "first_frame_path": "{frame}"}
+    with pytest.raises(AirflowFailException, match=r"missing\.png cannot be read"):
+        batch(rows, payload=payload, plan={"input_folder": tmp_path.as_uri()})
+    assert paid(sim) == ["there"]
+
+
+def test_input_of_several_rows_is_uploaded_once(sim, batch, tmp_path):
+    (tmp_path / "frame.png").write_bytes(b"\x89PNG")
+    rows = [{"prompt": f"cat {number}", "frame": "frame.png"} for number in range(4)]
+    payload = {"prompt": "{prompt}", "first_frame_path": "{frame}"}
+    batch(rows, payload=payload, plan={"input_folder": tmp_path.as_uri()})
+    assert len(sim.uploads) == 1
+    assert len(sim.submitted()) == 4
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../secret.png",
+        "a/../../b.png",
+        "/etc/passwd",
+        "file:///etc/passwd",
+        "s3://b/a.png",
+        "a::b",
+        "a\\..\\b",
+        " .. /a",
+    ],
+)
+def test_input_outside_the_folder_is_refused(sim, batch, tmp_path, name):
+    payload = {"prompt": "{prompt}", "first_frame_path": "{frame}"}
+    plan = {"input_folder": f"{tmp_path.as_uri()}/inputs"}
+    with pytest.raises(
+        AirflowFailException, match="first_frame_path must be the name of a file in input_folder"
+    ):
+        batch([{"prompt": "a", "frame": name}], payload=payload, plan=plan)
+    assert sim.request_count == 0 or not posts(sim)
+
+
+def test_rows_whose_files_would_have_one_name_are_refused_but_the_first(sim, batch):
+    with pytest.raises(
+        AirflowFailException, match=r"its file would have the name of that of row 1: fox\.\{ext\}"
+    ):
+        batch([{"prompt": "a", "id": "fox"}, {"prompt": "b", "id": "fox"}], plan={"file_name": "{id}.{ext}"})
+    assert paid(sim) == ["a"]
+    assert (batch.folder / "fox.mp4").exists()
+
+
+def test_row_that_is_made_keeps_its_file_wherever_it_stands(sim, batch):
+    rows = [{"prompt": "a", "id": "fox"}, {"prompt": "b", "id": "fox"}]
+    for table in (rows, rows[::-1]):
+        with pytest.raises(AirflowFailException, match="its file would have the name of that of row"):
+            batch(table, plan={"file_name": "{id}.{ext}"})
+    assert paid(sim) == ["a"]
+    assert {row.columns["prompt"]: row.status.value for row in batch.rows} == {"a": "stored", "b": "refused"}
+
+
+def test_manifest_of_any_text_is_written(batch):
+    batch(
+        [{"prompt": "a fox", "note": "half of a sign: \ud83e"}, {"prompt": "an owl", "note": "x" * 200_000}]
+    )
+    assert [line["status"] for line in manifest(batch)] == ["stored", "stored"]
+    assert batch([{"prompt": "a fox"}])["made"] == 0
+
+
+@pytest.mark.pixverse_simulator(accounts={"a@example.com": 6}, job_seconds=(600, 600))
+def test_job_that_has_no_result_in_time_is_named_where_others_are_stored(sim, batch):
+    run = batch.new_run(
+        prompts(1), plan={"endpoint": "images/create"}, completion_timeout=3.0,
+        payload={"prompt": "{prompt}", "create_count": 2},
+    )  # fmt: skip
+    with running(run) as future:
+        sim.wait_for_submitted(2)
+        one, other = sim.submitted()
+        sim.end_job(one.id)
+        assert future.result()["counts"]["stored"] == 1
+    [line] = manifest(batch)
+    assert f"job {other.id} is not finished within completion_timeout" in line["reason"]
+
+
+def test_kill_while_inputs_are_uploaded_submits_nothing_more(sim, batch, tmp_path):
+    for number in range(4):
+        (tmp_path / f"{number}.png").write_bytes(b"\x89PNG" + bytes([number]))
+    rows = [{"prompt": f"cat {number}", "frame": f"{number}.png"} for number in range(4)]
+    sim.inject(faults.hold(), times=None, path="files")
+    payload = {"prompt": "{prompt}", "first_frame_path": "{frame}"}
+    run = batch.new_run(rows, payload=payload, plan={"input_folder": tmp_path.as_uri()})
+    with running(run) as future:
+        sim.wait_for_held(1)
+        run.kill()
+        sim.clear_faults()
+        sim.release()
+        with pytest.raises(AirflowException, match="ended from outside"):
+            future.result()
+    assert [one for one in posts(sim) if "create" in one.path] == []
+
+
+def test_token_that_is_refused_at_an_upload_leaves_the_row_to_a_retry(sim, batch, tmp_path):
+    (tmp_path / "frame.png").write_bytes(b"\x89PNG")
+    sim.inject(faults.status(401), times=None, path="files")
+    payload = {"prompt": "{prompt}", "first_frame_path": "frame.png"}
+    with pytest.raises(AirflowException, match="A retry goes on") as raised:
+        batch(prompts(1), payload=payload, plan={"input_folder": tmp_path.as_uri()})
+    assert not isinstance(raised.value, AirflowFailException)
+
+
+def test_looks_that_are_refused_for_good_leave_a_summary_and_a_retry(sim, batch):
+    sim.inject(faults.status(401), times=None, path="scheduler/available")
+    with pytest.raises(AirflowException, match=r"No more rows were submitted.*401") as raised:
+        batch(prompts(1))
+    assert not isinstance(raised.value, AirflowFailException)
+    assert "401" in batch.xcoms["summary"]["stopped"]
+
+
+def test_cell_in_a_file_name_leads_nowhere_else(sim, batch):
+    batch([{"prompt": "a", "id": "../../{x}"}], plan={"file_name": "{id}.{ext}"})
+    [file] = batch.folder.glob("*.mp4")
+    assert file.name == "_.._x_.mp4"
+
+
+# Slots
+
+
+@pytest.mark.pixverse_simulator(accounts={"a@example.com": 3, "b@example.com": 3}, job_seconds=(0.3, 0.3))
+def test_max_slots_and_keep_free_bound_what_runs_at_once(sim, batch):
+    most = 0
+
+    def count():
+        nonlocal most
+        most = max(most, 6 - sim.free())
+
+    run = batch.new_run(prompts(*range(8)), limits={"max_slots": 4, "keep_free": 3})
+    with running(run) as future:
+        while not future.done():
+            count()
+    assert future.result()["made"] == 8
+    assert most <= 3
+
+
+@pytest.mark.pixverse_simulator(accounts={"a@example.com": 2, "b@example.com": 2})
+def test_rows_are_spread_over_the_accounts(sim, batch):
+    batch(prompts(1, 2))
+    assert {job.payload["email"] for job in sim.submitted()} == {"a@example.com", "b@example.com"}
+
+
+@pytest.mark.pixverse_simulator(accounts={"a@example.com": 2, "b@example.com": 2}, job_seconds=(0.1, 0.1))
+def test_only_chosen_accounts_are_used(sim, batch):
+    batch(prompts(*range(5)), plan={"emails": ["B@example.com"]}, limits={"emails": ["B@example.com"]})
+    assert {job.payload["email"] for job in sim.submitted()} == {"b@example.com"}
+
+
+def test_refusal_pauses_all_rows_and_loses_none(sim, batch, short_pauses):
+    sim.inject(faults.rate_limit(), times=3, method="POST")
+    assert batch(prompts(*range(6)))["made"] == 6
+    assert len(posts(sim)) == 9
+
+
+def test_more_refusals_in_a_row_than_allowed_leave_the_rest_to_a_retry(sim, batch, short_pauses):
+    sim.inject(faults.rate_limit(), times=None, method="POST")
+    with pytest.raises(AirflowException, match=r"refused 3 times in a row.*A retry goes on") as raised:
+        batch(prompts(1), limits={"max_refusals": 2})
+    assert not isinstance(raised.value, AirflowFailException)
+    assert batch.statuses == ["waiting"]
+
+
+def test_trouble_with_the_list_delays_a_batch_only(sim, batch, short_pauses):
+    sim.inject(faults.status(503), times=2, path="scheduler/available")
+    assert batch(prompts(1))["made"] == 1
+
+
+def test_refused_token_leaves_the_rest_to_a_retry(sim, batch):
+    sim.inject(faults.status(401), times=None, method="POST")
+    with pytest.raises(AirflowException, match="No more rows were submitted") as raised:
+        batch(prompts(1, 2))
+    assert not isinstance(raised.value, AirflowFailException)
+    assert paid(sim) == []
+
+
+@pytest.mark.pixverse_simulator(accounts={"a@example.com": 6})
+def test_refusals_of_one_round_count_once(sim, batch, short_pauses):
+    sim.inject(faults.rate_limit(), times=12, method="POST")
+    assert batch(prompts(*range(6)), limits={"max_refusals": 5})["made"] == 6
+
+
+@ended_by_hand
+def test_job_that_ended_after_its_time_is_brought_home(sim, batch):
+    first = batch.new_run(prompts(1))
+    with running(first) as future:
+        sim.wait_for_submitted(1)
+        first.kill()
+        with pytest.raises(AirflowException):
+            future.result()
+    sim.end_all_jobs()
+    assert batch(prompts(1), run="another", completion_timeout=0.0)["made"] == 1
+
+
+@ended_by_hand
+def test_job_that_does_not_end_in_time_is_left_to_a_retry(sim, batch):
+    with pytest.raises(AirflowException, match=r"is not finished within completion_timeout.*A retry goes on"):
+        batch(prompts(1), completion_timeout=1.0)
+    assert batch.statuses == ["running"]
+
+
+def test_table_with_the_name_of_the_manifest_is_refused(sim, batch):
+    batch.folder.mkdir()
+    (batch.folder / "campaign.csv").write_text("prompt\na fox\n")
+    with pytest.raises(ValueError, match=r"rows must not be .*campaign\.csv: the manifest has that name"):
+        batch(f"{batch.folder.as_uri()}/campaign.csv")
+    assert (batch.folder / "campaign.csv").read_text() == "prompt\na fox\n"
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_input_that_a_function_names_has_to_be_in_the_folder(sim, batch, tmp_path, as_json):
+    secret = tmp_path / "secret.png"
+    secret.write_bytes(b"\x89PNG")
+
+    def payload(row):
+        outside = f"{tmp_path.as_uri()}/inputs/../secret.png"
+        path = secret.as_uri() if as_json else ObjectStoragePath(outside)
+        made = {"prompt": row["prompt"], "first_frame_path": path}
+        return json.dumps(made) if as_json else made
+
+    with pytest.raises(AirflowFailException, match="input_folder"):
+        batch(prompts(1), payload=payload, plan={"input_folder": f"{tmp_path.as_uri()}/inputs"})
+    assert sim.uploads == posts(sim) == []
+
+
+def test_input_of_no_known_kind_is_refused(sim, batch, tmp_path):
+    (tmp_path / "frame.txt").write_text("no picture")
+    payload = {"prompt": "{prompt}", "first_frame_path": "frame.txt"}
+    with pytest.raises(AirflowFailException, match="which kind of image, video or sound it is"):
+        batch(prompts(1), payload=payload, plan={"input_folder": tmp_path.as_uri()})
+    assert batch.statuses == ["refused"]
+
+
+def test_progress_that_cannot_be_pushed_ends_nothing(sim, batch, monkeypatch):
+    monkeypatch.setattr(run_module, "_PROGRESS_EVERY", 0.0)
+
+    class Broken(dict):
+        def __setitem__(self, key, value):
+            if key == "progress":
+                raise OSError("no backend")
+            super().__setitem__(key, value)
+
+    batch.xcoms = Broken()
+    assert batch(prompts(1))["made"] == 1
+
+
+@pytest.mark.pixverse_simulator(accounts={"a@example.com": 2})
+def test_slots_that_are_never_free_are_warned_of_once(sim, batch, caplog):
+    run = batch.new_run(prompts(1), limits={"keep_free": 2})
+    with running(run) as future:
+        sim.wait_for_requests(4)
+        run.kill()
+        with pytest.raises(AirflowException):
+            future.result()
+    assert caplog.text.count("The chosen accounts run 2 jobs at once: 3 slots are never free together") == 1
+
+
+# Kills
+
+
+@pytest.mark.pixverse_simulator(accounts={"a@example.com": 30}, job_seconds=(600, 600))
+def test_kill_while_many_rows_are_sent_makes_none_of_them_unknown(sim, batch):
+    sim.inject(faults.hold(), times=None, method="POST")
+    run = batch.new_run(prompts(*range(20)))
+    with running(run) as future:
+        sim.wait_for_held(8)  # as many as are sent at once
+        run.kill()
+        sim.clear_faults()
+        sim.release()
+        with pytest.raises(AirflowException, match="ended from outside"):
+            future.result()
+    assert set(batch.statuses) <= {"running", "waiting"}
+    again = batch.new_run(prompts(*range(20)))
+    with running(again) as future:
+        sim.wait_for_submitted(20)
+        sim.end_all_jobs()
+        assert future.result()["counts"]["stored"] == 20
+    assert len(posts(sim)) == 20
+
+
+@ended_by_hand
+def test_kill_ends_the_batch_without_success_and_a_retry_brings_home_what_runs(sim, batch):
+    run = batch.new_run(prompts(1, 2))
+    with running(run) as future:
+        sim.wait_for_submitted(2)
+        run.kill()
+        with pytest.raises(AirflowException, match="ended from outside"):
+            future.result()
+    again = batch.new_run(prompts(1, 2))
+    with running(again) as future:
+        sim.wait_for_requests(sim.request_count + 1)
+        sim.end_all_jobs()
+        assert future.result()["made"] == 2
+    assert len(posts(sim)) == 2
+
+
+def test_kill_before_the_loop_begins_submits_nothing(sim, batch):
+    run = batch.new_run(prompts(1))
+    run.kill()
+    with pytest.raises(AirflowException, match="ended from outside"):
+        run.run()
+    assert posts(sim) == []
+
+
+def test_table_that_is_too_large_is_refused_for_good(batch, tmp_path, monkeypatch):
+    monkeypatch.setattr(table_module, "_MAX_BYTES", 10)
+    (tmp_path / "prompts.csv").write_text("prompt\na fox in the snow\n")
+    with pytest.raises(ValueError, match=r"prompts\.csv has 25 bytes; a table has 10 at most"):
+        batch(f"{tmp_path.as_uri()}/prompts.csv")
