@@ -30,7 +30,7 @@ class SharedLooks:
 
     def __init__(self, client_of: Callable[[], PixverseClient]) -> None:
         self._client_of = client_of
-        self._changed = threading.Condition()
+        self._changed = threading.Condition()  # re-entrant, for signal handlers
         self._begun = self._done = 0  # numbers of snapshots
         self._last: Capacity | PixverseError | None = None
         self._stopped = False
@@ -107,7 +107,7 @@ class SharedLooks:
                 raise StoppedError
 
     def stop(self) -> None:
-        """End all waits."""
+        """End all waits, from any thread or signal handler."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()

@@ -60,6 +60,7 @@ class BatchLoop:
 
     def kill(self) -> None:
         """Let :meth:`run` end soon: what is being sent is sent and recorded, and nothing more is begun."""
+        self._looks.stop()  # threads see it at once, however long the thread of the loop takes
         self._steps.wake()
 
     def run(self) -> None:

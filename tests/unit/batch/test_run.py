@@ -9,6 +9,7 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 
 from airflow_pixverse.batch import run as run_module
 from airflow_pixverse.batch import table as table_module
+from airflow_pixverse.batch.looks import StoppedError
 from airflow_pixverse.simulator import faults
 from tests.unit.batch.conftest import paid, posts, prompts, running
 
@@ -242,6 +243,20 @@ def test_kill_while_inputs_are_uploaded_submits_nothing_more(sim, batch, tmp_pat
         with pytest.raises(AirflowException, match="ended from outside"):
             future.result()
     assert [one for one in posts(sim) if "create" in one.path] == []
+
+
+def test_kill_stops_the_threads_before_the_loop_notices(sim, batch):
+    run = batch.new_run(prompts(1))
+    sim.inject(faults.hold(), path="scheduler/available")
+    with running(run) as future:
+        sim.wait_for_held(1)  # the thread of the loop waits for the answer
+        run.kill()
+        with pytest.raises(StoppedError):
+            run._loop._looks.sleep(0)
+        sim.release()
+        with pytest.raises(AirflowException, match="ended from outside"):
+            future.result()
+    assert posts(sim) == []
 
 
 def test_token_that_is_refused_at_an_upload_leaves_the_row_to_a_retry(sim, batch, tmp_path):
