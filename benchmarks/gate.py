@@ -16,6 +16,7 @@ from airflow_pixverse.api.scheduler import CAPACITY, MAX_JOBS_READ, AccountCapac
 from airflow_pixverse.gate.admission import admissions
 from airflow_pixverse.gate.capacity_gate import CapacityGate
 from airflow_pixverse.gate.leases import Lease, Leases
+from airflow_pixverse.gate.turns import Turn
 from airflow_pixverse.gate.waiter import Queue, Waiter, WaitRequest
 
 WAITERS = (1, 100, 10_000)
@@ -166,12 +167,16 @@ def decisions() -> None:
     crowds = {"of 1 to 6 accounts": _some_requests(), "of any account": [WaitRequest()]}
     for (whose, requests), (name, free) in itertools.product(crowds.items(), cases.items()):
         queue, capacity = asyncio.run(_queue(requests)), _capacity(free)
-        admitted = len(list(admissions(capacity, queue, Leases(), 0.0)))
-        seconds = _median_cpu_seconds(lambda c, q: list(admissions(c, q, Leases(), 0.0)), capacity, queue)
+        admitted = len(_decide(capacity, queue))
+        seconds = _median_cpu_seconds(_decide, capacity, queue)
         print(
             f"  {whose}, {name}: {seconds * 1000:.1f} ms CPU, {seconds / bare:.0f} times the yardstick, "
             f"{admitted} admitted"
         )
+
+
+def _decide(capacity: Capacity, queue: Queue) -> list[object]:
+    return list(admissions(capacity, queue.in_order(), Leases(), 0.0))
 
 
 def _some_requests() -> list[WaitRequest]:
@@ -187,7 +192,8 @@ def _some_requests() -> list[WaitRequest]:
 async def _queue(requests: Sequence[WaitRequest]) -> Queue:
     queue = Queue()
     for number in range(WAITS):
-        queue.add(Waiter(requests[number % len(requests)], (0.0, number), 0.0, 0.0))
+        request = requests[number % len(requests)]
+        queue.add(Waiter(request, Turn(0.0, number, slots=request.slots), 0.0, 0.0))
     return queue
 
 

@@ -21,6 +21,7 @@ from airflow_pixverse.gate.lease_update import LeaseUpdate
 from airflow_pixverse.gate.leases import Leases, counted_against
 from airflow_pixverse.gate.observer import GateObserver
 from airflow_pixverse.gate.pacing import Pacing
+from airflow_pixverse.gate.turns import Turn
 from airflow_pixverse.gate.waiter import Queue, Waiter, WaitRequest
 
 _Follower = TypeVar("_Follower", bound=Follower)
@@ -35,7 +36,7 @@ _PAUSE_AFTER_BUG = 10.0
 
 class CapacityGate:
     """
-    A queue for free slots, which admits waits in the order in which they began.
+    A queue for free slots, which admits waits by :class:`~airflow_pixverse.gate.turns.Turns`.
 
     One gate belongs to one service, one token and one event loop. While anyone waits, it polls once an
     interval: the shortest that a waiter asks for, or less while there are newcomers or open leases. It admits
@@ -99,7 +100,9 @@ class CapacityGate:
         """Take a place in the queue, and leave it at the end without a trace, admitted or not."""
         now = self._clock()
         waited = max(0.0, self._wall_clock() - request.waiting_since)
-        waiter = Waiter(request, (request.waiting_since, next(self._numbers)), now, waited)
+        since, number = request.waiting_since, next(self._numbers)
+        turn = Turn(since, number, request.priority, request.dag_id, request.slots)
+        waiter = Waiter(request, turn, now, waited)
         try:
             self._queue.add(waiter)
             self._pacing.record_arrival(now, waited)
@@ -166,7 +169,7 @@ class CapacityGate:
             self._decide_soon()
 
     def place(self, waiter: Waiter) -> int:
-        """Return a waiter's place in the queue, 1 for the first."""
+        """Return a waiter's place in the queue at the last decision, 1 for the first."""
         return self._queue.place(waiter)
 
     def describe(self, waiter: Waiter) -> str:
@@ -313,9 +316,11 @@ class CapacityGate:
 
     def _admit(self, snapshot: Capacity, now: float) -> None:
         self._is_slot_given_back = False
-        for waiter, outcome in list(admissions(snapshot, self._queue, self._leases, now)):
+        for waiter, outcome in list(admissions(snapshot, self._queue.in_order(), self._leases, now)):
             if not waiter.end(outcome) and waiter.lease is not None:
                 self._leases.revoke(waiter.lease)
+            elif not isinstance(outcome, Exception):
+                self._queue.record_served(waiter)
             self._queue.remove(waiter)
         for waiter in self._queue:
             waiter.is_new = False

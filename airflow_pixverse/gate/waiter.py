@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-from bisect import bisect_left, insort
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -10,6 +9,7 @@ from typing import Any, TypeGuard
 
 from airflow_pixverse.api.scheduler import AccountCapacity
 from airflow_pixverse.gate.leases import DEFAULT_LEASE, Lease
+from airflow_pixverse.gate.turns import Turn, Turns
 
 _turn = attrgetter("turn")
 
@@ -24,7 +24,9 @@ class WaitRequest:
     :param poke_interval: seconds between two polls.
     :param exponential_backoff: let the interval grow with the time waited.
     :param max_wait: longest interval in seconds.
-    :param waiting_since: when the wait began, in seconds since the epoch; the oldest wait is first.
+    :param waiting_since: when the wait began, in seconds since the epoch.
+    :param priority: the higher, the earlier it is served; see :mod:`airflow_pixverse.gate.turns`.
+    :param dag_id: the DAG that the wait is one of; empty if unknown. DAGs of equal priority take turns.
     :param lease: seconds for which the slots are kept from other waits unless the job is listed earlier; 0
         for no lease, None for 120.
     :param connection: id of the connection that the wait uses.
@@ -40,20 +42,23 @@ class WaitRequest:
     exponential_backoff: bool = False
     max_wait: float = math.inf
     waiting_since: float = 0.0
+    priority: int = 1
+    dag_id: str = ""
     lease: float | None = None
     connection: str = ""
     reference: str = ""
 
     def __post_init__(self) -> None:
-        is_count = isinstance(self.slots, int) and not isinstance(self.slots, bool)
         is_set = isinstance(self.emails, frozenset) and all(isinstance(key, str) for key in self.emails)
         usable = {
-            "slots": is_count and self.slots >= 1,
+            "slots": is_integer(self.slots) and self.slots >= 1,
             "emails": self.emails is None or is_set,
             "poke_interval": is_duration(self.poke_interval),
             "exponential_backoff": isinstance(self.exponential_backoff, bool),
             "max_wait": self.max_wait == math.inf or is_duration(self.max_wait),
             "waiting_since": is_finite(self.waiting_since),
+            "priority": is_integer(self.priority),
+            "dag_id": isinstance(self.dag_id, str),
             "lease": self.lease is None or is_duration(self.lease),
             "connection": isinstance(self.connection, str),
             "reference": isinstance(self.reference, str),
@@ -89,7 +94,7 @@ class Waiter:
     """
     A place in the queue of a gate.
 
-    :param turn: when the wait began, and in which order the waiters came to the gate; the lowest is first.
+    :param turn: what its place in the queue depends on.
     :param joined_at: when it came to the gate, by the gate's monotonic clock.
     :param waited_before: for how many seconds it had waited by then.
     :param admitted: the accounts that have room, once it is its turn, or the error that ended the wait.
@@ -99,7 +104,7 @@ class Waiter:
     """
 
     request: WaitRequest
-    turn: tuple[float, int]
+    turn: Turn
     joined_at: float
     waited_before: float
     admitted: asyncio.Future[list[AccountCapacity]] = field(default_factory=_future)
@@ -140,35 +145,49 @@ class Waiter:
 
 
 class Queue:
-    """The waiters of a gate, oldest wait first."""
+    """The waiters of a gate, and whose turn it is."""
 
     def __init__(self) -> None:
-        self._waiters: list[Waiter] = []
+        self._places: dict[Waiter, int] = {}
+        self._turns = Turns()
 
     def __len__(self) -> int:
-        return len(self._waiters)
+        return len(self._places)
 
     def __iter__(self) -> Iterator[Waiter]:
-        return iter(self._waiters)
+        return iter(self._places)
 
     def add(self, waiter: Waiter) -> None:
-        """Add a waiter where its turn is."""
-        insort(self._waiters, waiter, key=_turn)
+        """Add a waiter, in the last place until :meth:`in_order` is called."""
+        self._places[waiter] = len(self._places) + 1
 
     def remove(self, waiter: Waiter) -> None:
         """Remove a waiter, if it is in the queue."""
-        index = self.place(waiter) - 1
-        if self._waiters[index : index + 1] == [waiter]:
-            del self._waiters[index]
+        self._places.pop(waiter, None)
+
+    def record_served(self, waiter: Waiter) -> None:
+        """Record that a waiter has got its slots, which counts for the turns of its DAG."""
+        self._turns.record_served(waiter.turn)
+
+    def in_order(self) -> list[Waiter]:
+        """Return the waiters in the order in which they are served."""
+        ordered = self._turns.in_order(self._places, _turn)
+        self._places = {waiter: place for place, waiter in enumerate(ordered, 1)}
+        return ordered
 
     def place(self, waiter: Waiter) -> int:
-        """Return the waiter's place in the queue, 1 for the first."""
-        return bisect_left(self._waiters, waiter.turn, key=_turn) + 1
+        """Return the waiter's place when the order was last found out, 1 for the first."""
+        return min(self._places[waiter], len(self))
 
 
 def is_duration(value: object) -> TypeGuard[float]:
     """Return whether this is a finite number of seconds, not negative."""
     return is_finite(value) and value >= 0
+
+
+def is_integer(value: object) -> TypeGuard[int]:
+    """Return whether this is an integer, and no flag."""
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def is_finite(value: object) -> TypeGuard[float]:

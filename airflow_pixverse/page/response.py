@@ -113,6 +113,7 @@ class Wait(TaskKey):
     A task that waits for slots.
 
     :param place: place in the queue, 1 for the first, hidden tasks included; None if it polls for itself.
+    :param priority: its ``priority_weight``; 1 for a task that polls for itself.
     :param slots: slots that it waits for; None if unknown.
     :param emails: accounts that it waits for; None for all accounts.
     :param since: when its wait began; None if unknown.
@@ -120,6 +121,7 @@ class Wait(TaskKey):
     """
 
     place: int | None
+    priority: int
     slots: int | None
     emails: list[str] | None
     since: float | None

@@ -16,6 +16,7 @@ from airflow.utils.state import TaskInstanceState
 from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
+from airflow_pixverse.gate.turns import Turn, Turns
 from airflow_pixverse.page.response import Wait, WaitMode
 from airflow_pixverse.page.tasks import RENDERED_OF_TASK, TASK, task_key
 from airflow_pixverse.parameters import templates
@@ -41,17 +42,25 @@ class _Request(NamedTuple):
 def read_waits(session: Session) -> dict[str, list[Wait]]:
     """Return the waits of each connection: the queue in its order, then tasks that poll for themselves."""
     waits: dict[str, list[Wait]] = defaultdict(list)
-    for connection, wait in sorted(_deferred_tasks(session), key=_since):
-        wait["place"] = len(waits[connection]) + 1
+    for connection, wait in _deferred_tasks(session):
         waits[connection].append(wait)
-    for connection, wait in sorted(_polling_tasks(session), key=_since):
+    for connection, queue in waits.items():
+        waits[connection] = Turns().in_order(queue, _turn)
+        for place, wait in enumerate(waits[connection], 1):
+            wait["place"] = place
+    for connection, wait in sorted(_polling_tasks(session), key=lambda found: _since(found[1])):
         waits[connection].append(wait)
     return dict(waits)
 
 
-def _since(item: tuple[str, Wait]) -> float:
-    since = item[1]["since"]
+def _since(wait: Wait) -> float:
+    since = wait["since"]
     return math.inf if since is None else since
+
+
+def _turn(wait: Wait) -> Turn:
+    """Return what the gate orders a wait by; the page does not know the shares that DAGs have had."""
+    return Turn(_since(wait), 0, wait["priority"], wait["dag_id"], wait["slots"] or 1)
 
 
 def _deferred_tasks(session: Session) -> Iterator[tuple[str, Wait]]:
@@ -106,6 +115,7 @@ def _wait(
     wait: Wait = {
         **task_key(task),
         "place": None,
+        "priority": request.parameters.priority_weight,
         "slots": request.slots,
         "emails": request.parameters.emails,
         "since": since,

@@ -143,6 +143,7 @@ class PixverseCapacitySensor(PixverseSensor):
             exponential_backoff=bool(self.exponential_backoff),
             max_wait=self.max_wait.total_seconds() if self.max_wait else None,
             lease=self.lease,
+            priority_weight=self.priority_weight,
             end_from_trigger=self.end_from_trigger,
             do_xcom_push=bool(self.do_xcom_push),
         )

@@ -29,6 +29,7 @@ class SubmitTask(WaitingTask, Protocol):
     """
 
     pixverse_conn_id: str
+    priority_weight: int
     endpoint: str
     payload: Any
     emails: Any

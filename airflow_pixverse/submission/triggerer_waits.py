@@ -116,5 +116,6 @@ def _slot_parameters(task: SubmitTask, emails: Any, **of_this_wait: Any) -> Wait
         emails=emails,
         lease=task.timing.lease,
         ticket=True,
+        priority_weight=task.priority_weight,
         **of_this_wait,
     )

@@ -92,10 +92,28 @@ class PixverseCapacityTrigger(WaitTrigger[WaitParameters]):
         while True:
             gate = gate_of(parameters.pixverse_conn_id)
             try:
-                with gate.queue(_request(parameters, deadlines.since, reference)) as waiter:
+                with gate.queue(self._request(parameters, deadlines.since, reference)) as waiter:
                     return await self._wait_at(gate, waiter, deadlines)
             except GateMovedError:
                 self.log.info("The connection leads to another token or service now: queueing there")
+
+    def _request(self, parameters: WaitParameters, since: float, reference: str) -> WaitRequest:
+        from airflow_pixverse.api.scheduler import email_keys
+        from airflow_pixverse.gate.waiter import WaitRequest
+
+        return WaitRequest(
+            slots=parameters.slots,
+            emails=None if parameters.emails is None else email_keys(parameters.emails),
+            poke_interval=parameters.poke_interval,
+            exponential_backoff=parameters.exponential_backoff,
+            max_wait=parameters.max_wait or math.inf,
+            waiting_since=since,
+            priority=parameters.priority_weight,
+            dag_id=getattr(self.task_instance, "dag_id", ""),
+            lease=parameters.lease,
+            connection=parameters.pixverse_conn_id,
+            reference=reference,
+        )
 
     @property
     def _is_retry(self) -> bool:
@@ -241,20 +259,3 @@ class PixverseCapacityEventTrigger(BaseEventTrigger):
             except PixverseError as error:
                 self.log.warning("The watcher sees nothing until this is fixed: %s", error)
                 await asyncio.sleep(max(interval, _AFTER_FATAL_ERROR))
-
-
-def _request(parameters: WaitParameters, since: float, reference: str) -> WaitRequest:
-    from airflow_pixverse.api.scheduler import email_keys
-    from airflow_pixverse.gate.waiter import WaitRequest
-
-    return WaitRequest(
-        slots=parameters.slots,
-        emails=None if parameters.emails is None else email_keys(parameters.emails),
-        poke_interval=parameters.poke_interval,
-        exponential_backoff=parameters.exponential_backoff,
-        max_wait=parameters.max_wait or math.inf,
-        waiting_since=since,
-        lease=parameters.lease,
-        connection=parameters.pixverse_conn_id,
-        reference=reference,
-    )

@@ -37,6 +37,13 @@ def parse_state(value: Any, name: str) -> dict[str, Any] | None:
     raise ValueError(f"{name} must be an object, not {short_form(value)}")
 
 
+def parse_priority(value: Any, name: str) -> int:
+    """Return a whole number."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"{name} must be a whole number, not {short_form(value)}")
+    return value
+
+
 def parse_job_ids(value: Any, name: str = "job_ids") -> list[str]:
     """Return the ids of jobs, at least one."""
     if not isinstance(value, (list, tuple)) or not value:
@@ -102,6 +109,7 @@ class WaitParameters(TriggerParameters):
     :param first_poll_at: time to queue, in seconds since the epoch; None for at once.
     :param lease: seconds for which the gate keeps a granted slot from other waits; None for its default.
     :param ticket: whether the lease is for one job, whose reference and lease come with the event.
+    :param priority_weight: of the task, as its author wrote it; the higher, the earlier it is served.
     :param end_from_trigger: whether the triggerer ends the task if slots are free.
     :param do_xcom_push: whether a task that ends in the triggerer pushes the accounts to XCom.
     """
@@ -113,6 +121,7 @@ class WaitParameters(TriggerParameters):
     first_poll_at: Annotated[float | None, parse_optional_moment] = None
     lease: Annotated[float | None, parse_optional_seconds] = None
     ticket: Annotated[bool, parse_flag] = False
+    priority_weight: Annotated[int, parse_priority] = 1
     end_from_trigger: Annotated[bool, parse_flag] = False
     do_xcom_push: Annotated[bool, parse_flag] = True
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -29,6 +30,30 @@ def test_each_kwarg_has_a_default(sim):
     assert payload_of(PixverseCapacityTrigger(slots=1, emails=None, poke_interval=1.0))["status"] == "success"
 
 
+@pytest.mark.pixverse_simulator(accounts={"a@example.com": 1})
+async def test_urgent_wait_passes_and_dags_take_turns(sim):
+    [job] = sim.fill()
+    began = time.time()
+
+    def begin(name, dag_id, since, **kwargs):
+        one = trigger(timeout=600.0, waiting_since=began + since, **kwargs)
+        one.task_instance = SimpleNamespace(task_id="wait", dag_id=dag_id, start_date=None)
+        return asyncio.create_task(status(one), name=name)
+
+    waits = {begin(f"many {number}", "many", number) for number in range(3)}
+    waits |= {begin("single", "single", 5), begin("urgent", "many", 6, priority_weight=2)}
+    await requests(sim, 2)
+    ended = []
+    while waits:
+        sim.end_job(job)
+        [first], waits = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        ended.append((first.get_name(), await first))
+        [job] = sim.fill()
+        await requests(sim, 2)  # in which the lease ends
+    order = ["urgent", "many 0", "single", "many 1", "many 2"]
+    assert ended == [(name, "success") for name in order]
+
+
 def test_kwargs_of_a_newer_version_are_logged_and_ignored(sim, logged):
     one = trigger(priority="high")
     assert payload_of(one)["status"] == "success"
@@ -47,6 +72,7 @@ def test_kwargs_of_a_newer_version_are_logged_and_ignored(sim, logged):
         {"timeout": "soon"},
         {"waiting_since": "yesterday"},
         {"end_from_trigger": "perhaps"},
+        {"priority_weight": 1.5},
     ],
     ids=str,
 )

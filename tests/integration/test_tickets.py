@@ -164,7 +164,7 @@ def test_state_comes_back_with_every_end(sim):
 
 
 def test_state_comes_back_with_an_error_of_the_trigger_itself(sim, monkeypatch):
-    monkeypatch.setattr(pixverse, "_request", lambda *_: 1 / 0)
+    monkeypatch.setattr(pixverse, "gate_of", lambda *_: 1 / 0)
     event = payload_of(trigger(state=STATE))
     assert (event["status"], event["state"]) == ("error", STATE)
 

@@ -43,6 +43,17 @@ def test_the_longest_wait_is_first_and_of_those_that_began_together_the_oldest_t
     assert (found["total"], found["hidden"], found["found"], found["longest_since"]) == (3, 0, 3, EARLY)
 
 
+def test_order_is_that_of_the_gate_by_priority_and_by_dag_in_turn(waits):
+    defer("many", [{"waiting_since": EARLY + number} for number in range(3)])
+    defer("single", [{"waiting_since": EARLY + 60}])
+    defer("urgent", [{"waiting_since": EARLY + 120, "priority_weight": 5}])
+    found = waits()
+    assert [name[1:] for name in names(found)] == [
+        *(("urgent", 0), ("many", 0), ("single", 0), ("many", 1), ("many", 2))
+    ]
+    assert [wait["priority"] for wait in found["shown"]] == [5, 1, 1, 1, 1]
+
+
 def test_a_wait_is_shown_with_its_parameters(waits):
     parameters = {"waiting_since": EARLY, "slots": 2, "emails": ["a-1@example.com"], "timeout": 60.0}
     defer("the_dag", [parameters], run_id="the_run")
@@ -53,6 +64,7 @@ def test_a_wait_is_shown_with_its_parameters(waits):
             "run_id": "the_run",
             "task_id": "wait",
             "map_index": 0,
+            "priority": 1,
             "slots": 2,
             "emails": ["a-1@example.com"],
             "since": EARLY,

@@ -490,13 +490,15 @@ function Waits() {
 }
 
 function waitRow(wait) {
-  const { place, mode, slots, emails, since, times_out_at } = wait;
+  const { place, mode, priority, slots, emails, since, times_out_at } = wait;
   const accounts = emails?.join(", ");
   const polls = { className: "chip", title: "It polls for itself, and has no place in the queue." };
   return {
     key: taskPath(wait),
     place: place ? h("span", null, place) : h("span", polls, mode),
-    task: h(TaskLink, wait),
+    task: h(Fragment, null,
+      h(TaskLink, wait),
+      priority !== 1 && h("span", { className: "chip", title: "Its priority_weight" }, `priority ${priority}`)),
     wants: h(Fragment, null,
       h("span", null, slots === null ? "–" : count(slots, "slot")),
       h("span", { className: "detail", title: accounts }, accounts && `on ${accounts}`)),

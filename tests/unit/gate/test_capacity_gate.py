@@ -31,6 +31,24 @@ async def test_one_free_slot_admits_one_waiter_the_first_that_came(service, gate
 
 
 @pytest.mark.service({A: 2})
+async def test_dags_of_equal_priority_take_turns_and_an_urgent_wait_passes_both(service, gate):
+    jobs = service.fill()
+    many = [wait(gate, dag_id="many") for _ in range(4)]
+    few = [wait(gate, dag_id="few") for _ in range(2)]
+    async with in_background(*many, *few, wait(gate, dag_id="many", priority=2)) as waiting:
+        await asyncio.sleep(10)
+        turns = []
+        for _ in range(3):
+            for job in jobs:
+                service.end(job)
+            await asyncio.sleep(61)
+            turns.append([place for place, task in enumerate(waiting) if task.done()])
+            jobs = service.fill()
+            await asyncio.sleep(61)
+        assert turns == [[0, 6], [0, 1, 4, 6], [0, 1, 2, 4, 5, 6]]
+
+
+@pytest.mark.service({A: 2})
 async def test_the_lease_ends_when_the_job_shows_up_and_the_next_slot_goes_to_the_next(service, gate):
     async with in_background(*(wait(gate) for _ in range(4))) as waiting:
         await asyncio.sleep(1)

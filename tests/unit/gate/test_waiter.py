@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from airflow_pixverse.gate.turns import Turn
 from airflow_pixverse.gate.waiter import Queue, Waiter, WaitRequest
 
 A = frozenset({"a@example.com"})
@@ -55,7 +56,7 @@ def test_an_interval_grows_only_with_exponential_backoff():
 
 
 def waiter(since, number):
-    return Waiter(WaitRequest(), (since, number), 0.0, 0.0, None, None)
+    return Waiter(WaitRequest(), Turn(since, number), 0.0, 0.0, None, None)
 
 
 def queue(*waiters):
@@ -68,9 +69,17 @@ def queue(*waiters):
 def test_the_oldest_wait_is_first_then_the_first_to_come():
     third, first, second = waiter(8, 0), waiter(5, 1), waiter(5, 2)
     waiting = queue(third, first, second)
-    assert list(waiting) == [first, second, third]
+    assert waiting.in_order() == [first, second, third]
     assert [waiting.place(one) for one in (first, second, third)] == [1, 2, 3]
     assert len(waiting) == 3
+
+
+def test_newcomer_is_last_until_the_next_decision():
+    first, newcomer = waiter(5, 0), waiter(1, 1)
+    waiting = queue(first, newcomer)
+    assert waiting.place(newcomer) == 2
+    waiting.in_order()
+    assert waiting.place(newcomer) == 1
 
 
 def test_a_waiter_that_leaves_is_gone_and_can_be_removed_again():
@@ -78,7 +87,7 @@ def test_a_waiter_that_leaves_is_gone_and_can_be_removed_again():
     waiting = queue(first, second, third)
     for one in (second, second, waiter(1, 1), waiter(0, 2)):
         waiting.remove(one)
-    assert list(waiting) == [first, third]
+    assert waiting.in_order() == [first, third]
     waiting.remove(first)
     waiting.remove(third)
     assert not waiting
