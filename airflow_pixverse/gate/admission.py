@@ -7,14 +7,23 @@ from operator import attrgetter
 
 from airflow_pixverse.api.scheduler import AccountCapacity, Capacity, email_key
 from airflow_pixverse.gate.errors import GateFailedError
+from airflow_pixverse.gate.forecast import Forecast
 from airflow_pixverse.gate.leases import Lease, Leases, counted_against
 from airflow_pixverse.gate.waiter import Waiter
 
 log = logging.getLogger(__name__)
 
 
+# The next in line is let through at most this many seconds before a slot is expected.
+_LONGEST_HANDOVER = 60.0
+
+
 def admissions(
-    capacity: Capacity, waiters: Iterable[Waiter], leases: Leases, now: float
+    capacity: Capacity,
+    waiters: Iterable[Waiter],
+    leases: Leases,
+    now: float,
+    forecast: Forecast | None = None,
 ) -> Iterator[tuple[Waiter, list[AccountCapacity] | GateFailedError]]:
     """
     Yield the waiters that may pass, with the accounts that have room for each, and grant their leases.
@@ -23,15 +32,19 @@ def admissions(
     it get none of their slots, but may use other accounts. One that asks for more than its accounts have in
     all claims nothing. A waiter whose decision fails is yielded with an error, and the others go on.
 
+    A waiter whose one slot is expected within the time that a worker takes to use it passes early: Airflow's
+    way through a worker overlaps with the job that is about to end.
+
     :param waiters: by turn; they must not change in the meantime.
     :param now: by the clock that leases end by.
+    :param forecast: tells which jobs are about to end; None for no early admissions.
     """
-    decision = _Decision(capacity, leases, now)
+    decision = _Decision(capacity, leases, now, forecast or Forecast())
     # While slots are only taken, a request that was refused once is refused again.
-    refused: set[tuple[int, frozenset[str] | None]] = set()
+    refused: set[tuple[int, frozenset[str] | None, bool]] = set()
     for waiter in waiters:
         request = waiter.request
-        if (request.slots, request.emails) in refused:
+        if (kind := (request.slots, request.emails, waiter.can_pass_early)) in refused:
             continue
         try:
             accounts = decision.admit(waiter)
@@ -42,15 +55,18 @@ def admissions(
         if accounts:
             yield waiter, accounts
         else:
-            refused.add((request.slots, request.emails))
+            refused.add(kind)
 
 
 class _Decision:
     """The slots that are left at some point of a decision, by account."""
 
-    def __init__(self, capacity: Capacity, leases: Leases, now: float) -> None:
+    def __init__(self, capacity: Capacity, leases: Leases, now: float, forecast: Forecast) -> None:
         self._leases = leases
         self._now = now
+        self._forecast = forecast
+        handover = leases.handover
+        self._ending = forecast.ending(now, min(handover, _LONGEST_HANDOVER)) if handover else []
         self._leased = leases.counts()
         self._claimed: set[str] = set()
         self._available: Counter[str] = Counter()
@@ -71,6 +87,8 @@ class _Decision:
         # A lease may land on an account that its holder was not told to use: the slot is kept there too.
         free = sum(map(self._available.__getitem__, chosen)) - counted_against(self._leased, chosen)
         if free < request.slots:
+            if waiter.can_pass_early and (end := self._next_end(chosen)):
+                return self._lease_early(waiter, *end)
             if sum(self._total[key] for key in listed) >= request.slots:
                 self._claimed |= chosen
             return []
@@ -79,6 +97,22 @@ class _Decision:
         if request.lease_seconds:
             self._lease(waiter, chosen, with_room)
         return with_room
+
+    def _next_end(self, emails: frozenset[str]) -> tuple[str, str] | None:
+        """Return the next end of a job on one of these accounts; None if there is none."""
+        ends = ((job_id, email) for job_id, email in self._ending if email in emails)
+        return next((end for end in ends if self._leases.ahead_on(end[1]) is not None), None)
+
+    def _lease_early(self, waiter: Waiter, job_id: str, email: str) -> list[AccountCapacity]:
+        self._ending.remove((job_id, email))
+        self._forecast.use(job_id)
+        waiter.ahead = self._leases.ahead_on(email)
+        expires_at = self._now + _LONGEST_HANDOVER + waiter.request.lease_seconds
+        lease = Lease(frozenset({email}), {email: 1}, expires_at, waiter.request.reference, self._now)
+        lease.is_early, lease.has_slot = True, False
+        waiter.lease = lease
+        self._leases.grant(lease)
+        return [account for key, account in self._left if key == email]
 
     def _lease(self, waiter: Waiter, chosen: frozenset[str], with_room: list[AccountCapacity]) -> None:
         request = waiter.request
@@ -89,7 +123,7 @@ class _Decision:
         elif request.emails is not None and request.reference:
             emails = frozenset(suggested)  # its job will not land elsewhere
         expires_at = self._now + request.lease_seconds
-        lease = waiter.lease = Lease(emails, dict(suggested), expires_at, request.reference)
+        lease = waiter.lease = Lease(emails, dict(suggested), expires_at, request.reference, self._now)
         self._leases.grant(lease)
         self._leased[emails] += lease.slots
         self._take(suggested)

@@ -17,6 +17,7 @@ from airflow_pixverse.api.scheduler import Capacity, describe_room, email_keys, 
 from airflow_pixverse.gate.admission import admissions
 from airflow_pixverse.gate.errors import GateMovedError
 from airflow_pixverse.gate.followers import Follower, Tracker, Watcher
+from airflow_pixverse.gate.forecast import Forecast
 from airflow_pixverse.gate.lease_update import LeaseUpdate
 from airflow_pixverse.gate.leases import Leases, counted_against
 from airflow_pixverse.gate.observer import GateObserver
@@ -70,6 +71,7 @@ class CapacityGate:
         self._observer = observer
         self._pacing = Pacing(jitter)
         self._leases = Leases()
+        self._forecast = Forecast()
         self._queue = Queue()
         self._followers: set[Follower] = set()
         # Since the last decision on a snapshot: that lease brings no poll forward any more.
@@ -235,7 +237,17 @@ class CapacityGate:
             min(user.interval(self._pacing.polled_at) for user in users),
             newcomers=self._is_slot_given_back or any(user.is_new for user in users),
             leases=bool(self._queue and self._leases),
+            needed_at=self._early_poll_at(),
         )
+
+    def _early_poll_at(self) -> float:
+        """Return when a poll may let the next in line through early; infinity for no such time."""
+        handover = self._leases.handover
+        if handover is None or not any(waiter.can_pass_early for waiter in self._queue):
+            return math.inf
+        if self._leases.awaits_slot:
+            return -math.inf
+        return self._forecast.next_end(self._clock()) - handover
 
     async def _poll(self) -> None:
         started = self._clock()
@@ -243,6 +255,7 @@ class CapacityGate:
         try:
             snapshot = await self._fetch()
             self._leases.observe(snapshot, self._clock(), poll_began=started)
+            self._forecast.observe(snapshot, self._clock())
         except asyncio.CancelledError:
             self._record_failure(PixverseTransientError("the poll was cancelled"))
             raise
@@ -316,7 +329,8 @@ class CapacityGate:
 
     def _admit(self, snapshot: Capacity, now: float) -> None:
         self._is_slot_given_back = False
-        for waiter, outcome in list(admissions(snapshot, self._queue.in_order(), self._leases, now)):
+        waiters = self._queue.in_order()
+        for waiter, outcome in list(admissions(snapshot, waiters, self._leases, now, self._forecast)):
             if not waiter.end(outcome) and waiter.lease is not None:
                 self._leases.revoke(waiter.lease)
             elif not isinstance(outcome, Exception):

@@ -2,11 +2,12 @@
 
 import itertools
 import math
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from operator import attrgetter, itemgetter
+from statistics import median
 from typing import Self
 from weakref import WeakSet
 
@@ -22,6 +23,8 @@ DEFAULT_LEASE = 120.0
 # A slot whose job was refused stays leased for this many seconds: a user of the website has probably taken
 # it, which the service does not list, and the next job would be refused, too.
 _AFTER_REFUSAL = 180.0
+# The last so many leases tell how long a worker takes from its lease to its job.
+_HANDOVERS = 15
 # A job that is not listed for longer than this many seconds, and then is, counts as a new one.
 _MEMORY = 3600.0
 # Beyond this many jobs, those that were listed longest ago are forgotten earlier. What the last five
@@ -38,6 +41,9 @@ class Lease:
     :param suggested: how many slots of each account the holder was told to use, by key.
     :param expires_at: when it ends, used or not, by the gate's clock.
     :param reference: of the holder's job; empty if unknown.
+    :param granted_at: when it was granted, by the gate's clock.
+    :param is_early: whether it was granted because a job on its one account is expected to end.
+    :param has_slot: whether there is a slot to keep from others, which an early lease does not have at first.
     :param number: the lower, the older, whichever gate granted it.
     :param original: the lease of another gate that this is a copy of; None if it is no copy.
     :param accepted_at: when the holder said that the service has its job, by the gate's clock.
@@ -48,6 +54,9 @@ class Lease:
     suggested: dict[str, int]
     expires_at: float
     reference: str = ""
+    granted_at: float = -math.inf
+    is_early: bool = False
+    has_slot: bool = True
     number: int = field(default_factory=lambda: next(_numbers))
     original: Self | None = None
     accepted_at: float = math.inf
@@ -65,6 +74,10 @@ class Lease:
     def is_over(self, now: float, poll_began: float) -> bool:
         """Return whether its time is up, or its job was there before a poll began."""
         return self.expires_at <= now or self.accepted_at < poll_began
+
+    def may_be_for(self, email: str) -> bool:
+        """Return whether the holder's jobs may land on an account."""
+        return self.emails is None or email in self.emails
 
     def end_one_slot(self, email: str) -> None:
         """Let a job take one of the slots: that of its account if the holder was told to use it."""
@@ -87,6 +100,9 @@ class Leases:
         self._leases: list[Lease] = []
         self._jobs = SeenJobs()
         self._references = SeenJobs()  # of all jobs that leases were granted for
+        # The accounts of jobs of other triggerers, and when each was listed first.
+        self._taken: deque[tuple[str, float]] = deque(maxlen=_HANDOVERS)
+        self._handovers: deque[float] = deque(maxlen=_HANDOVERS)
         # Originals of the leases that have been open here, as long as one of them or a copy is open anywhere.
         self._known: WeakSet[Lease] = WeakSet()
 
@@ -99,7 +115,7 @@ class Leases:
     @property
     def slots(self) -> int:
         """Number of slots that are leased."""
-        return sum(lease.slots for lease in self)
+        return sum(lease.slots for lease in self._kept())
 
     def any_lasts(self, now: float) -> bool:
         """Return whether any open lease has time left: the others end at the next snapshot in any case."""
@@ -108,16 +124,35 @@ class Leases:
     def suggested(self) -> Counter[str]:
         """Return how many slots of each account the holders were told to use, by key."""
         suggested: Counter[str] = Counter()
-        for lease in self:
+        for lease in self._kept():
             suggested.update(lease.suggested)
         return suggested
 
     def counts(self) -> Counter[frozenset[str] | None]:
         """Return how many slots are leased, by the accounts that the jobs may land on."""
         counts: Counter[frozenset[str] | None] = Counter()
-        for lease in self:
+        for lease in self._kept():
             counts[lease.emails] += lease.slots
         return counts
+
+    def ahead_on(self, email: str) -> list[str] | None:
+        """
+        Return the references of the jobs that slots of an account are leased for; None if one is unknown.
+
+        :param email: the key of the account.
+        """
+        references = [lease.reference for lease in self if email in lease.suggested]
+        return references if all(references) else None
+
+    @property
+    def awaits_slot(self) -> bool:
+        """Whether a holder looks for a slot that is about to be free."""
+        return not all(lease.has_slot for lease in self)
+
+    @property
+    def handover(self) -> float | None:
+        """Seconds from a lease to the job, the median of the last ones; None if unknown."""
+        return median(self._handovers) if self._handovers else None
 
     def grant(self, lease: Lease) -> None:
         """Add a lease, the newest. It replaces one for the same job."""
@@ -146,7 +181,9 @@ class Leases:
             return False
         match update:
             case LeaseUpdate.ACCEPTED:
-                lease.accepted_at = min(lease.accepted_at, now)
+                self._record_accepted(lease, now)
+            case LeaseUpdate.REFUSED if not lease.has_slot or self._is_taken_by_other_triggerer(lease):
+                self.revoke(lease)
             case LeaseUpdate.REFUSED:
                 lease.expires_at = now + _AFTER_REFUSAL
                 lease.is_abandoned = True
@@ -185,6 +222,41 @@ class Leases:
         self._jobs.forget_old(now)
         self._references.forget_old(now)
         self._leases = [lease for lease in self if not lease.is_over(now, poll_began)]
+        self._keep_slots_of_early_ones(capacity)
+
+    def _kept(self) -> Iterator[Lease]:
+        """Yield the leases that keep slots from others."""
+        return (lease for lease in self if lease.has_slot)
+
+    def _keep_slots_of_early_ones(self, capacity: Capacity) -> None:
+        """Let early leases, oldest first, keep the slots that have come to be free on their accounts."""
+        spare = Counter({email_key(account.email): account.available for account in capacity.accounts})
+        spare.subtract(self.suggested())
+        for lease in self:
+            if not lease.has_slot and all(spare[email] > 0 for email in lease.suggested):
+                lease.has_slot = True
+                spare.subtract(lease.suggested)
+
+    def _record_other_triggerer(self, email: str, now: float) -> None:
+        """Record a job of a wait at another triggerer: it may have taken the slot of a refused job."""
+        for lease in self:
+            if lease.is_abandoned and lease.may_be_for(email):
+                self.revoke(lease)
+                return
+        self._taken.append((email, now))
+
+    def _is_taken_by_other_triggerer(self, lease: Lease) -> bool:
+        for email, seen_at in self._taken:
+            if seen_at >= lease.granted_at and lease.may_be_for(email):
+                self._taken.remove((email, seen_at))
+                return True
+        return False
+
+    def _record_accepted(self, lease: Lease, now: float) -> None:
+        if lease.accepted_at == math.inf:
+            lease.accepted_at = now
+            if not lease.is_early:
+                self._handovers.append(now - lease.granted_at)
 
     def _lease_for(self, reference: str) -> Lease | None:
         """Return the lease whose holder has the job with this reference; None if unknown."""
@@ -193,9 +265,11 @@ class Leases:
         return next((one for one in self if one.reference == reference and not one.is_abandoned), None)
 
     def _end_lease_of(self, job: ExecutingJob, now: float) -> None:
-        reference = random_part_of(job.reply_ref)
+        reference, email = random_part_of(job.reply_ref), email_key(job.email)
         if reference not in self._references:
-            self._end_one_slot(email_key(job.email))
+            if reference:
+                self._record_other_triggerer(email, now)
+            self._end_one_slot(email)
             return
         if lease := self._lease_for(reference):
             self.revoke(lease)
@@ -204,7 +278,7 @@ class Leases:
     def _end_one_slot(self, email: str) -> None:
         """Let a job on this account, empty if unknown, take a slot of the oldest lease that may be for it."""
         for lease in self:
-            if not lease.reference and (not email or lease.emails is None or email in lease.emails):
+            if not lease.reference and (not email or lease.may_be_for(email)):
                 lease.end_one_slot(email)
                 if not lease.slots:
                     self.revoke(lease)

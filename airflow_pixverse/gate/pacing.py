@@ -17,6 +17,8 @@ _NEWCOMERS_INTERVAL = 10.0  # seconds
 # While leases are open, a poll shows which jobs have begun. The interval has to be shorter, jitter included,
 # than a short job takes: a job that no poll has seen ends no lease.
 _LEASES_INTERVAL = 10.0  # seconds
+# While a job is about to end and a wait is queued, its slot is given to the next in line soon.
+_NEAR_INTERVAL = 2.0
 # A believed fatal error ended all waits. Newcomers of this many seconds get the same error without a call.
 _FATAL_MEMORY = 10.0
 # After that, trackers cause a poll at this interval until one succeeds: a person has to fix the reason.
@@ -48,18 +50,22 @@ class Pacing:
         # From then on waits may be admitted, since interrupted ones have had time to come back.
         self.gathered_at = -math.inf
 
-    def next_poll(self, interval: float, *, newcomers: bool = False, leases: bool = False) -> float:
+    def next_poll(
+        self, interval: float, *, newcomers: bool = False, leases: bool = False, needed_at: float = math.inf
+    ) -> float:
         """
         Return when to poll next.
 
         :param interval: the shortest interval asked for.
         :param newcomers: whether there are any, for whom no snapshot counts yet.
         :param leases: whether leases are open while a wait is queued.
+        :param needed_at: when a job is about to end; infinity if none is.
         """
         if newcomers:
             interval = min(interval, _NEWCOMERS_INTERVAL)
         if leases:
             interval = min(interval, _LEASES_INTERVAL)
+        interval = min(interval, max(needed_at - self.polled_at, _NEAR_INTERVAL))
         if self._is_refused and not newcomers:
             interval = max(interval, _REFUSED_INTERVAL)
         else:

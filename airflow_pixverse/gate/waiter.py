@@ -101,6 +101,8 @@ class Waiter:
     :param looked_at: done at the first decision about this waiter, admitted or not.
     :param lease: the slots that are kept for it until it has collected its accounts.
     :param is_new: whether no snapshot has counted for it yet.
+    :param ahead: references of the jobs that get slots of its account before it, if it is admitted early;
+        None if its slot is free.
     """
 
     request: WaitRequest
@@ -111,6 +113,14 @@ class Waiter:
     looked_at: asyncio.Future[None] = field(default_factory=_future)
     lease: Lease | None = None
     is_new: bool = True
+    ahead: list[str] | None = None
+    can_pass_early: bool = field(init=False)
+    """Whether it may be let through before its slot is free: its holder looks for that itself."""
+
+    def __post_init__(self) -> None:
+        self.can_pass_early = self.request.slots == 1 and bool(
+            self.request.reference and self.request.lease_seconds
+        )
 
     @property
     def connection(self) -> str:

@@ -106,7 +106,8 @@ class PixverseSubmitOperator(StoresResults, BaseOperator):
         on waiting for the same job. None for never.
     :param lease: deferrable only: seconds, or a timedelta, for which the slot is kept for the submit, longer
         than a worker takes to start; 0 for not at all, None for 120. A worker that starts later submits if
-        there is still a free slot, and otherwise goes back to its place in the queue.
+        there is still a free slot, and otherwise goes back to its place in the queue. With a lease, the
+        worker may be started a little before a slot is expected, and looks for it for a minute at most.
     :param max_refusals: how many refusals (429) are waited out; one more fails the task, with retries.
     :param on_unknown: what to do if it is unknown whether a job was accepted: ``fail``, or ``resubmit`` once
         a try, which may be paid for twice. A job that gets lost after that fails the task.
@@ -149,7 +150,7 @@ class PixverseSubmitOperator(StoresResults, BaseOperator):
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         start_from_trigger: bool = False,
-        poke_interval: timedelta | float = 15.0,
+        poke_interval: timedelta | float = 5.0,
         capacity_timeout: timedelta | float | None = None,
         completion_timeout: timedelta | float | None = None,
         lease: timedelta | float | None = None,

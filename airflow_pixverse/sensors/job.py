@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
     from airflow_pixverse.api.results import JobResult
+
+# Seconds between two polls: of all waits of a triggerer together, or of a worker.
+_POKE_INTERVAL = 5.0
 
 
 class PixverseJobSensor(StoresResults, PixverseSensor):
@@ -58,7 +62,9 @@ class PixverseJobSensor(StoresResults, PixverseSensor):
     :param max_bytes: largest size of the file in bytes.
     :param pixverse_conn_id: id of the connection that holds the API token (templated).
     :param deferrable: wait in the triggerer instead of a worker.
-    :param kwargs: ``poke_interval``, ``timeout``, ``soft_fail``, ``mode``, ... of Airflow's sensors.
+    :param poke_interval: seconds, or a timedelta, between two polls; None for 5, or for 60 with
+        ``mode="reschedule"``, where each poll starts a worker.
+    :param kwargs: ``timeout``, ``soft_fail``, ``mode``, ... of Airflow's sensors.
     :raises ValueError: a parameter cannot be used; the message names it.
     """
 
@@ -77,9 +83,13 @@ class PixverseJobSensor(StoresResults, PixverseSensor):
         max_bytes: int = DEFAULT_MAX_BYTES,
         pixverse_conn_id: str = PixverseHook.default_conn_name,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poke_interval: timedelta | float | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(pixverse_conn_id=pixverse_conn_id, deferrable=deferrable, **kwargs)
+        given = {} if poke_interval is None else {"poke_interval": poke_interval}
+        super().__init__(pixverse_conn_id=pixverse_conn_id, deferrable=deferrable, **given, **kwargs)
+        if poke_interval is None and not self.reschedule:
+            self.poke_interval = _POKE_INTERVAL
         self.job_id = job_id
         check_at_parse(self, check_job_id, job_id)
         self._set_output(output_path, file_name, max_bytes)

@@ -19,6 +19,7 @@ from airflow_pixverse.journal import SubmitHistory, TaskTry
 from airflow_pixverse.submission.adoption import Adoption
 from airflow_pixverse.submission.cost import read_credits
 from airflow_pixverse.submission.errors import NotListedError, UnsettledError
+from airflow_pixverse.submission.last_look import reason_not_to_submit
 from airflow_pixverse.submission.once import SubmitOnce
 from airflow_pixverse.submission.request import task_prefix
 from airflow_pixverse.submission.waits import Admission
@@ -102,10 +103,8 @@ class Acceptance:
         if admission is None:
             admission = self._next_admission(state)
         while True:
-            if self._slot_is_taken(admission):
-                self._log.warning(
-                    "Slot was taken meanwhile, back to the queue. Do workers take longer than lease to start?"
-                )
+            if reason := reason_not_to_submit(self._client, admission, self._request, self._log):
+                self._log.warning("%s. Back to the queue", reason)
                 state = state.after_wait_in_vain()
                 admission = self._waits.for_capacity(state, admission.lease_update(LeaseUpdate.RELEASED))
                 continue
@@ -127,25 +126,6 @@ class Acceptance:
     @property
     def _client(self) -> PixverseClient:
         return self._task.hook.get_conn()
-
-    def _slot_is_taken(self, admission: Admission) -> bool:
-        """
-        Return whether the slot that a gate has given to this task is certain to be taken.
-
-        No clock tells how long this worker took to start: those of triggerer and worker differ. So the
-        service is asked, and not the lease. Submitting to a slot that is taken costs no more than a refusal.
-        """
-        from airflow_pixverse.api.scheduler import accounts_with_room
-
-        if not admission.random_part:
-            return False
-        try:
-            capacity = self._client.get_capacity()
-        except PixverseError as error:
-            self._log.warning("Submitting without a look at the slots: %s", error)
-            return False
-        email = self._request.account(admission.accounts)
-        return not accounts_with_room(capacity, 1, email)
 
     def _submit(self, state: SubmitState, admission: Admission, known_references: set[str]) -> Accepted:
         prefix = self._request.reply_ref or task_prefix(self._try)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.common.compat.sdk import (
     AirflowException,
@@ -78,12 +78,14 @@ class SubmitFlow:
                 case {
                     "status": WaitStatus.SUCCESS,
                     "accounts": list(accounts),
-                    "ticket": {"reference": random_part, "lease": lease},
+                    "ticket": {"reference": random_part, "lease": lease, **rest},
                 }:
                     # Airflow begins the trigger's log again at the next wait, and this one is gone then.
                     waited = max(0.0, time.time() - self.state.waiting_since)
-                    self._log.info("Got a slot after %.0f s", waited)
-                    return self._submit_and_wait(Admission(accounts, random_part, is_leased=lease > 0))
+                    ahead = cast("list[str] | None", rest.get("ahead"))
+                    which = "a slot" if ahead is None else "the next slot"
+                    self._log.info("Got %s after %.0f s", which, waited)
+                    return self._submit_and_wait(Admission(accounts, random_part, lease > 0, ahead))
                 case {"status": WaitStatus.FINISHED, "results": list(jobs)}:
                     return self._delivery.deliver(self._fetch_results(jobs), self.state)
                 case {"status": WaitStatus.RELEASED} if self.state.failure:

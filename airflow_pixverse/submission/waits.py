@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from airflow_pixverse.api.results import JobResult
     from airflow_pixverse.gate.lease_update import LeaseUpdate
     from airflow_pixverse.submission.state import SubmitState
@@ -47,11 +49,14 @@ class Admission(NamedTuple):
     :param accounts: those with room, in their JSON form, the one that is to be used first.
     :param random_part: of the ``replyRef`` that the gate has admitted; empty if no gate has.
     :param is_leased: whether the gate keeps a slot for it.
+    :param ahead: if the slot is only about to be free, the random parts of the jobs that get slots of the
+        first account before it; None if there is one.
     """
 
     accounts: list[dict[str, Any]]
     random_part: str = ""
     is_leased: bool = False
+    ahead: Sequence[str] | None = None
 
     def lease_update(self, update: LeaseUpdate) -> SlotUpdate:
         """Return the update for the gate. None if no slot is kept."""

@@ -151,6 +151,7 @@ class PixverseCapacityTrigger(WaitTrigger[WaitParameters]):
             reference=request.reference,
             lease=request.lease_seconds,
             waiting_since=request.waiting_since,
+            ahead=waiter.ahead,
         )
 
 

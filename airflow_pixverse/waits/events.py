@@ -23,7 +23,12 @@ def success_event(accounts: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def ticket_event(
-    accounts: list[dict[str, Any]], *, reference: str, lease: float, waiting_since: float
+    accounts: list[dict[str, Any]],
+    *,
+    reference: str,
+    lease: float,
+    waiting_since: float,
+    ahead: list[str] | None = None,
 ) -> dict[str, Any]:
     """
     Return the payload for a slot that is kept for one job.
@@ -31,8 +36,10 @@ def ticket_event(
     :param reference: the end of the job's ``replyRef``.
     :param lease: seconds for which the gate keeps the slot, counted from before the event; 0 for none.
     :param waiting_since: when the wait began, in seconds since the epoch.
+    :param ahead: if the slot is not free yet, the ends of the ``replyRef`` of the jobs that get slots of the
+        account before it; None if it is free.
     """
-    ticket = {"reference": reference, "lease": lease}
+    ticket = {"reference": reference, "lease": lease, "ahead": ahead}
     return success_event(accounts) | {"ticket": ticket, "waiting_since": waiting_since}
 
 

@@ -89,3 +89,12 @@ def test_sensor_works_on_every_revision_of_the_api(schema, monkeypatch):
 def test_sensor_refuses_what_is_no_job_when_the_dag_is_parsed(job_id):
     with new_dag("refused"), pytest.raises(ValueError, match=r"^job_id must be the id of a job"):
         PixverseJobSensor(task_id="wait", job_id=job_id)
+
+
+def test_polls_are_five_seconds_apart_unless_each_starts_a_worker():
+    given = {"poke": {}, "deferred": {"deferrable": True}, "reschedule": {"mode": "reschedule"}}
+    usual = {name: PixverseJobSensor(task_id="wait", job_id="1", **how) for name, how in given.items()}
+    intervals = {name: sensor.poke_interval for name, sensor in usual.items()}
+    assert intervals == {"poke": 5, "deferred": 5, "reschedule": 60}
+    with new_dag("defaults", default_args={"poke_interval": 7}):
+        assert PixverseJobSensor(task_id="wait", job_id="1").poke_interval == 7

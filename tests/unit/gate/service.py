@@ -23,13 +23,16 @@ class Service:
     max_jobs: dict[str, int]
     answer_seconds: float = 0.0
     jobs: dict[str, str] = field(default_factory=dict)
+    references: dict[str, str] = field(default_factory=dict)
     errors: list[BaseException | None] = field(default_factory=list)
     calls: list[float] = field(default_factory=list)
     numbers: itertools.count = field(default_factory=itertools.count)
 
-    def start(self, email: str) -> str:
+    def start(self, email: str, reply_ref: str | None = None) -> str:
         job_id = f"user:1-pixverse:{email}-video:{next(self.numbers)}"
         self.jobs[job_id] = email
+        if reply_ref:
+            self.references[job_id] = reply_ref
         return job_id
 
     def end(self, job_id: str) -> None:
@@ -44,7 +47,10 @@ class Service:
 
     def capacity(self) -> Capacity:
         return Capacity(
-            executing=[ExecutingJob(id=job_id, email=email) for job_id, email in self.jobs.items()],
+            executing=[
+                ExecutingJob(id=job_id, email=email, reply_ref=self.references.get(job_id))
+                for job_id, email in self.jobs.items()
+            ],
             accounts=[
                 AccountCapacity(
                     email=email,

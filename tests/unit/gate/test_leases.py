@@ -200,6 +200,7 @@ class SimpleLeases:
     def __init__(self):
         self.open = []
         self.jobs, self.references = set(), set()
+        self.taken = []  # by jobs of other triggerers: account and time
 
     def grant(self, one):
         if one.reference:
@@ -213,6 +214,10 @@ class SimpleLeases:
                 case LeaseUpdate.ACCEPTED:
                     one.accepted_at = min(one.accepted_at, now)
                 case LeaseUpdate.REFUSED:
+                    taken = [by for by in self.taken if by[1] >= one.granted_at and self._fits(one, by[0])]
+                    if taken:
+                        self.taken.remove(taken[0])
+                        self.open.remove(one)
                     one.expires_at, one.is_abandoned = now + 180, True
                 case LeaseUpdate.RELEASED:
                     self.open.remove(one)
@@ -225,6 +230,13 @@ class SimpleLeases:
                 continue
             self.jobs.add(job_id)
             fits = [one for one in self.open if not one.reference and (not email or self._fits(one, email))]
+            if reference and reference not in self.references:
+                locked = [one for one in self.open if one.is_abandoned and self._fits(one, email)]
+                if locked:
+                    self.open.remove(locked[0])
+                    fits = [one for one in fits if one is not locked[0]]
+                else:
+                    self.taken.append((email, now))
             if reference in self.references:
                 self.open = [one for one in self.open if self._holder(one) != reference]
             elif fits:
@@ -274,7 +286,7 @@ def test_leases_end_as_the_simplest_form_of_the_rules_says(script):
         now = 30.0 * step
         if action == "grant":
             one = deepcopy(what)
-            one.number, one.expires_at = step, now + what.expires_at
+            one.number, one.expires_at, one.granted_at = step, now + what.expires_at, now
             granted.append((one, deepcopy(one)))
             all_.grant(granted[-1][0])
             simple.grant(granted[-1][1])

@@ -34,7 +34,8 @@ def nested(depth):
 
 def test_parameters_that_an_earlier_version_wrote_are_understood():
     understood = WaitParameters.parse(WRITTEN_BY_0_1_0).to_kwargs()
-    assert understood == WRITTEN_BY_0_1_0 | {"ticket": False, "lease_update": None, "state": None}
+    new = {"ticket": False, "priority_weight": 1, "lease_update": None, "state": None}
+    assert understood == WRITTEN_BY_0_1_0 | new
     assert WaitParameters.unknown(WRITTEN_BY_0_1_0) == []
 
 

@@ -1,0 +1,69 @@
+"""The last look at the slots, right before the POST of a task that a gate has let through."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from airflow_pixverse.api.errors import PixverseError
+from airflow_pixverse.api.reply_ref import random_part_of
+
+if TYPE_CHECKING:
+    from airflow_pixverse.api.client import PixverseClient
+    from airflow_pixverse.api.scheduler import Capacity
+    from airflow_pixverse.submission.request import SubmitRequest
+    from airflow_pixverse.submission.waits import Admission
+
+# A task that was let through before its slot is free looks for it this often, for so long; in seconds.
+_LOOK_EVERY = 2.0
+_LOOK_FOR = 60.0
+
+
+def reason_not_to_submit(
+    client: PixverseClient, admission: Admission, request: SubmitRequest, log: Any
+) -> str:
+    """
+    Return why the slot that a gate has given to this task cannot be used; empty if it can.
+
+    No clock tells how long this worker took to start: those of triggerer and worker differ. So the service is
+    asked, and not the lease. Submitting to a slot that is taken costs no more than a refusal.
+
+    :param request: which says to which account the job goes.
+    """
+    from airflow_pixverse.api.scheduler import accounts_with_room
+
+    if not admission.random_part:
+        return ""
+    if admission.ahead is not None:
+        return "" if _is_there_in_time(client, admission, log) else "The job that was about to end goes on"
+    try:
+        capacity = client.get_capacity()
+    except PixverseError as error:
+        log.warning("Submitting without a look at the slots: %s", error)
+        return ""
+    if accounts_with_room(capacity, 1, request.account(admission.accounts)):
+        return ""
+    return "Slot was taken meanwhile: do workers take longer than lease to start?"
+
+
+def _is_there_in_time(client: PixverseClient, admission: Admission, log: Any) -> bool:
+    """Look until a slot of the account is free that no other task is to get first."""
+    ahead = set(admission.ahead or ())
+    email = admission.accounts[0]["email"]
+    until = time.monotonic() + _LOOK_FOR
+    while True:
+        try:
+            capacity = client.get_capacity()
+        except PixverseError as error:
+            log.warning("Still waiting for the slot: %s", error)
+        else:
+            ahead -= _references(capacity)
+            if capacity.free_slots(email) > len(ahead):
+                return True
+        if time.monotonic() + _LOOK_EVERY > until:
+            return False
+        time.sleep(_LOOK_EVERY)
+
+
+def _references(capacity: Capacity) -> set[str]:
+    return {random_part_of(job.reply_ref) for job in capacity.executing}

@@ -1,0 +1,56 @@
+"""The last look of a task that a gate has let through: may it submit now?"""
+
+import logging
+
+import pytest
+
+from airflow_pixverse.api.reply_ref import join
+from airflow_pixverse.simulator import faults
+from airflow_pixverse.submission import last_look
+from airflow_pixverse.submission.last_look import reason_not_to_submit
+from airflow_pixverse.submission.request import SubmitRequest
+from airflow_pixverse.submission.waits import Admission
+from tests.helpers.clients import client_of
+
+A, B = "a@example.com", "b@example.com"
+pytestmark = pytest.mark.pixverse_simulator(accounts={A: 2, B: 1})
+
+
+@pytest.fixture(autouse=True)
+def short_looks(monkeypatch):
+    monkeypatch.setattr(last_look, "_LOOK_EVERY", 0.05)
+    monkeypatch.setattr(last_look, "_LOOK_FOR", 0.2)
+
+
+def look(sim, *, ahead, email=A):
+    admission = Admission([{"email": email, "available": 0}], "mine", is_leased=True, ahead=ahead)
+    request = SubmitRequest("videos/create", {"prompt": "a cat"}, None, "")
+    return reason_not_to_submit(client_of(sim), admission, request, logging.getLogger(__name__))
+
+
+def test_slot_that_is_free_already_is_used_after_one_look(sim):
+    assert look(sim, ahead=[]) == ""
+    assert sim.request_count == 1
+
+
+def test_slot_of_another_account_is_not_that_of_this_wait(sim):
+    sim.start_job(A)
+    sim.start_job(A)
+    assert "goes on" in look(sim, ahead=[])
+    assert sim.request_count > 1
+
+
+def test_slots_of_tasks_ahead_are_theirs_until_their_jobs_are_listed(sim):
+    assert look(sim, ahead=["other"]) == "", "there are two"
+    sim.start_job(A)
+    assert "goes on" in look(sim, ahead=["other"])
+    sim.end_all_jobs()
+    sim.start_job(A, reply_ref=join("task", "other"))
+    assert look(sim, ahead=["other"]) == ""
+
+
+def test_errors_end_no_look_and_submit_nothing_by_themselves(sim):
+    sim.inject(faults.status(502), times=2, path="scheduler/available")
+    assert look(sim, ahead=[]) == ""
+    sim.inject(faults.status(502), times=None, path="scheduler/available")
+    assert "goes on" in look(sim, ahead=[])
