@@ -29,6 +29,9 @@ HAS_ASSET_WATCHERS = AIRFLOW_V_3_0_PLUS
 CAN_START_FROM_TRIGGER = AIRFLOW_V_3_3_PLUS or not AIRFLOW_V_3_0_PLUS
 """``start_trigger_args`` are honoured. 3.1 and 3.2 ignore them, 3.0 starts the trigger without rendering."""
 
+CAN_START_MAPPED_FROM_TRIGGER = AIRFLOW_V_3_3_PLUS
+"""``start_trigger_args`` of a mapped task are honoured, the same for all its instances. 2.11 expands them."""
+
 RENDERS_IN_TRIGGERER = AIRFLOW_V_3_3_PLUS
 """The triggerer renders the templated fields of a task that starts from its trigger, always to strings."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -36,12 +36,14 @@ from airflow_pixverse.submission.request import (
     parse_reply_ref,
 )
 from airflow_pixverse.submission.state import SubmitState
-from airflow_pixverse.submission.triggerer_waits import begin_without_worker
+from airflow_pixverse.submission.triggerer_waits import begin_without_worker, reason_of_mapped_payloads
 from airflow_pixverse.submission.waits import Timing
+from airflow_pixverse.waits.begins_in_triggerer import BeginsInTriggerer
 from airflow_pixverse.waits.events import WaitStatus
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
+    from airflow.triggers.base import StartTriggerArgs
 
     from airflow_pixverse.api.results import JobResult
     from airflow_pixverse.journal import OnClear
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
     from airflow_pixverse.submission.task import OnUnknown
 
 
-class PixverseSubmitOperator(StoresResults, BaseOperator):
+class PixverseSubmitOperator(BeginsInTriggerer, StoresResults, BaseOperator):
     """
     Submit a job to PixVerse, wait until it is finished, and return its result.
 
@@ -97,8 +99,9 @@ class PixverseSubmitOperator(StoresResults, BaseOperator):
     :param wait_for_completion: wait for the result.
     :param deferrable: wait in the triggerer instead of a worker.
     :param start_from_trigger: let the wait for a slot begin in the triggerer, without a worker. Implies
-        ``deferrable``. Where the account comes from a template that Airflow cannot render there, it begins on
-        a worker; see :class:`~airflow_pixverse.sensors.pixverse.PixverseCapacitySensor`.
+        ``deferrable``. Where the account comes from a template that Airflow cannot render there, or from
+        mapping, it begins on a worker; see
+        :class:`~airflow_pixverse.sensors.pixverse.PixverseCapacitySensor`.
     :param poke_interval: seconds, or a timedelta, between two polls.
     :param capacity_timeout: seconds, or a timedelta, after which a wait for a slot fails, with retries; None
         for never.
@@ -133,6 +136,14 @@ class PixverseSubmitOperator(StoresResults, BaseOperator):
     operator_extra_links = (PixverseResultLink(),)
     ui_color = "#e3dcf5"
 
+    unused_by_first_wait: ClassVar[Mapping[str, Any]] = {
+        "payload": {},
+        "endpoint": "videos/create",
+        "reply_ref": None,
+        "output_path": None,
+        "file_name": DEFAULT_FILE_NAME,
+        "max_bytes": DEFAULT_MAX_BYTES,
+    }
     remembers_payload = False
 
     def __init__(
@@ -197,15 +208,19 @@ class PixverseSubmitOperator(StoresResults, BaseOperator):
         self.result_url = ""
         self._flow: SubmitFlow | None = None
         self._unrendered: dict[str, Exception] = {}
-        self._reason_to_begin_on_worker: str | None = None
         if start_from_trigger:
-            dag = self.dag if self.has_dag() else None  # type: ignore[no-untyped-call]
-            begin = begin_without_worker(self, dag)
-            if isinstance(begin, str):
-                self._reason_to_begin_on_worker = begin
-            else:
-                # Here and not on the class, where a mapped task would take the values for its own.
-                self.start_from_trigger, self.start_trigger_args = True, begin
+            self._begin_in_triggerer()
+
+    @classmethod
+    def reason_of_mapping(cls, mapped: Mapping[str, Any], common: Mapping[str, Any]) -> str | None:
+        """Return the reason why the mapping of a task makes it begin on a worker; None if it does not."""
+        if reason := super().reason_of_mapping(mapped, common):
+            return reason
+        is_named = "payload" not in mapped or common.get("emails")
+        return None if is_named else reason_of_mapped_payloads(mapped["payload"])
+
+    def _first_wait(self, dag: Any) -> StartTriggerArgs | str:
+        return begin_without_worker(self, dag)
 
     @cached_property
     def hook(self) -> PixverseHook:
@@ -214,8 +229,8 @@ class PixverseSubmitOperator(StoresResults, BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Submit, or pick up the job of an earlier try of this task."""
-        if self._reason_to_begin_on_worker:
-            self.log.info("The wait begins on a worker: %s", self._reason_to_begin_on_worker)
+        if reason := self._why_it_begins_on_worker():
+            self.log.info("The wait begins on a worker: %s", reason)
         # Airflow's registry of providers reads here that the operator may defer.
         return self._new_flow(context, is_deferrable=self.deferrable).begin()
 

@@ -1,12 +1,13 @@
 """PixverseCapacitySensor: wait until PixVerse accounts have free slots."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import Context, PokeReturnValue, conf
+from airflow.triggers.base import StartTriggerArgs
 
 from airflow_pixverse.hooks.pixverse import PixverseHook
 from airflow_pixverse.parameters import (
@@ -20,6 +21,7 @@ from airflow_pixverse.parameters import (
 )
 from airflow_pixverse.sensors.base import PixverseSensor
 from airflow_pixverse.triggers.pixverse import PixverseCapacityTrigger
+from airflow_pixverse.waits.begins_in_triggerer import BeginsInTriggerer
 from airflow_pixverse.waits.events import WaitStatus
 from airflow_pixverse.waits.parameters import WaitParameters
 from airflow_pixverse.waits.slot_poller import SlotPoller
@@ -32,7 +34,7 @@ from airflow_pixverse.waits.start_in_triggerer import (
 __all__ = ["PixverseCapacitySensor"]
 
 
-class PixverseCapacitySensor(PixverseSensor):
+class PixverseCapacitySensor(BeginsInTriggerer, PixverseSensor):
     """
     Wait until the chosen PixVerse accounts together have free slots.
 
@@ -54,8 +56,9 @@ class PixverseCapacitySensor(PixverseSensor):
         matter (templated).
     :param deferrable: wait in the triggerer instead of a worker.
     :param start_from_trigger: whether the wait starts in the triggerer, without a worker. Implies
-        ``deferrable``. On Airflow 2.11 and from 3.3 on, for tasks that are not mapped and need no rendering
-        that only a worker can do; otherwise the wait starts on a worker, and the log says why.
+        ``deferrable``. On Airflow 2.11 and from 3.3 on, for tasks that need no rendering that only a worker
+        can do, and are not mapped, or from 3.3 on, only over what the wait does not use; otherwise the wait
+        starts on a worker, and the log says why.
     :param end_from_trigger: whether the triggerer ends the task if slots are free; a worker handles every
         other end. Implies ``deferrable``. A task with ``outlets`` ends on a worker, which sends their events.
     :param lease: deferrable only: seconds (or a timedelta) for which the gate keeps a granted slot from the
@@ -69,6 +72,8 @@ class PixverseCapacitySensor(PixverseSensor):
 
     template_fields: Sequence[str] = ("pixverse_conn_id", "slots", "emails")
     ui_color = "#e6f1f2"
+
+    unused_by_first_wait: ClassVar[Mapping[str, Any]] = {"soft_fail": False, "never_fail": False}
 
     def __init__(
         self,
@@ -94,21 +99,19 @@ class PixverseCapacitySensor(PixverseSensor):
         check_at_parse(self, parse_slots, slots)
         check_at_parse(self, parse_emails, self.emails)
         self._asked_to_start_from_trigger = start_from_trigger
-        self._reason_to_begin_on_worker: str | None = None
         if start_from_trigger:
-            fields = [getattr(self, name) for name in self.template_fields]
-            dag = self.dag if self.has_dag() else None  # type: ignore[no-untyped-call]
-            self._reason_to_begin_on_worker = reason_to_begin_on_worker(fields, dag)
-            if self._reason_to_begin_on_worker is None:
-                # On the instance, because a mapped task would inherit values of the class.
-                self.start_from_trigger = True
-                known_slots = slots if templates(slots) else parse_slots(slots)
-                parameters = self._parameters(slots=known_slots, emails=self.emails)
-                self.start_trigger_args = start_trigger_args(parameters)
+            self._begin_in_triggerer()
+
+    def _first_wait(self, dag: Any) -> StartTriggerArgs | str:
+        fields = [getattr(self, name) for name in self.template_fields]
+        if reason := reason_to_begin_on_worker(fields, dag):
+            return reason
+        slots = self.slots if templates(self.slots) else parse_slots(self.slots)
+        return start_trigger_args(self._parameters(slots=slots, emails=self.emails))
 
     def _wait_in_triggerer(self, context: Context) -> Any:
         if self._asked_to_start_from_trigger:
-            reason = self._reason_to_begin_on_worker or "it is mapped, or run by dag.test()"
+            reason = self._why_it_begins_on_worker() or "dag.test() runs it"
             self.log.info("The wait begins on a worker: %s", reason)
         first_poll_at = None
         # The worker's own poll also finds slots that are leased to others, so it polls only without a lease.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -105,6 +105,19 @@ def begin_without_worker(task: SubmitTask, dag: Any) -> StartTriggerArgs | str:
         return reason
     limit = task.execution_timeout.total_seconds() if task.execution_timeout else None
     return start_trigger_args(_slot_parameters(task, as_json_list(emails), execution_timeout=limit))
+
+
+def reason_of_mapped_payloads(payloads: Any) -> str | None:
+    """
+    Return the reason why tasks that are mapped over payloads, and over no accounts, begin on a worker.
+
+    None if no payload names an account.
+
+    :param payloads: a list of them, or what stands for one that another task returns.
+    """
+    if not isinstance(payloads, (list, tuple)) or not all(isinstance(one, Mapping) for one in payloads):
+        return "the mapped payloads, which may name accounts, are not known yet"
+    return "mapped payloads name accounts" if any("email" in one for one in payloads) else None
 
 
 def _slot_parameters(task: SubmitTask, emails: Any, **of_this_wait: Any) -> WaitParameters:

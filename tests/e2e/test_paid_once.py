@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from airflow import __version__ as airflow_version
 
+from airflow_pixverse.capabilities import CAN_START_MAPPED_FROM_TRIGGER
 from airflow_pixverse.simulator import Simulator, faults
 from tests.e2e.patient import patient
 from tools.real_airflow import Airflow
@@ -198,6 +199,25 @@ def test_the_wait_for_a_slot_takes_no_worker_where_it_begins_in_the_trigger(airf
     assert paid(sim, [prompt]) == {prompt: 1}
     # To submit, and to return the result. A retry of Airflow's own making (#72716) takes more.
     assert make.try_number > 1 or airflow.worker_runs(run) == {("make", -1): 2}
+
+
+@pytest.mark.skipif(not CAN_START_MAPPED_FROM_TRIGGER, reason="mapped waits begin on a worker here")
+def test_mapped_waits_take_no_worker_where_they_begin_in_the_trigger(airflow, sim, forget):
+    others = sim.fill()
+    forget()
+    run = airflow.trigger("mapped_submits_from_the_trigger", {"conn": "calm"})
+    airflow.wait_until_tasks(run, lambda tasks: {task.state for task in tasks.mapped("make")} == {"deferred"})
+    assert airflow.worker_runs(run) == {}
+    for job in others:
+        sim.end_job(job)
+
+    makes = end_jobs_until_over(airflow, sim, run).mapped("make")
+    prompts = [f"{run.run_id} and {number}" for number in range(3)]
+    assert [task.xcom["prompt"] for task in makes] == prompts
+    assert paid(sim, prompts) == dict.fromkeys(prompts, 1)
+    # To submit, and to return the result. A retry of Airflow's own making (#72716) takes more.
+    runs = airflow.worker_runs(run)
+    assert all(task.try_number > 1 or runs["make", task.map_index] == 2 for task in makes)
 
 
 def test_a_cleared_task_submits_anew(airflow, sim, submits):
