@@ -123,7 +123,9 @@ class _Decision:
         elif request.emails is not None and request.reference:
             emails = frozenset(suggested)  # its job will not land elsewhere
         expires_at = self._now + request.lease_seconds
-        lease = waiter.lease = Lease(emails, dict(suggested), expires_at, request.reference, self._now)
+        lease = waiter.lease = Lease(
+            emails, dict(suggested), expires_at, request.reference, self._now, holder=request.holder
+        )
         self._leases.grant(lease)
         self._leased[emails] += lease.slots
         self._take(suggested)

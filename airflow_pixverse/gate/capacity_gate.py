@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import Context
+from dataclasses import replace
 from typing import Self, TypeVar
 
 from airflow_pixverse.api.errors import PixverseError, PixverseFatalError, PixverseTransientError
@@ -99,8 +100,15 @@ class CapacityGate:
 
     @contextmanager
     def queue(self, request: WaitRequest) -> Iterator[Waiter]:
-        """Take a place in the queue, and leave it at the end without a trace, admitted or not."""
+        """
+        Take a place in the queue, and leave it at the end without a trace, admitted or not.
+
+        A wait with a holder has the turn of its earlier tries, and their lease is free for it.
+        """
         now = self._clock()
+        since = self._leases.holders.since(request.holder, request.waiting_since, now)
+        request = replace(request, waiting_since=since)
+        self._leases.end_of_earlier_try(request.holder)
         waited = max(0.0, self._wall_clock() - request.waiting_since)
         since, number = request.waiting_since, next(self._numbers)
         turn = Turn(since, number, request.priority, request.dag_id, request.slots)
@@ -115,6 +123,7 @@ class CapacityGate:
             self._queue.remove(waiter)
             if waiter.lease is not None:
                 self._leases.revoke(waiter.lease)
+            self._leases.holders.record_leave(request.holder, self._clock())
             waiter.admitted.cancel()  # or asyncio complains of an error that its owner did not collect
             self._stop_if_unused()
 

@@ -13,6 +13,7 @@ from weakref import WeakSet
 
 from airflow_pixverse.api.reply_ref import random_part_of
 from airflow_pixverse.api.scheduler import MAX_JOBS_READ, Capacity, ExecutingJob, email_key
+from airflow_pixverse.gate.holders import Holders
 from airflow_pixverse.gate.lease_update import LeaseUpdate
 
 _numbers = itertools.count()
@@ -48,6 +49,7 @@ class Lease:
     :param original: the lease of another gate that this is a copy of; None if it is no copy.
     :param accepted_at: when the holder said that the service has its job, by the gate's clock.
     :param is_abandoned: whether it has no holder any more, so that only time ends it.
+    :param holder: the task instance that holds it, in whichever try; empty if unknown.
     """
 
     emails: frozenset[str] | None
@@ -61,6 +63,7 @@ class Lease:
     original: Self | None = None
     accepted_at: float = math.inf
     is_abandoned: bool = False
+    holder: str = ""
 
     @property
     def slots(self) -> int:
@@ -105,6 +108,8 @@ class Leases:
         self._handovers: deque[float] = deque(maxlen=_HANDOVERS)
         # Originals of the leases that have been open here, as long as one of them or a copy is open anywhere.
         self._known: WeakSet[Lease] = WeakSet()
+        self.holders = Holders()
+        """The task instances that wait here, or have waited."""
 
     def __iter__(self) -> Iterator[Lease]:
         return iter(self._leases)
@@ -162,6 +167,17 @@ class Leases:
         self._leases.append(lease)
         if lease.reference:
             self._references.add(lease.reference, lease.expires_at)
+            self.holders.record_grant(lease.holder, lease.reference)
+
+    def end_of_earlier_try(self, holder: str) -> None:
+        """
+        End the lease of an earlier try of a task instance that waits again: it will submit nothing.
+
+        That of a job which the service has, and a slot that it has refused, are left to their own ends.
+        """
+        for lease in list(self):
+            if holder and lease.holder == holder and not lease.is_abandoned and math.isinf(lease.accepted_at):
+                self.revoke(lease)
 
     def revoke(self, lease: Lease) -> None:
         """End a lease whose holder will not use it, if it is open."""
@@ -176,6 +192,8 @@ class Leases:
         :param now: by the clock that leases end by.
         :return: whether slots are free now that were leased.
         """
+        if update is LeaseUpdate.ACCEPTED:
+            self.holders.forget_job(reference)
         lease = self._lease_for(reference)
         if lease is None:
             return False
@@ -204,6 +222,7 @@ class Leases:
             self.grant(lease)
         self._jobs.adopt(other._jobs)
         self._references.adopt(other._references)
+        self.holders.adopt(other.holders)
 
     def observe(self, capacity: Capacity, now: float, poll_began: float = -math.inf) -> None:
         """
@@ -221,6 +240,7 @@ class Leases:
                 self._end_lease_of(job, now)
         self._jobs.forget_old(now)
         self._references.forget_old(now)
+        self.holders.forget_old(now)
         self._leases = [lease for lease in self if not lease.is_over(now, poll_began)]
         self._keep_slots_of_early_ones(capacity)
 
@@ -271,6 +291,7 @@ class Leases:
                 self._record_other_triggerer(email, now)
             self._end_one_slot(email)
             return
+        self.holders.forget_job(reference)
         if lease := self._lease_for(reference):
             self.revoke(lease)
         self._references.add(reference, now)

@@ -32,6 +32,8 @@ class WaitRequest:
     :param connection: id of the connection that the wait uses.
     :param reference: the random part of the ``replyRef`` of the job that the slots are for; empty if unknown.
         If ``emails`` chooses accounts, the job has to be sent to the first account that the gate returns.
+    :param holder: the task instance that waits for a slot for this job, the same in each of its tries: the
+        wait of a retry takes over the turn and the lease of the earlier try. Empty for none.
     :raises ValueError: a field cannot be used; the message names it. A bad request must not reach the gate,
         which all waits share.
     """
@@ -47,6 +49,7 @@ class WaitRequest:
     lease: float | None = None
     connection: str = ""
     reference: str = ""
+    holder: str = ""
 
     def __post_init__(self) -> None:
         is_set = isinstance(self.emails, frozenset) and all(isinstance(key, str) for key in self.emails)
@@ -62,6 +65,7 @@ class WaitRequest:
             "lease": self.lease is None or is_duration(self.lease),
             "connection": isinstance(self.connection, str),
             "reference": isinstance(self.reference, str),
+            "holder": isinstance(self.holder, str),
         }
         for name, is_usable in usable.items():
             if not is_usable:

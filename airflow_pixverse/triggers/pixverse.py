@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -113,7 +114,16 @@ class PixverseCapacityTrigger(WaitTrigger[WaitParameters]):
             lease=parameters.lease,
             connection=parameters.pixverse_conn_id,
             reference=reference,
+            # Without a lease, no word comes of what the job has become: a turn would be kept too long.
+            holder=self._holder if parameters.ticket and parameters.lease != 0 else "",
         )
+
+    @property
+    def _holder(self) -> str:
+        """Key of the task instance, the same in each of its tries; empty if unknown."""
+        if (ti := self.task_instance) is None:
+            return ""
+        return json.dumps([ti.dag_id, ti.run_id, ti.task_id, ti.map_index])
 
     @property
     def _is_retry(self) -> bool:
@@ -150,7 +160,7 @@ class PixverseCapacityTrigger(WaitTrigger[WaitParameters]):
             accounts,
             reference=request.reference,
             lease=request.lease_seconds,
-            waiting_since=request.waiting_since,
+            waiting_since=deadlines.since,  # of this try; the gate goes by that of the first
             ahead=waiter.ahead,
         )
 

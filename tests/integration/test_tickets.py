@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -76,6 +77,22 @@ async def test_the_job_with_the_reference_ends_the_lease_and_no_other_job_does(s
     sim.set_max_jobs("a@example.com", 4)
     sim.start_job(reply_ref=f"airflow:dag/run/task/-1#{reference}")
     assert await three == "success"
+
+
+async def test_retry_takes_over_the_slot_of_its_earlier_try_with_a_reference_of_its_own(sim):
+    """The earlier try has failed before it submitted (apache/airflow#72716)."""
+    tries = [ticket_trigger(lease=600.0) for _ in range(2)]
+    for one in tries:
+        one.task_instance = SimpleNamespace(
+            dag_id="dag", run_id="run", task_id="task", map_index=3, try_number=1
+        )
+    events = [await payload(one) for one in tries]
+    assert [event["status"] for event in events] == ["success"] * 2
+    assert len({event["ticket"]["reference"] for event in events}) == 2
+    following = asyncio.create_task(status(ticket_trigger()))
+    await requests(sim, 2)
+    assert not following.done(), "the slot is kept for the second try"
+    following.cancel()
 
 
 @pytest.mark.parametrize("waiting", ["at the gate", "for the gate", "for a job", "for nothing"])
