@@ -123,6 +123,15 @@ def has_mapped_argument(task: Any, name: str) -> bool:
     return name in getattr(task, "_BaseOperator__init_kwargs", {}) and name not in mapped.partial_kwargs
 
 
+def triggerer_capacity() -> int:
+    """Return how many triggers a triggerer runs at a time, as the configuration says it."""
+    from airflow.providers.common.compat.sdk import conf
+
+    # Renamed in Airflow 3.0. The command line may say something else, which a trigger does not know.
+    name = "capacity" if AIRFLOW_V_3_0_PLUS else "default_capacity"
+    return int(conf.getint("triggerer", name, fallback=1000))
+
+
 def deferral_timeout_of(trigger: BaseTrigger) -> datetime | None:
     """Return when Airflow itself ends the deferral; None where it does not tell (before Airflow 3.3)."""
     timeout_after: datetime | None = getattr(trigger, "timeout_after", None)
@@ -138,13 +147,16 @@ def is_deferral_timeout(error: Exception) -> bool:
     )
 
 
+XCOM_RETURN_KEY = "return_value"
+"""The key of what a task returns."""
+
 PUSHES_FROM_TRIGGERER = AIRFLOW_V_3_3_PLUS
 """A trigger can push an XCom for its task instance: :func:`push_from_triggerer`."""
 
 
-async def push_from_triggerer(ti: Any, key: str, value: list[Any]) -> None:
+async def push_from_triggerer(ti: Any, key: str, value: Any) -> None:
     """
-    Push an XCom for a task instance so that tasks can be mapped over it, as a worker does.
+    Push an XCom for a task instance so that tasks can be mapped over what it returns, as a worker does.
 
     The length, without which nothing is mapped, goes in by a private parameter of Airflow on every version.
 
@@ -155,11 +167,14 @@ async def push_from_triggerer(ti: Any, key: str, value: list[Any]) -> None:
     from airflow.providers.common.compat.sdk import XCom
 
     xcom: Any = XCom
+    # All instances of a mapped task are mapped over together, by their number.
+    is_mapped_over = key == XCOM_RETURN_KEY and ti.map_index < 0 and isinstance(value, (list, dict))
+    length = len(value) if is_mapped_over else None
     if AIRFLOW_V_3_4_PLUS:
-        await xcom._apush(ti, key, value, mapped_length=len(value))  # noqa: SLF001
+        await xcom._apush(ti, key, value, mapped_length=length)  # noqa: SLF001
     else:
         names = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "map_index": ti.map_index}
-        await xcom.aset(key, value, **names, _mapped_length=len(value))
+        await xcom.aset(key, value, **names, _mapped_length=length)
 
 
 def has_custom_xcom_backend() -> bool:

@@ -29,4 +29,8 @@ class PixverseResultLink(BaseOperatorLink):
             url = XCom.get_value(key=XCOM_KEY, ti_key=ti_key)
         else:
             url = getattr(operator, "result_url", "")
+        return self.shown(url)
+
+    def shown(self, url: object) -> str:
+        """Return a URL that may be a link; an empty string for anything else."""
         return url if isinstance(url, str) and url.startswith(("https://", "http://")) else ""

@@ -102,6 +102,11 @@ class PixverseSubmitOperator(BeginsInTriggerer, StoresResults, BaseOperator):
         ``deferrable``. Where the account comes from a template that Airflow cannot render there, or from
         mapping, it begins on a worker; see
         :class:`~airflow_pixverse.sensors.pixverse.PixverseCapacitySensor`.
+    :param end_from_trigger: let the triggerer end the task once its jobs are completed; a worker handles
+        every other end. Implies ``deferrable``. On Airflow 3.3 and later, for tasks without ``output_path``,
+        ``outlets``, success callbacks and ``report_credits``, with ``on_clear="submit"`` or
+        ``durable=False``: only a worker drops the journal. Otherwise it ends on a worker, and the log says
+        why.
     :param poke_interval: seconds, or a timedelta, between two polls.
     :param capacity_timeout: seconds, or a timedelta, after which a wait for a slot fails, with retries; None
         for never.
@@ -161,6 +166,7 @@ class PixverseSubmitOperator(BeginsInTriggerer, StoresResults, BaseOperator):
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         start_from_trigger: bool = False,
+        end_from_trigger: bool = False,
         poke_interval: timedelta | float = 5.0,
         capacity_timeout: timedelta | float | None = None,
         completion_timeout: timedelta | float | None = None,
@@ -181,7 +187,8 @@ class PixverseSubmitOperator(BeginsInTriggerer, StoresResults, BaseOperator):
         self.wait_for_capacity = parse_flag(wait_for_capacity, "wait_for_capacity")
         self.wait_for_completion = parse_flag(wait_for_completion, "wait_for_completion")
         start_from_trigger = parse_flag(start_from_trigger, "start_from_trigger")
-        self.deferrable = parse_flag(deferrable, "deferrable") or start_from_trigger
+        self.end_from_trigger = parse_flag(end_from_trigger, "end_from_trigger")
+        self.deferrable = parse_flag(deferrable, "deferrable") or start_from_trigger or end_from_trigger
         self.timing = Timing(
             poke_interval=parse_seconds(poke_interval, "poke_interval"),
             capacity_timeout=parse_optional_seconds(capacity_timeout, "capacity_timeout"),
@@ -287,6 +294,11 @@ class PixverseSubmitOperator(BeginsInTriggerer, StoresResults, BaseOperator):
                 self._unrendered[name] = error
 
     # What the flow asks for, as SubmitTask in submission/task.py has it:
+
+    @property
+    def stores_results(self) -> bool:
+        """Whether the results are stored."""
+        return self._stores_results
 
     def check_is_rendered(self, *names: str) -> None:
         """Raise the error of a field that could not be rendered."""

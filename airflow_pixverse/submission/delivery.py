@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowTaskTimeout
 
-from airflow_pixverse.links.pixverse import XCOM_KEY as LINK_KEY
+from airflow_pixverse.links.pixverse import XCOM_KEY as URL_KEY
 from airflow_pixverse.submission.cost import Cost
 from airflow_pixverse.submission.errors import failure_of
 from airflow_pixverse.submission.metrics import count_finished
+from airflow_pixverse.submission.xcoms import COST_KEY, RESULT_KEY, one_or_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,10 +22,8 @@ if TYPE_CHECKING:
     from airflow_pixverse.submission.state import SubmitState
     from airflow_pixverse.submission.task import SubmitTask
 
-RESULT_KEY = "result"
 JOB_IDS_KEY = "job_ids"
 UNFINISHED_KEY = "unfinished"
-COST_KEY = "cost"
 FAILURE_KEY = "failure"
 
 
@@ -55,7 +54,7 @@ class Delivery:
         :raises AirflowException: they cannot be stored.
         """
         cost = self.report_cost(state, is_finished=True)
-        value = _one_or_all([result.to_xcom() for result in results], cost)
+        value = one_or_all([result.to_xcom() for result in results], cost)
         self.push(RESULT_KEY, value)
         completed = [result for result in results if result.is_completed]
         finished = [result for result in results if result.is_finished]
@@ -64,13 +63,13 @@ class Delivery:
             self._journal.write_end(state.job_ids, "moderated" if results[0].is_moderated else "failed")
             results[0].raise_for_failure()
         self._task.result_url = completed[0].url or ""
-        self.push(LINK_KEY, self._task.result_url)
+        self.push(URL_KEY, self._task.result_url)
         for result in finished:
             if not result.is_completed:
                 self._log.warning("Job %s: %s %s", result.id, result.state, result.reason)
         self._push_unfinished([result for result in results if not result.is_finished])
         if (stored := self._store(results)) is not None:
-            value = _one_or_all(stored, cost)
+            value = one_or_all(stored, cost)
             self.push(RESULT_KEY, value)
         # Last, so that a try which does not come to its end here counts nothing twice.
         count_finished(finished, self._task.endpoint)
@@ -123,8 +122,3 @@ class Delivery:
                 text += f"A retry only stores it, and {clear}. "
             text += f"PixverseDownloadOperator stores it, too, from the XCom {RESULT_KEY!r} of this task"
             raise (AirflowException if task.durable else AirflowFailException)(text) from error
-
-
-def _one_or_all(values: list[dict[str, Any]], cost: Cost) -> dict[str, Any] | list[dict[str, Any]]:
-    """Return the value of the task: one result, with its cost, or all there are."""
-    return cost.added_to(values[0]) if len(values) == 1 else values

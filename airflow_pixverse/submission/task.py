@@ -34,6 +34,7 @@ class SubmitTask(WaitingTask, Protocol):
     payload: Any
     emails: Any
     deferrable: bool
+    end_from_trigger: bool
     wait_for_capacity: bool
     wait_for_completion: bool
     timing: Timing
@@ -44,6 +45,9 @@ class SubmitTask(WaitingTask, Protocol):
     report_credits: bool
     min_credits: int | None
     result_url: str
+    outlets: list[Any]
+    on_success_callback: Any
+    do_xcom_push: bool
     remembers_payload: bool
     """Whether the payload is made once a try, and then travels with the task."""
 
@@ -54,6 +58,10 @@ class SubmitTask(WaitingTask, Protocol):
     @property
     def hook(self) -> PixverseHook:
         """A hook that does not retry."""
+
+    @property
+    def stores_results(self) -> bool:
+        """Whether the results are stored."""
 
     def check_is_rendered(self, *names: str) -> None:
         """Raise the error of a field that could not be rendered."""

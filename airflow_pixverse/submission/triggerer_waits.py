@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from airflow_pixverse.capabilities import PUSHES_FROM_TRIGGERER
+from airflow_pixverse.journal import drop_records
 from airflow_pixverse.parameters import as_json_list, holds_reference
 from airflow_pixverse.waits.deadlines import LONGEST_DEFERRAL
 from airflow_pixverse.waits.parameters import JobParameters, TriggerParameters, WaitParameters
@@ -63,9 +65,20 @@ class TriggererWaits:
             timeout=self._task.timing.completion_timeout,
             job_ids=list(state.job_ids),
             first_poll_at=time.time() + pause if pause else None,
+            end_from_trigger=self._ends_in_triggerer(),
+            do_xcom_push=self._task.do_xcom_push,
+            endpoint=self._task.endpoint,
             **_travelling(state, update),
         )
         defer_wait(self._task, PixverseJobTrigger, parameters, self._started)
+
+    def _ends_in_triggerer(self) -> bool:
+        """Return whether the triggerer ends the task, if that is asked for; log why not."""
+        if not self._task.end_from_trigger:
+            return False
+        if reason := reason_to_end_on_worker(self._task):
+            self._task.log.info("The task ends on a worker: %s", reason)
+        return reason is None
 
     def give_back(self, state: SubmitState, update: SlotUpdate) -> None:
         """Defer until the gate knows, if it keeps a slot."""
@@ -82,6 +95,23 @@ class TriggererWaits:
             # Without a triggerer nothing that waits goes on, and Airflow would end this without its state.
             timeout=timedelta(seconds=LONGEST_DEFERRAL),
         )
+
+
+def reason_to_end_on_worker(task: SubmitTask) -> str | None:
+    """Return the reason why the triggerer cannot end a task whose jobs are completed; None if it can."""
+    callbacks: Any = task.on_success_callback
+    listening = callbacks if isinstance(callbacks, Sequence) else [callbacks] if callbacks else []
+    reasons = {
+        "Airflow before 3.3 pushes no XComs of such a task": not PUSHES_FROM_TRIGGERER,
+        "it stores the result": task.stores_results,
+        "it has outlets, whose events only a worker sends": task.outlets,
+        "it has callbacks, which only a worker calls": [one for one in listening if one is not drop_records],
+        "only a worker splits what it returns (multiple_outputs)": getattr(task, "multiple_outputs", False),
+        "only a worker reads the credits of the account (report_credits)": task.report_credits,
+        'only a worker drops the journal, which on_clear="resume" needs': task.durable
+        and task.on_clear == "resume",
+    }
+    return next((reason for reason, holds in reasons.items() if holds), None)
 
 
 def _travelling(state: SubmitState, update: SlotUpdate) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The end of a task in the triggerer, without a worker."""
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
@@ -15,35 +16,38 @@ from airflow_pixverse.capabilities import (
 log = logging.getLogger(__name__)
 
 
-async def task_success(trigger: BaseTrigger, payload: dict[str, Any], *, do_xcom_push: bool) -> TriggerEvent:
+async def task_success(
+    trigger: BaseTrigger, payload: dict[str, Any], xcoms: Mapping[str, Any]
+) -> TriggerEvent:
     """
     Return the event that ends the task here, or one that resumes it on a worker if XCom needs that.
 
     :param payload: the payload of the trigger's event for success.
-    :param do_xcom_push: whether to push the accounts to XCom.
+    :param xcoms: what to push, by key.
     """
-    xcoms: dict[str, Any] | None = None
-    if do_xcom_push:
+    carried: dict[str, Any] | None = None
+    if xcoms:
         # Uploading to a custom XCom backend would block the event loop of all triggers.
         if has_custom_xcom_backend():
             return TriggerEvent(payload)  # type: ignore[no-untyped-call]
         if TASK_SUCCESS_EVENT_STORES_XCOM:
-            xcoms = {"return_value": payload["accounts"]}
-        elif not await _push_xcom(trigger, payload["accounts"]):
+            carried = dict(xcoms)
+        elif not await _push(trigger, xcoms):
             return TriggerEvent(payload)  # type: ignore[no-untyped-call]
-    end = TaskSuccessEvent(xcoms=xcoms)
+    end = TaskSuccessEvent(xcoms=carried)
     end.payload = payload  # dag.test() resumes the task with it
     return end
 
 
-async def _push_xcom(trigger: BaseTrigger, accounts: list[dict[str, Any]]) -> bool:
-    """Push the accounts as a worker does, and return whether that could be done."""
+async def _push(trigger: BaseTrigger, xcoms: Mapping[str, Any]) -> bool:
+    """Push XComs as a worker does, and return whether that could be done."""
     if (ti := trigger.task_instance) is None:
-        return True  # dag.test(), which has a worker return them
+        return True  # dag.test(), which has a worker push them
     if not PUSHES_FROM_TRIGGERER:
         return False
     try:
-        await push_from_triggerer(ti, "return_value", accounts)
+        for key, value in xcoms.items():
+            await push_from_triggerer(ti, key, value)
     except Exception:
         log.warning("XCom could not be pushed in the triggerer, so a worker does it", exc_info=True)
         return False

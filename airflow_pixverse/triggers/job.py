@@ -4,15 +4,24 @@ import asyncio
 import math
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
+
+from airflow_pixverse.submission.metrics import count_finished
+from airflow_pixverse.submission.state import SubmitState
+from airflow_pixverse.submission.xcoms import xcoms_of_success
 from airflow_pixverse.triggerer.job_follower import JobFollower
 from airflow_pixverse.triggerer.shared_gates import gate_of
-from airflow_pixverse.triggers.wait_trigger import FIRST_LOOK_WITHIN, WaitTrigger
+from airflow_pixverse.triggerer.task_end import task_success
+from airflow_pixverse.triggers.wait_trigger import FIRST_LOOK_WITHIN, WaitTrigger, as_event
 from airflow_pixverse.waits.deadlines import Deadlines, Limit
 from airflow_pixverse.waits.events import WaitStatus, end_event, finished_event
 from airflow_pixverse.waits.job_progress import JobProgress, are_worth_delivering
 from airflow_pixverse.waits.parameters import JobParameters
+
+if TYPE_CHECKING:
+    from airflow_pixverse.api.results import JobResult
 
 
 class PixverseJobTrigger(WaitTrigger[JobParameters]):
@@ -30,6 +39,23 @@ class PixverseJobTrigger(WaitTrigger[JobParameters]):
     """
 
     parameters = JobParameters
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._completed: list[JobResult] | None = None
+
+    async def _end(self, parameters: JobParameters, payload: dict[str, Any]) -> TriggerEvent:
+        """Return the event that ends the wait, or the task."""
+        # Without a task instance, dag.test() runs this, and resumes the task in any case.
+        if not (parameters.end_from_trigger and self._completed and self.task_instance):
+            return as_event(payload)
+        state = SubmitState.of_event(payload)
+        xcoms = xcoms_of_success(self._completed, state, do_xcom_push=parameters.do_xcom_push)
+        end = await task_success(self, payload, xcoms)
+        if isinstance(end, TaskSuccessEvent):
+            self.log.info("Completed: %s. The task ends here", ", ".join(parameters.job_ids))
+            count_finished(self._completed, parameters.endpoint)
+        return end
 
     async def _wait(self, parameters: JobParameters) -> dict[str, Any]:
         deadlines = self._deadlines(parameters)
@@ -62,6 +88,8 @@ class PixverseJobTrigger(WaitTrigger[JobParameters]):
         if not have_ended and limit is Limit.EXECUTION_TIMEOUT:
             return end_event(WaitStatus.EXECUTION_TIMEOUT, "execution_timeout has passed")
         if are_worth_delivering(jobs):
+            completed = [job.result for job in jobs if job.result and job.result.is_completed]
+            self._completed = completed if len(completed) == len(jobs) else None
             return finished_event([(job.job_id, job.result is not None) for job in jobs])
         if have_ended:
             raise next(job.error for job in jobs if job.error)

@@ -14,7 +14,7 @@ from airflow.providers.common.compat.triggers import BaseEventTrigger
 
 from airflow_pixverse.api.errors import PixverseError
 from airflow_pixverse.api.reply_ref import new_random_part
-from airflow_pixverse.capabilities import HAS_ASSET_WATCHERS, HAS_TRIGGER_QUEUES
+from airflow_pixverse.capabilities import HAS_ASSET_WATCHERS, HAS_TRIGGER_QUEUES, XCOM_RETURN_KEY
 from airflow_pixverse.gate.errors import GateMovedError
 from airflow_pixverse.parameters import as_json_list, parse_conn_id, parse_emails, parse_seconds, parse_slots
 from airflow_pixverse.triggerer.edge_memory import EdgeMemory
@@ -77,7 +77,8 @@ class PixverseCapacityTrigger(WaitTrigger[WaitParameters]):
     async def _end(self, parameters: WaitParameters, payload: dict[str, Any]) -> TriggerEvent:
         """Return the event that ends the wait, or the task."""
         if parameters.end_from_trigger and payload["status"] == WaitStatus.SUCCESS:
-            return await task_success(self, payload, do_xcom_push=parameters.do_xcom_push)
+            xcoms = {XCOM_RETURN_KEY: payload["accounts"]} if parameters.do_xcom_push else {}
+            return await task_success(self, payload, xcoms)
         return as_event(payload)
 
     async def _wait(self, parameters: WaitParameters) -> dict[str, Any]:

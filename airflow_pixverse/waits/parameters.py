@@ -133,11 +133,17 @@ class JobParameters(TriggerParameters):
 
     :param job_ids: ids of the jobs.
     :param first_poll_at: time of the first poll, in seconds since the epoch; None for at once.
+    :param end_from_trigger: whether the triggerer ends the task of a submit if all jobs are completed.
+    :param do_xcom_push: whether a task that ends in the triggerer pushes its value to XCom.
+    :param endpoint: the endpoint of the submit, for metrics; empty if unknown.
     :raises ValueError: there is no id.
     """
 
     job_ids: Annotated[list[str], parse_job_ids] = field(default_factory=list)
     first_poll_at: Annotated[float | None, parse_optional_moment] = None
+    end_from_trigger: Annotated[bool, parse_flag] = False
+    do_xcom_push: Annotated[bool, parse_flag] = True
+    endpoint: Annotated[str, lambda value, _name: str(value)] = ""
 
     def __post_init__(self) -> None:
         parse_job_ids(self.job_ids)

@@ -220,6 +220,26 @@ def test_mapped_waits_take_no_worker_where_they_begin_in_the_trigger(airflow, si
     assert all(task.try_number > 1 or runs["make", task.map_index] == 2 for task in makes)
 
 
+@pytest.mark.skipif(not CAN_START_MAPPED_FROM_TRIGGER, reason="tasks begin and end on a worker here")
+def test_submits_that_begin_and_end_in_the_trigger_take_one_worker_each(airflow, sim):
+    run = airflow.trigger("submits_with_one_worker")
+    makes = end_jobs_until_over(airflow, sim, run).mapped("make")
+    prompts = [f"{run.run_id} and {number}" for number in range(3)]
+    assert [task.state for task in makes] == ["success"] * 3
+    assert [task.xcom["prompt"] for task in makes] == prompts
+    assert [task.xcom["id"] for task in makes] == [sim.submitted(prompt=one)[0].id for one in prompts]
+    assert paid(sim, prompts) == dict.fromkeys(prompts, 1)
+    runs = airflow.worker_runs(run)
+    assert all(task.try_number > 1 or runs["make", task.map_index] == 1 for task in makes)
+
+    # No worker has dropped the journal, and a clear after the success submits all the same.
+    airflow.clear(run, "make", 0)
+    wait_until_paid(airflow, sim, prompts[:1], 2)
+    [cleared, *_] = end_jobs_until_over(airflow, sim, run).mapped("make")
+    assert cleared.state == "success"
+    assert cleared.xcom["id"] == sim.submitted(prompt=prompts[0])[1].id
+
+
 def test_a_cleared_task_submits_anew(airflow, sim, submits):
     run = submits(["cleared", "left alone"])
     end_jobs_until_over(airflow, sim, run)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import jinja2
 import pytest
@@ -13,8 +14,11 @@ from airflow.providers.common.compat.sdk import DAG, Asset, task
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 from airflow_pixverse.sensors.pixverse import PixverseCapacitySensor
+from airflow_pixverse.triggerer import task_end
+from airflow_pixverse.triggers.job import PixverseJobTrigger
 from airflow_pixverse.waits.deadlines import SAFETY_NET
 from tests.helpers.dag_runs import AIRFLOW, new_dag, run
+from tests.helpers.submits import submit_and_end
 from tests.helpers.trigger_runs import events_of
 
 ROOT = Path(__file__).parents[2]
@@ -174,3 +178,108 @@ def test_trigger_leaves_an_end_without_success_to_a_worker(sim):
     [event] = events_of(trigger_of(end_from_trigger=True))
     assert type(event) is TriggerEvent
     assert event.payload["status"] == "fatal"
+
+
+ENDS_IN_TRIGGER = {"end_from_trigger": True, "on_clear": "submit", "report_credits": False}
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "reason"),
+    [
+        (ENDS_IN_TRIGGER, None),
+        (ENDS_IN_TRIGGER | {"durable": False, "on_clear": "resume"}, None),
+        (ENDS_IN_TRIGGER | {"on_clear": "resume"}, "only a worker drops the journal"),
+        (ENDS_IN_TRIGGER | {"report_credits": True}, "only a worker reads the credits"),
+        (ENDS_IN_TRIGGER | {"outlets": [Asset("s3://bucket/made")]}, "it has outlets"),
+        (ENDS_IN_TRIGGER | {"on_success_callback": print}, "it has callbacks"),
+        (ENDS_IN_TRIGGER | {"on_success_callback": [print]}, "it has callbacks"),
+        (ENDS_IN_TRIGGER | {"output_path": "folder"}, "it stores the result"),
+        ({"deferrable": True}, None),
+    ],
+    ids=str,
+)
+def test_submit_says_why_a_worker_ends_it(sim, logged, tmp_path, kwargs, reason):
+    if "output_path" in kwargs:
+        kwargs |= {"output_path": f"file://{tmp_path}"}
+    outcome = submit_and_end(sim, **kwargs)
+    assert outcome.state("make") == "success"
+    assert outcome.xcom("make")["state"] == "COMPLETED"
+    if kwargs.get("end_from_trigger") and AIRFLOW.release < (3, 3):
+        reason = "Airflow before 3.3"
+    assert (f"The task ends on a worker: {reason}" in logged()) == (reason is not None)
+
+
+@pytest.fixture
+def pushed(monkeypatch):
+    """The XComs that a trigger has pushed; tests/e2e has an Airflow that takes them."""
+    xcoms = {}
+
+    async def push(_ti, key, value):
+        xcoms[key] = value
+
+    monkeypatch.setattr(task_end, "PUSHES_FROM_TRIGGERER", True)
+    monkeypatch.setattr(task_end, "TASK_SUCCESS_EVENT_STORES_XCOM", False)
+    monkeypatch.setattr(task_end, "push_from_triggerer", push)
+    return xcoms
+
+
+def job_trigger(*job_ids, **kwargs):
+    one = PixverseJobTrigger(
+        job_ids=list(job_ids),
+        poke_interval=0.2,
+        end_from_trigger=True,
+        endpoint="videos/create",
+        state={"waiting_since": 1.0, "job_ids": list(job_ids), "cost_credits": 5},
+        **kwargs,
+    )
+    one.task_instance = SimpleNamespace(
+        dag_id="dag", run_id="run", task_id="make", map_index=-1, try_number=1
+    )
+    return one
+
+
+def ended(sim, *args):
+    job_id = sim.start_job()
+    sim.end_job(job_id, *args)
+    return job_id
+
+
+def test_trigger_ends_a_submit_whose_job_is_completed_with_the_xcoms_of_a_worker(sim, pushed):
+    [event] = events_of(job_trigger(ended(sim)))
+    assert isinstance(event, TaskSuccessEvent)
+    assert event.xcoms is None
+    assert "http" not in repr(event.payload)
+    assert list(pushed) == ["cost", "result", "result_url", "_link_PixverseResultLink", "return_value"]
+    assert pushed["cost"] | {"email": None} == {
+        "cost_credits": 5,
+        "credits_before": None,
+        "credits_after": None,
+        "email": None,
+    }
+    assert pushed["return_value"] == pushed["result"]
+    assert pushed["result"]["cost_credits"] == 5
+    assert pushed["result"]["url"] == pushed["result_url"] == pushed["_link_PixverseResultLink"] != ""
+
+
+def test_trigger_ends_a_submit_of_two_jobs_with_a_list(sim, pushed):
+    [event] = events_of(job_trigger(*(job_ids := [ended(sim), ended(sim)]), do_xcom_push=False))
+    assert isinstance(event, TaskSuccessEvent)
+    assert [result["id"] for result in pushed["result"]] == job_ids
+    assert "return_value" not in pushed
+
+
+@pytest.mark.parametrize("others", [["failed"], ["completed", "moderated"]], ids=str)
+def test_trigger_leaves_a_job_without_a_result_to_a_worker(sim, pushed, others):
+    [event] = events_of(job_trigger(*(ended(sim, outcome) for outcome in others)))
+    assert type(event) is TriggerEvent
+    assert event.payload["status"] == "finished"
+    assert pushed == {}
+
+
+def test_trigger_leaves_the_end_to_a_worker_where_xcom_refuses(sim, pushed, monkeypatch):
+    async def refuse(*_):
+        raise RuntimeError("the API server is down")
+
+    monkeypatch.setattr(task_end, "push_from_triggerer", refuse)
+    [event] = events_of(job_trigger(ended(sim)))
+    assert type(event) is TriggerEvent

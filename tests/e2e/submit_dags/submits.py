@@ -83,6 +83,16 @@ with DAG("mapped_submits_from_the_trigger", schedule=None, start_date=datetime(2
         task_id="make", start_from_trigger=True, **(DEFAULTS | {"lease": timedelta(minutes=10)})
     ).expand(payload=[{"prompt": f"{{{{ run_id }}}} and {number}"} for number in range(3)])
 
+with DAG("submits_with_one_worker", schedule=None, start_date=datetime(2026, 1, 1)):
+    PixverseSubmitOperator.partial(
+        task_id="make",
+        start_from_trigger=True,
+        end_from_trigger=True,
+        on_clear="submit",
+        report_credits=False,
+        **(DEFAULTS | {"pixverse_conn_id": "calm"}),
+    ).expand(payload=[{"prompt": f"{{{{ run_id }}}} and {number}"} for number in range(3)])
+
 with DAG("submits_without_xcom", schedule=None, start_date=datetime(2026, 1, 1)):
     # So that nothing is left to do for the worker but to tell Airflow of the success.
     PixverseSubmitOperator(task_id="make", payload={"prompt": "not reported"}, do_xcom_push=False, **DEFAULTS)
