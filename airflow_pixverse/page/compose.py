@@ -10,6 +10,7 @@ from typing import cast
 
 from airflow_pixverse.api.kinds import split_job_id
 from airflow_pixverse.api.scheduler import Capacity, ExecutingJob, email_key
+from airflow_pixverse.capabilities import triggerer_capacity
 from airflow_pixverse.page.capacity import CapacityView
 from airflow_pixverse.page.database import DatabaseSnapshot
 from airflow_pixverse.page.response import (
@@ -60,6 +61,8 @@ def compose(
         "waits": _waits(waits, capacity, readable, find.strip().casefold(), limit),
         "batches": _batches(database.batches.get(connection or "", []), readable, limit),
         "triggerers": database.triggerers,
+        "triggers": database.triggers,
+        "places": database.triggerers * triggerer_capacity(),
     }
 
 

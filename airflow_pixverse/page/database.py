@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.jobs.job import Job, JobState
 from airflow.models.connection import Connection
+from airflow.models.trigger import Trigger
 from airflow.providers.common.compat.sdk import conf
 from airflow.utils.session import create_session
 from sqlalchemy import func, select
@@ -36,12 +37,14 @@ class DatabaseSnapshot:
     :param waits: by connection, the queue in its order, then the tasks that poll for themselves.
     :param batches: by connection, the running batches.
     :param triggerers: number of triggerers that are alive.
+    :param triggers: number of triggers of all kinds, which share the places of the triggerers.
     """
 
     connections: list[str]
     waits: Mapping[str, list[Wait]]
     batches: Mapping[str, list[Batch]]
     triggerers: int
+    triggers: int = 0
 
 
 class DatabaseReader:
@@ -62,6 +65,7 @@ class DatabaseReader:
                         read_waits(session),
                         read_batches(session),
                         _count_triggerers(session),
+                        session.scalar(select(func.count(Trigger.id))) or 0,
                     )
                 self._read_at = time.monotonic()
             return self._snapshot

@@ -194,6 +194,8 @@ class CapacityResponse(TypedDict):
     :param trouble: the reason why there is no newer snapshot; None for none.
     :param capacity: the last snapshot; None if there is none yet.
     :param triggerers: number of triggerers that are alive.
+    :param triggers: number of triggers of all kinds, which share the places of the triggerers.
+    :param places: number of triggers that the triggerers run at a time, as the server's configuration says.
     """
 
     now: float
@@ -205,3 +207,5 @@ class CapacityResponse(TypedDict):
     waits: Waits
     batches: Batches
     triggerers: int
+    triggers: int
+    places: int

@@ -9,6 +9,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_pixverse.api.errors import PixverseFatalError, PixverseNoResultError
 from airflow_pixverse.capabilities import deferral_timeout_of
 from airflow_pixverse.gate.lease_update import LeaseUpdate
+from airflow_pixverse.triggerer.occupancy import OCCUPANCY
 from airflow_pixverse.triggerer.shared_gates import gate_of
 from airflow_pixverse.waits.deadlines import Deadlines
 from airflow_pixverse.waits.events import WaitStatus, end_event
@@ -54,7 +55,8 @@ class WaitTrigger(BaseTrigger, Generic[_Parameters]):
             if parameters.lease_update:
                 reference, update = parameters.lease_update["reference"], parameters.lease_update["update"]
                 gate_of(parameters.pixverse_conn_id).update_lease(reference, LeaseUpdate(update))
-            payload = await self._wait(parameters)
+            with OCCUPANCY.taking_a_place():
+                payload = await self._wait(parameters)
         except PixverseFatalError as error:
             payload = end_event(WaitStatus.FATAL, str(error))
         except PixverseNoResultError as error:

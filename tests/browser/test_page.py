@@ -187,6 +187,11 @@ def test_a_refused_token_is_shown_with_a_link_to_the_connections(tab, sim):
             "No triggerer is alive",
             "airflow triggerer",
         ),
+        (
+            lambda body: body.update(triggerers=1, triggers=800, places=1000),
+            "800 triggers share 1000 places in the triggerer",
+            "[triggerer] capacity",
+        ),
         (lambda body: body.update(triggerers=2), "2 triggerers are alive", "the order of its own triggerer"),
         (
             lambda body: body["capacity"]["accounts"][0].update(error="Update password"),
@@ -204,7 +209,14 @@ def test_a_refused_token_is_shown_with_a_link_to_the_connections(tab, sim):
             "Add one at useapi.net",
         ),
     ],
-    ids=["no triggerer", "several triggerers", "account in error", "no connection", "no account"],
+    ids=[
+        "no triggerer",
+        "few places",
+        "several triggerers",
+        "account in error",
+        "no connection",
+        "no account",
+    ],
 )
 def test_a_problem_is_shown_with_what_to_do(page, rewrite, change, title, what_to_do):
     rewrite(change)

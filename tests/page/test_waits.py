@@ -222,3 +222,13 @@ def test_triggerers_with_a_recent_heartbeat_are_counted(page, sim):
     start_triggerer(heartbeat=ago(0))
     start_triggerer(heartbeat=ago(3600))
     assert page.capacity()["triggerers"] == 1
+
+
+def test_triggers_of_all_kinds_share_the_places_of_the_triggerers_that_are_alive(page, sim):
+    before = page.capacity()
+    defer("waiting", [{"waiting_since": EARLY}, {"waiting_since": LATE}])
+    for heartbeat in (ago(0), ago(1), ago(3600)):
+        start_triggerer(heartbeat=heartbeat)
+    capacity = page.capacity()
+    assert capacity["triggers"] == before["triggers"] + 2
+    assert (before["places"], capacity["places"]) == (0, 2 * 1000)

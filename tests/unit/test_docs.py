@@ -50,6 +50,8 @@ from airflow_pixverse.storage.upload import source_of
 from airflow_pixverse.submission.delivery import Delivery
 from airflow_pixverse.submission.errors import UnsettledError
 from airflow_pixverse.submission.lost_jobs import TIMING
+from airflow_pixverse.submission.triggerer_waits import TriggererWaits
+from airflow_pixverse.triggerer.occupancy import Occupancy
 from airflow_pixverse.triggers.pixverse import PixverseCapacityEventTrigger
 from scripts.diagrams import draw
 from tests.documents import (
@@ -377,7 +379,7 @@ def messages_of_storage(folder):
     ]
 
 
-def printed_messages(monkeypatch, folder):
+def printed_messages(monkeypatch, caplog, folder):
     """Messages that the code prints now, one of each kind that the documentation explains."""
     monkeypatch.setattr(lookup, "SECOND_LOOK_AFTER", 0)
     with pytest.raises(PixverseFatalError) as not_found:
@@ -388,6 +390,10 @@ def printed_messages(monkeypatch, folder):
         accounts=[AccountCapacity(email="a@example.com", maxJobs=2, executing=0, available=2)]
     )
     source = inspect.getsource(PixverseCapacitySensor._wait_in_triggerer)
+    end = inspect.getsource(TriggererWaits)
+    occupancy = Occupancy(lambda: 1)
+    with caplog.at_level("WARNING"), occupancy.taking_a_place():
+        pass
     not_stored = "the result is there and paid for, but not stored: "
     return [
         str(not_found.value),
@@ -409,6 +415,8 @@ def printed_messages(monkeypatch, folder):
         *messages_of_storage(folder),
         *([f"{not_stored}why"] if not_stored in inspect.getsource(Delivery._store) else []),
         *(["The wait begins on a worker: why"] if '"The wait begins on a worker: %s"' in source else []),
+        *(["The task ends on a worker: why"] if '"The task ends on a worker: %s"' in end else []),
+        *caplog.messages,
     ]
 
 
@@ -416,10 +424,10 @@ def first_cells_of_troubleshooting():
     return [row[0] for table in tables(TROUBLESHOOTING.read_text()) for row in table]
 
 
-def test_the_messages_that_troubleshooting_explains_are_printed(monkeypatch, tmp_path):
+def test_the_messages_that_troubleshooting_explains_are_printed(monkeypatch, caplog, tmp_path):
     quoted = [inline_code(cell)[0] for cell in first_cells_of_troubleshooting() if cell.startswith("`")]
     assert len(quoted) >= 8
-    printed = printed_messages(monkeypatch, tmp_path)
+    printed = printed_messages(monkeypatch, caplog, tmp_path)
     for quote in quoted:
         pattern = ".+".join(map(re.escape, quote.split("...")))
         assert any(re.search(pattern, message) for message in printed), quote

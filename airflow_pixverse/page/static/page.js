@@ -64,8 +64,11 @@ const PROBLEMS = {
   page: { title: "This page could not poll PixVerse" },
 };
 
+// The share of the places in the triggerers from which on a warning is due.
+const NEAR = 0.8;
+
 /** Return the warnings of an answer, the worst first. */
-function warningsOf({ now, trouble: problem, capacity, waits, triggerers }) {
+function warningsOf({ now, trouble: problem, capacity, waits, triggerers, triggers, places }) {
   const found = [];
   if (problem) {
     const seconds = now - problem.since;
@@ -79,6 +82,12 @@ function warningsOf({ now, trouble: problem, capacity, waits, triggerers }) {
   if (triggerers === 0 && waits.total > 0) {
     found.push({ id: "triggerer", tone: "error", title: "No triggerer is alive",
       text: "Deferred tasks wait, but nothing looks for slots for them. Start one: airflow triggerer" });
+  }
+  if (triggerers > 0 && triggers >= NEAR * places) {
+    found.push({ id: "places", tone: "warning",
+      title: `${triggers} triggers share ${places} places in the triggerer${triggerers > 1 ? "s" : ""}`,
+      text: "Beyond that, slots stay free and results are collected late. " +
+        "Raise [triggerer] capacity, or start another triggerer: airflow triggerer" });
   }
   for (const { email, error } of capacity?.accounts ?? []) {
     if (!error) continue;
