@@ -64,7 +64,13 @@ class WaitTrigger(BaseTrigger, Generic[_Parameters]):
         except Exception as error:
             self.log.exception("The trigger failed")
             payload = end_event(WaitStatus.ERROR, f"the trigger failed: {error!r}")
-        yield await self._end(parameters, _with_state(payload, parameters.state))
+        payload = _with_state(payload, parameters.state)
+        try:
+            event = await self._end(parameters, payload)
+        except Exception:
+            self.log.exception("The task could not be ended here, so a worker does it")
+            event = as_event(payload)
+        yield event
 
     @abstractmethod
     async def _wait(self, parameters: _Parameters) -> dict[str, Any]:

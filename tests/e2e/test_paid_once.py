@@ -240,6 +240,19 @@ def test_submits_that_begin_and_end_in_the_trigger_take_one_worker_each(airflow,
     assert cleared.xcom["id"] == sim.submitted(prompt=prompts[0])[1].id
 
 
+def test_a_retry_gets_the_slot_that_is_leased_to_its_earlier_try(airflow, sim, forget):
+    """The lease lasts for an hour, and there is no other slot."""
+    others = sim.fill()
+    sim.end_job(others[0])
+    forget()
+    run = airflow.trigger("submits_in_its_second_try")
+    prompt = f"second try in {run.run_id}"
+    wait_until_paid(airflow, sim, [prompt], 1)
+    make = end_jobs_until_over(airflow, sim, run).task("make")
+    assert (make.state, make.try_number > 1) == ("success", True)
+    assert paid(sim, [prompt]) == {prompt: 1}
+
+
 def test_a_cleared_task_submits_anew(airflow, sim, submits):
     run = submits(["cleared", "left alone"])
     end_jobs_until_over(airflow, sim, run)

@@ -276,6 +276,15 @@ def test_trigger_leaves_a_job_without_a_result_to_a_worker(sim, pushed, others):
     assert pushed == {}
 
 
+def test_trigger_leaves_the_end_to_a_worker_where_another_version_wrote_the_state(sim, pushed, logged):
+    one = job_trigger(ended(sim))
+    one._kwargs["state"] = {"job_ids": []}
+    [event] = events_of(one)
+    assert type(event) is TriggerEvent
+    assert event.payload["status"] == "finished"
+    assert "so a worker does it" in logged()
+
+
 def test_trigger_leaves_the_end_to_a_worker_where_xcom_refuses(sim, pushed, monkeypatch):
     async def refuse(*_):
         raise RuntimeError("the API server is down")

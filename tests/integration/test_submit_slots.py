@@ -184,7 +184,8 @@ def test_submit_without_a_lease_ends_on_its_worker(sim, told):
 def begun_in_the_trigger(try_number, **kwargs):
     """A wait of a submit operator that no worker has begun."""
     one = trigger(**{"waiting_since": None, "ticket": True, "timeout": 0.5, **kwargs})
-    one.task_instance = SimpleNamespace(task_id="make", try_number=try_number, start_date=datetime.now(UTC))
+    names = {"dag_id": "submit", "run_id": "run", "task_id": "make", "map_index": -1}
+    one.task_instance = SimpleNamespace(**names, try_number=try_number, start_date=datetime.now(UTC))
     return one
 
 

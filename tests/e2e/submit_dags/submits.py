@@ -58,6 +58,15 @@ class HookAtTheBrink(PixverseHook):
             time.sleep(1)
 
 
+class LosesItsFirstTry(PixverseSubmitOperator):
+    """Fails between the event of its trigger and its first line, as Airflow does it (#72716)."""
+
+    def execute_complete(self, context, event=None):
+        if context["ti"].try_number == 1:
+            raise RuntimeError("this try has lost a hop")
+        return super().execute_complete(context, event)
+
+
 with DAG("submits", schedule=None, start_date=datetime(2026, 1, 1)):
     rows = Rows(task_id="rows")
     PixverseSubmitOperator.partial(task_id="make", **DEFAULTS).expand(payload=rows.output)
@@ -82,6 +91,14 @@ with DAG("mapped_submits_from_the_trigger", schedule=None, start_date=datetime(2
     PixverseSubmitOperator.partial(
         task_id="make", start_from_trigger=True, **(DEFAULTS | {"lease": timedelta(minutes=10)})
     ).expand(payload=[{"prompt": f"{{{{ run_id }}}} and {number}"} for number in range(3)])
+
+with DAG("submits_in_its_second_try", schedule=None, start_date=datetime(2026, 1, 1)):
+    LosesItsFirstTry(
+        task_id="make",
+        payload={"prompt": "second try in {{ run_id }}"},
+        lease=timedelta(hours=1),
+        **(DEFAULTS | {"pixverse_conn_id": "calm"}),
+    )
 
 with DAG("submits_with_one_worker", schedule=None, start_date=datetime(2026, 1, 1)):
     PixverseSubmitOperator.partial(
