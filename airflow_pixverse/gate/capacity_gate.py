@@ -108,11 +108,13 @@ class CapacityGate:
         now = self._clock()
         since = self._leases.holders.since(request.holder, request.waiting_since, now)
         request = replace(request, waiting_since=since)
-        self._leases.end_of_earlier_try(request.holder)
+        had_slots = self._leases.end_of_earlier_try(request.holder)
         waited = max(0.0, self._wall_clock() - request.waiting_since)
         since, number = request.waiting_since, next(self._numbers)
         turn = Turn(since, number, request.priority, request.dag_id, request.slots)
         waiter = Waiter(request, turn, now, waited)
+        if had_slots:
+            self._queue.record_unused(waiter)
         try:
             self._queue.add(waiter)
             self._pacing.record_arrival(now, waited)

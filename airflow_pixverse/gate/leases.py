@@ -169,15 +169,22 @@ class Leases:
             self._references.add(lease.reference, lease.expires_at)
             self.holders.record_grant(lease.holder, lease.reference)
 
-    def end_of_earlier_try(self, holder: str) -> None:
+    def end_of_earlier_try(self, holder: str) -> bool:
         """
         End the lease of an earlier try of a task instance that waits again: it will submit nothing.
 
         That of a job which the service has, and a slot that it has refused, are left to their own ends.
+
+        :return: whether there was one.
         """
-        for lease in list(self):
-            if holder and lease.holder == holder and not lease.is_abandoned and math.isinf(lease.accepted_at):
-                self.revoke(lease)
+        unused = [
+            lease
+            for lease in self
+            if holder and lease.holder == holder and not lease.is_abandoned and math.isinf(lease.accepted_at)
+        ]
+        for lease in unused:
+            self.revoke(lease)
+        return bool(unused)
 
     def revoke(self, lease: Lease) -> None:
         """End a lease whose holder will not use it, if it is open."""

@@ -56,6 +56,12 @@ class Turns:
         kept = {dag: later for dag, later in self._next[turn.priority].items() if later > tag}
         self._next[turn.priority] = {**kept, turn.dag_id: tag + turn.slots}
 
+    def record_unused(self, turn: Turn) -> None:
+        """Record that a wait has got slots and will not use them: its DAG gets its turn back."""
+        line = self._next[turn.priority]
+        if turn.dag_id in line:
+            line[turn.dag_id] -= turn.slots
+
     def in_order(self, waits: Iterable[_Wait], turn_of: Callable[[_Wait], Turn]) -> list[_Wait]:
         """
         Return the waits in the order in which they are served.

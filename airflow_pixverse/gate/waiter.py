@@ -183,6 +183,10 @@ class Queue:
         """Record that a waiter has got its slots, which counts for the turns of its DAG."""
         self._turns.record_served(waiter.turn)
 
+    def record_unused(self, waiter: Waiter) -> None:
+        """Record that an earlier try of this waiter has got its slots, and will not use them."""
+        self._turns.record_unused(waiter.turn)
+
     def in_order(self) -> list[Waiter]:
         """Return the waiters in the order in which they are served."""
         ordered = self._turns.in_order(self._places, _turn)

@@ -45,6 +45,15 @@ async def test_retry_keeps_its_turn_although_its_lease_is_over(service, gate):
             assert (retry.done(), [other.done() for other in others]) == (True, [False, False])
 
 
+async def test_retry_keeps_its_turn_before_the_waits_of_another_dag(gate):
+    await a_try(gate, "first", dag_id="one")
+    await asyncio.sleep(1)
+    async with in_background(a_try(gate, "other", holder="other task", dag_id="another")) as [other]:
+        await asyncio.sleep(15)
+        await a_try(gate, "second", dag_id="one")
+        assert not other.done()
+
+
 @pytest.mark.service({A: 1, B: 1})
 async def test_retry_leaves_a_refused_slot_and_an_accepted_job_alone(gate):
     for reference, update in (("first", LeaseUpdate.REFUSED), ("second", LeaseUpdate.ACCEPTED)):
