@@ -108,9 +108,16 @@ class _Decision:
         self._forecast.use(job_id)
         waiter.ahead = self._leases.ahead_on(email)
         expires_at = self._now + _LONGEST_HANDOVER + waiter.request.lease_seconds
-        lease = Lease(frozenset({email}), {email: 1}, expires_at, waiter.request.reference, self._now)
-        lease.is_early, lease.has_slot = True, False
-        waiter.lease = lease
+        lease = waiter.lease = Lease(
+            emails=frozenset({email}),
+            suggested={email: 1},
+            expires_at=expires_at,
+            reference=waiter.request.reference,
+            granted_at=self._now,
+            is_early=True,
+            has_slot=False,
+            holder=waiter.request.holder,
+        )
         self._leases.grant(lease)
         return [account for key, account in self._left if key == email]
 

@@ -39,7 +39,7 @@ def ticket_event(
     :param ahead: if the slot is not free yet, the ends of the ``replyRef`` of the jobs that get slots of the
         account before it; None if it is free.
     """
-    ticket = {"reference": reference, "lease": lease, "ahead": ahead}
+    ticket = {"reference": reference, "lease": lease} | ({} if ahead is None else {"ahead": ahead})
     return success_event(accounts) | {"ticket": ticket, "waiting_since": waiting_since}
 
 
