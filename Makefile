@@ -229,6 +229,10 @@ mutants: $(VENV)/.installed-mutation  ## do the tests notice small faults? All, 
 bench: install  ## speed, as ratios to a yardstick
 	$(PY) -m benchmarks.run
 
+.PHONY: bench-peers
+bench-peers: install postgresql  ## this package beside other ways to make prompts, as a table; PEERS='--prompts 10' for less
+	@$(PY) -m benchmarks.peers $(PEERS)
+
 .PHONY: install
 install: $(VENV)/.installed-test-tools  ## the environment for AIRFLOW=3.3.2 (or another tested version)
 

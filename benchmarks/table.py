@@ -1,8 +1,9 @@
 """
-A table of 60 prompts on five slots: one batch, and a bare loop beside it, against the ideal.
+A table of 60 prompts on five slots as one batch, without Airflow's scheduler around it, against the ideal.
 
 The ideal is that no slot is ever free between the first submit and the last job's end. The batch runs in a
-process of its own, so that its CPU time can be told from the simulator's.
+process of its own, so that its CPU time can be told from the simulator's. `make bench-peers` has it in a real
+Airflow, beside other ways.
 """
 
 from __future__ import annotations
@@ -14,9 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 
-from airflow_pixverse.api import PixverseClient, PixverseRateLimitError
 from airflow_pixverse.simulator import Simulator
 
 TOKEN = "user:1-bench"  # noqa: S105
@@ -31,12 +30,8 @@ def main() -> None:
     print(
         f"{PROMPTS} prompts of {SECONDS} s on {sum(ACCOUNTS.values())} slots, poke_interval={POKE_INTERVAL:g}"
     )
-    with ThreadPoolExecutor() as side_by_side:
-        for name, figures in zip(
-            ("batch", "bare loop"), side_by_side.map(lambda run: run(), (_batch, _bare_loop)), strict=True
-        ):
-            print(f"  {name:<10} {figures}")
-    print(f"  goals of the batch: {GOAL_TIME} of the ideal, {GOAL_CPU} CPU-seconds a row")
+    print(f"  {_batch()}")
+    print(f"  goals: {GOAL_TIME} of the ideal, {GOAL_CPU} CPU-seconds a row")
 
 
 def _batch() -> str:
@@ -84,30 +79,6 @@ def _make_table(folder: str) -> None:
     BatchRun(parameters, TaskTry("bench", "run", "table", -1, 1, 0), lambda _key, _value: None).run()
     used = resource.getrusage(resource.RUSAGE_SELF)
     print(json.dumps([time.monotonic() - began, used.ru_utime + used.ru_stime]))
-
-
-def _bare_loop() -> str:
-    """Submit while the service takes it, then ask for what has left the list; remember nothing."""
-    with Simulator(ACCOUNTS, token=TOKEN, job_seconds=(SECONDS, SECONDS)) as sim:
-        began = time.monotonic()
-        waiting, running = list(range(PROMPTS)), set[str]()
-        with PixverseClient(TOKEN, sim.url) as client:
-            while waiting or running:
-                executing = {job.id for job in client.list_executing()}
-                for job_id in running - executing:
-                    client.get_result(job_id)
-                running &= executing
-                try:
-                    while waiting:
-                        [job_id] = client.submit("videos/create", {"prompt": f"{waiting[-1]}"}).job_ids
-                        running.add(job_id)
-                        waiting.pop()
-                except PixverseRateLimitError:
-                    pass  # there is no free slot
-                time.sleep(POKE_INTERVAL)
-        seconds = time.monotonic() - began
-        refusals = sum(one.status == 429 for one in sim.requests)  # noqa: PLR2004
-    return f"{seconds / IDEAL:.2f} of the ideal, {refusals} refusals"
 
 
 if __name__ == "__main__":

@@ -8,9 +8,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from airflow_pixverse.simulator import Simulator
+from benchmarks.cpu import cpu_seconds
 from tools.real_airflow import Airflow, DagRun, TaskInstance
 
 WINDOW = 90.0
@@ -92,22 +91,9 @@ def _ended(airflow: Airflow, run: DagRun) -> list[TaskInstance]:
 
 
 def _cpu_a_minute(airflow: Airflow) -> float:
-    before = _cpu(airflow)
+    before = cpu_seconds(airflow.pids)
     time.sleep(WINDOW)
-    return (_cpu(airflow) - before) * 60 / WINDOW
-
-
-def _cpu(airflow: Airflow) -> float:
-    """Return the CPU-seconds of all processes of Airflow so far, those that have ended included."""
-    total = 0.0
-    for process in map(psutil.Process, airflow.pids):
-        for member in (process, *process.children(recursive=True)):
-            try:
-                times = member.cpu_times()
-            except psutil.NoSuchProcess:
-                continue  # its parent has its times
-            total += times.user + times.system + times.children_user + times.children_system
-    return total
+    return (cpu_seconds(airflow.pids) - before) * 60 / WINDOW
 
 
 if __name__ == "__main__":

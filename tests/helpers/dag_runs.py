@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
@@ -73,3 +73,17 @@ def ending_jobs_after_two_looks(sim: Any) -> Iterator[None]:
     with ThreadPoolExecutor() as elsewhere:
         elsewhere.submit(end)
         yield
+
+
+@contextmanager
+def after_submits(sim: Any, number: int, act: Callable[[], None]) -> Iterator[None]:
+    """Call a function once so many jobs were submitted."""
+
+    def wait_and_act() -> None:
+        sim.wait_for_submitted(number, timeout=120)
+        act()
+
+    with ThreadPoolExecutor() as elsewhere:
+        done = elsewhere.submit(wait_and_act)
+        yield
+        done.result()

@@ -6,12 +6,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
-from tests.helpers.dag_runs import AIRFLOW, ending_jobs_after_two_looks, run
+from tests.helpers.approvals import answering
+from tests.helpers.dag_runs import AIRFLOW, after_submits, ending_jobs_after_two_looks, run
 from tests.helpers.tables import Table
 
 FOLDER = Path(__file__).parents[2] / "example_dags"
 pytestmark = pytest.mark.usefixtures("without_a_logical_date")
+# What an example has no DAG before, as Airflow lacks what it shows.
+NEEDS = {"pixverse_on_capacity": "3.0", "pixverse_review": "3.1"}
+ASKS_PERSONS = AIRFLOW >= Version(NEEDS["pixverse_review"])
 
 
 @pytest.fixture
@@ -28,8 +33,8 @@ def example(monkeypatch):
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in FOLDER.glob("*.py")))
 def test_every_example_says_in_the_ui_what_it_is_for(example, name):
-    if name == "pixverse_on_capacity" and AIRFLOW.major < 3:
-        pytest.skip("it has no DAG on Airflow 2")
+    if AIRFLOW < Version(NEEDS.get(name, "2.0")):
+        pytest.skip("it has no DAG on this Airflow")
     dag = example(name)
     assert dag.dag_id == name
     assert dag.doc_md == sys.modules[name].__doc__
@@ -175,18 +180,79 @@ def test_the_table_names_the_rows_that_have_no_video(sim, table, run_table):
     assert sim.submitted_count == 3
 
 
-@pytest.mark.parametrize("fate", ["moderated", "refused"])
-def test_pixverse_moderated(sim, example, fate):
+ATTEMPTS = ("make_first", "make_second", "make_third")
+
+
+@pytest.mark.parametrize(
+    ("moderated", "states"),
+    [
+        (0, ["success", "skipped", "skipped"]),
+        (1, ["failed", "success", "skipped"]),
+        (2, ["failed", "failed", "success"]),
+        (3, ["failed", "failed", "failed"]),
+    ],
+)
+def test_pixverse_moderated(sim, example, moderated, states):
+    sim.set_fate("battle", "moderated" if moderated else None)
+    with after_submits(sim, moderated, sim.clear_fates):
+        outcome = run(example("pixverse_moderated"))
+    assert [outcome.state(name) for name in ATTEMPTS] == states
+    seeds = [job.payload["seed"] for job in sim.submitted()]
+    assert len(set(seeds)) == len(seeds) == 3 - states.count("skipped")
+    if "success" in states:
+        assert outcome.xcom("show") == outcome.xcom(ATTEMPTS[moderated])["url"]
+    else:
+        assert outcome.state("show") == "upstream_failed"
+
+
+@pytest.mark.parametrize(("fate", "paid"), [("refused", 0), ("failed", 1)])
+def test_example_of_moderation_tries_nothing_else_again(sim, example, fate, paid):
     sim.set_fate("battle", fate)
     outcome = run(example("pixverse_moderated"))
-    assert (outcome.state("make_video"), outcome.state("make_another")) == ("failed", "success")
-    assert outcome.xcom("show") == outcome.xcom("make_another")["url"]
+    assert [outcome.state(name) for name in ATTEMPTS] == ["failed", "skipped", "skipped"]
+    assert outcome.state("show") == "upstream_failed"
+    assert sim.submitted_count == paid
 
 
-def test_example_of_moderation_makes_no_other_video_of_a_prompt_that_passes(sim, example):
-    outcome = run(example("pixverse_moderated"))
-    assert (outcome.state("make_video"), outcome.state("make_another")) == ("success", "skipped")
-    assert outcome.xcom("show") == outcome.xcom("make_video")["url"]
+@pytest.mark.skipif(ASKS_PERSONS, reason="it has a DAG on this Airflow")
+def test_example_of_a_review_imports_where_airflow_asks_nobody(example):
+    with pytest.raises(AttributeError, match="dag"):
+        example("pixverse_review")
+
+
+@pytest.mark.skipif(not ASKS_PERSONS, reason="this Airflow asks nobody")
+@pytest.mark.parametrize(
+    ("answer", "upscaled"), [("Approve", ["videos/upscale"]), ("Reject", [])], ids=["approved", "rejected"]
+)
+def test_pixverse_review(sim, example, answer, upscaled):
+    with answering("pixverse_review", "approve", answer) as seen:
+        outcome = run(example("pixverse_review"))
+    draft, *upscales = sim.submitted()
+    assert (draft.endpoint, draft.payload["quality"]) == ("videos/create", "360p")
+    assert seen.body == f"[The draft]({outcome.xcom('make_draft')['url']})"
+    assert [job.endpoint for job in upscales] == upscaled
+    assert [job.payload["video_id"] for job in upscales] == [draft.id] * len(upscaled)
+    assert outcome.state("upscale") == ("success" if upscaled else "skipped")
+
+
+def test_pixverse_chain(sim, example):
+    outcome = run(example("pixverse_chain"))
+    create, extend, upscale = sim.submitted()
+    assert [job.endpoint for job in (create, extend, upscale)] == [
+        "videos/create", "videos/extend", "videos/upscale"
+    ]  # fmt: skip
+    assert (extend.payload["video_id"], upscale.payload["video_id"]) == (create.id, extend.id)
+    assert extend.email == create.email
+    assert outcome.xcom("upscale")["id"] == upscale.id
+
+
+def test_chain_of_examples_ends_where_a_step_fails(sim, example):
+    sim.set_fate("a den", "moderated")
+    outcome = run(example("pixverse_chain"))
+    assert [outcome.state(name) for name in ("create", "extend", "upscale")] == [
+        "success", "failed", "upstream_failed"
+    ]  # fmt: skip
+    assert sim.submitted_count == 2
 
 
 def test_pixverse_wait_for_results(sim, example):

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import psutil
+from packaging.version import Version
 
 from tools.real_airflow import clearing, command_line, sqlite
 from tools.real_airflow.components import Component, components, log_ports
@@ -35,6 +36,8 @@ BIN = Path(sys.executable).parent
 POLL_INTERVAL = 0.2
 # After how many seconds to give up what is waited for: several times what a slow and busy machine needs.
 PATIENCE = 600.0
+# A file with one of these has no DAG on an earlier Airflow.
+NEWER = {"AssetWatcher": Version("3.0"), "ApprovalOperator": Version("3.1")}
 MIGRATION, COMMAND_LINE = "migration", "command-line"
 SQLITE = "airflow.db"
 
@@ -64,7 +67,8 @@ class Airflow:
         ui_port: int | None = None,
     ) -> None:
         self.home = home
-        self.major = int(version("apache-airflow").split(".")[0])
+        self.version = Version(version("apache-airflow"))
+        self.major = self.version.major
         self._kinds = components(self.major, ui=ui_port is not None)
         #: What runs, or ran until it was killed, by name.
         self.components: dict[str, Component] = dict(self._kinds)
@@ -357,8 +361,8 @@ class Airflow:
     def _files_with_dags(self) -> Iterable[Path]:
         for folder in self._dag_folders:
             for path in folder.resolve().rglob("*.py"):
-                # Airflow 2 has no asset watchers, and so no DAG in such a file.
-                if self.major >= 3 or "AssetWatcher" not in path.read_text():
+                text = path.read_text()
+                if all(self.version >= since for name, since in NEWER.items() if name in text):
                     yield path
 
     def _has_started(self, name: str) -> bool:

@@ -135,6 +135,15 @@ class Metadata:
         )
         return rows[0]["pid"] if rows else None
 
+    def running_pids(self, run: DagRun) -> list[int | None]:
+        """Return the process of each task instance that a worker runs, None where it has not told yet."""
+        rows = self.query(
+            "select pid from live_task_instance"
+            " where dag_id = :dag_id and run_id = :run_id and state = 'running' order by start_date",
+            **_key(run),
+        )
+        return [row["pid"] for row in rows]
+
     def triggerers(self, run: DagRun) -> dict[tuple[str, int], int | None]:
         """Return the job id of the triggerer that has each deferred task instance, None while no one does."""
         rows = self.query(

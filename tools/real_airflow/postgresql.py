@@ -76,6 +76,11 @@ class PostgreSQL:
         self._processes.stop()
         self._temporary.cleanup()
 
+    @property
+    def pid(self) -> int | None:
+        """The process id of the server; None if it does not run."""
+        return self._processes.pid("postgresql")
+
     def _start(self) -> None:
         data = self.directory / "data"
         create = [str(self._programs / "initdb"), "--pgdata", str(data), "--username", "airflow"]
