@@ -63,6 +63,7 @@ class TriggererWaits:
             timeout=self._task.timing.completion_timeout,
             job_ids=list(state.job_ids),
             first_poll_at=time.time() + pause if pause else None,
+            report_credits=self._task.report_credits,
             **_travelling(state, update),
         )
         defer_wait(self._task, PixverseJobTrigger, parameters, self._started)
@@ -117,5 +118,6 @@ def _slot_parameters(task: SubmitTask, emails: Any, **of_this_wait: Any) -> Wait
         lease=task.timing.lease,
         ticket=True,
         priority_weight=task.priority_weight,
+        report_credits=task.report_credits,
         **of_this_wait,
     )

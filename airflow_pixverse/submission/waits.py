@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from airflow_pixverse.api.credits import AccountCredits
     from airflow_pixverse.api.results import JobResult
     from airflow_pixverse.gate.lease_update import LeaseUpdate
     from airflow_pixverse.submission.state import SubmitState
@@ -47,11 +48,13 @@ class Admission(NamedTuple):
     :param accounts: those with room, in their JSON form, the one that is to be used first.
     :param random_part: of the ``replyRef`` that the gate has admitted; empty if no gate has.
     :param is_leased: whether the gate keeps a slot for it.
+    :param credits: what the triggerer has read of the credits of an account. None if it was not asked.
     """
 
     accounts: list[dict[str, Any]]
     random_part: str = ""
     is_leased: bool = False
+    credits: AccountCredits | None = None
 
     def lease_update(self, update: LeaseUpdate) -> SlotUpdate:
         """Return the update for the gate. None if no slot is kept."""
