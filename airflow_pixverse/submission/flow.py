@@ -66,7 +66,8 @@ class SubmitFlow:
         self._delivery = Delivery(task, context, self._journal)
 
     def begin(self) -> Any:
-        """Submit, or pick up the job of an earlier try; return the value of the task."""
+        """Submit, or pick up the job of an earlier try, where a try begins; return the value of the task."""
+        self._journal.begin_try()
         with self._outcome():
             return self._submit_and_wait()
 
@@ -115,7 +116,8 @@ class SubmitFlow:
         """Go on with a wait that Airflow has ended; return the value of the task."""
         started = self._context["ti"].start_date.timestamp()
         self.state = dataclasses.replace(self.state, waiting_since=started)
-        return self.begin()
+        with self._outcome():
+            return self._submit_and_wait()
 
     def cancel_unless_retried(self) -> None:
         """Cancel the jobs of a task that is killed, if no retry picks them up."""
