@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
 from airflow_pixverse.api import reply_ref
-from airflow_pixverse.api.accounts import account_problems
 from airflow_pixverse.api.credits import read_credits
 from airflow_pixverse.api.errors import (
     PixverseError,
@@ -257,4 +256,6 @@ class Acceptance:
 
     def _troubles(self) -> str:
         """Return which of the accounts take no jobs, as a continuation of an error."""
+        from airflow_pixverse.api.accounts import account_problems
+
         return "".join(f". {trouble}" for trouble in account_problems(self._client, self._request.emails))

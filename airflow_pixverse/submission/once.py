@@ -25,7 +25,7 @@ from airflow_pixverse.submission.lost_jobs import JobSearch, SearchClient, Submi
 from airflow_pixverse.submission.metrics import count
 
 if TYPE_CHECKING:
-    from airflow_pixverse.api.results import Submission
+    from airflow_pixverse.api.submission import Submission
     from airflow_pixverse.journal import Journal, TaskTry
     from airflow_pixverse.submission.request import SubmitRequest
 
