@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from airflow_pixverse.api.accounts import Account, Features
     from airflow_pixverse.api.client import PixverseClient
     from airflow_pixverse.api.kinds import JobId, split_job_id
-    from airflow_pixverse.api.results import JobResult, ResultPage, Submission
+    from airflow_pixverse.api.results import JobResult, ResultPage
     from airflow_pixverse.api.scheduler import AccountCapacity, Capacity, ExecutingJob
+    from airflow_pixverse.api.submission import Submission
 
 __all__ = [
     "Account",
@@ -65,8 +66,9 @@ _LAZY = {
     "accounts": ("Account", "Features"),
     "client": ("PixverseClient",),
     "kinds": ("JobId", "split_job_id"),
-    "results": ("JobResult", "ResultPage", "Submission"),
+    "results": ("JobResult", "ResultPage"),
     "scheduler": ("AccountCapacity", "Capacity", "ExecutingJob"),
+    "submission": ("Submission",),
 }
 
 

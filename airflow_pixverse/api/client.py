@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeVar
 from urllib.parse import urlsplit
 
 from airflow_pixverse import __version__
-from airflow_pixverse.api.accounts import ACCOUNTS, FEATURES, Account, Features
 from airflow_pixverse.api.errors import (
     PixverseError,
     PixverseFatalError,
@@ -26,16 +25,6 @@ from airflow_pixverse.api.http.sanitizer import Sanitizer
 from airflow_pixverse.api.http.transport import ApiRequest, ApiResponse, RawFile, Transport
 from airflow_pixverse.api.kinds import FOLDERS, is_endpoint, split_job_id
 from airflow_pixverse.api.response_parser import WEB_PAGE, ResponseParser
-from airflow_pixverse.api.results import (
-    RESULT,
-    RESULTS,
-    JobResult,
-    ResultPage,
-    Submission,
-    job_ids_of,
-    state_of,
-)
-from airflow_pixverse.api.scheduler import CAPACITY, EXECUTING, Capacity, ExecutingJob
 from airflow_pixverse.api.sender import Sender
 from airflow_pixverse.api.service import (
     DEFAULT_BASE_URL,
@@ -44,11 +33,17 @@ from airflow_pixverse.api.service import (
     checked_token,
     user_of_token,
 )
+from airflow_pixverse.api.submission import Submission, job_ids_of
 from airflow_pixverse.api.uploads import MAX_UPLOAD, Upload, UploadBody, upload_of
 
+# Models are imported by the calls that return them: to build one takes longer than to import a module, and no
+# process needs all.
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
+    from airflow_pixverse.api.accounts import Account, Features
+    from airflow_pixverse.api.results import JobResult, ResultPage
+    from airflow_pixverse.api.scheduler import Capacity, ExecutingJob
 
 DEFAULT_MAX_RETRIES = 3
 MAX_TIMEOUT = 24 * 3600.0  # seconds
@@ -148,6 +143,8 @@ class PixverseClient:
 
         Source: "Retrieve the list of videos and images currently being executed by the API".
         """
+        from airflow_pixverse.api.scheduler import EXECUTING
+
         return self._read("scheduler/", EXECUTING)
 
     def get_capacity(self) -> Capacity:
@@ -157,6 +154,8 @@ class PixverseClient:
         Source: "Retrieve the list of videos currently running via the API along with the available account
         capacity".
         """
+        from airflow_pixverse.api.scheduler import CAPACITY
+
         return self._read("scheduler/available", CAPACITY)
 
     def request(
@@ -266,6 +265,8 @@ class PixverseClient:
         :raises PixverseFatalError: asking again will not help, the kind of the job is not known, or the job
             belongs to another user than the token.
         """
+        from airflow_pixverse.api.results import RESULT, state_of
+
         if kind is None and (parsed := split_job_id(job_id)):
             kind = parsed.kind
         path = self._job_path("GET", self._folder(kind, job_id), job_id)
@@ -283,6 +284,8 @@ class PixverseClient:
         :param limit: jobs of a page; None for the API's own limit.
         :param offset: start of the page: the ``next_offset`` of the page before; None for the first page.
         """
+        from airflow_pixverse.api.results import RESULTS
+
         path = f"{self._folder(kind)}/"
         params = {"email": email, "limit": limit, "offset": offset}
         return self._read(path, RESULTS, params=params, context={"kind": kind})
@@ -309,6 +312,8 @@ class PixverseClient:
 
     def get_accounts(self) -> list[Account]:
         """Return the PixVerse accounts that are configured, 1 000 at most (``GET accounts``)."""
+        from airflow_pixverse.api.accounts import ACCOUNTS
+
         return self._read("accounts", ACCOUNTS)
 
     def get_features(self, email: str | None = None) -> Features:
@@ -317,6 +322,8 @@ class PixverseClient:
 
         :param email: the account; needed where more than one is configured.
         """
+        from airflow_pixverse.api.accounts import FEATURES
+
         params = {"email": email}
         return self._read("features/", FEATURES, params=params, context=params)
 

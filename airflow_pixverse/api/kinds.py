@@ -5,7 +5,7 @@ A new endpoint that takes a seed is one more name in the row of its kind; a new 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -141,3 +141,9 @@ def split_job_id(job_id: str) -> JobId | None:
     email, _, kind = account_and_kind.rpartition("-")
     is_whole = user.startswith("user:") and number and email and kind and ":" not in kind
     return JobId(user.removeprefix("user:"), email, kind, number) if is_whole else None
+
+
+def account_of(job_ids: Iterable[str]) -> str | None:
+    """Return the account of the jobs of one submit, as their ids tell it. None if they do not."""
+    job = next(filter(None, map(split_job_id, job_ids)), None)
+    return job.email if job else None

@@ -1,5 +1,5 @@
 """
-Jobs after their submit: the response to a submit, and results, one by one and in lists.
+Results of jobs, one by one and in lists.
 
 All kinds of jobs have the same models.
 """
@@ -8,11 +8,11 @@ import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationInfo, model_validator
 
-from airflow_pixverse.api.api_model import ApiModel, Flag, Name, Number, Text, first_items, id_text, parse_iso
+from airflow_pixverse.api.api_model import ApiModel, Flag, Name, Number, Text, first_items, parse_iso
 from airflow_pixverse.api.errors import PixverseJobFailedError, PixverseJobModeratedError
 from airflow_pixverse.api.http.sanitizer import one_line, shortened
 from airflow_pixverse.api.kinds import (
@@ -30,34 +30,12 @@ MAX_RESULTS_READ = 10_000
 
 Ending = Literal["completed", "failed", "moderated"]
 
-_ID_FIELDS = tuple(dict.fromkeys(field for kind in KINDS.values() for field in kind.id_fields))
 _STATES = {kind.prefix: kind.states for kind in KINDS.values()}
 _ENDINGS: Mapping[str | None, Ending] = MappingProxyType(
     {COMPLETED: "completed", FAILED: "failed", MODERATED: "moderated"}
 )
 _OTHER_REASONS = ("error", "message", "fail_code")
 _LISTS = ("data", "items", *FOLDERS.values())
-
-
-class Submission(NamedTuple):
-    """
-    A submit that the service has accepted.
-
-    :param job_ids: the ids of its jobs, at least one.
-    :param answer: the whole response, as plain JSON.
-    """
-
-    job_ids: list[str]
-    answer: dict[str, Any]
-
-
-def job_ids_of(answer: Any) -> list[str]:
-    """Return the ids in the response to a submit, each once; numbers become texts."""
-    found: list[str] = []
-    for field in _ID_FIELDS if isinstance(answer, dict) else ():
-        ids = answer.get(field)
-        found += map(id_text, ids if isinstance(ids, list) else [ids])
-    return list(dict.fromkeys(filter(None, found)))
 
 
 class JobResult(ApiModel):

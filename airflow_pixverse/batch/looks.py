@@ -11,8 +11,9 @@ from airflow_pixverse.api.errors import PixverseError, PixverseTransientError
 if TYPE_CHECKING:
     from airflow_pixverse.api.accounts import Account
     from airflow_pixverse.api.client import PixverseClient
-    from airflow_pixverse.api.results import JobResult, ResultPage, Submission
+    from airflow_pixverse.api.results import JobResult, ResultPage
     from airflow_pixverse.api.scheduler import Capacity
+    from airflow_pixverse.api.submission import Submission
 
 
 class StoppedError(BaseException):

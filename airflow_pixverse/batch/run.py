@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
+from airflow_pixverse.api.credits import read_credits
 from airflow_pixverse.api.errors import PixverseError, PixverseFatalError
 from airflow_pixverse.api.reply_ref import prefix_of
 from airflow_pixverse.batch.budget import AccountFloor, CreditLimit
@@ -30,7 +31,6 @@ from airflow_pixverse.journal.folder import FolderJournal
 from airflow_pixverse.storage.atomic_file import check_writable
 from airflow_pixverse.storage.errors import StorageError
 from airflow_pixverse.storage.paths import object_path
-from airflow_pixverse.submission.cost import read_credits
 from airflow_pixverse.submission.request import task_prefix
 
 if TYPE_CHECKING:

@@ -7,10 +7,12 @@ Both places are asked for one key at a time.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from airflow_pixverse.journal.errors import RecordUnreadableError
 from airflow_pixverse.journal.journal import Key, SubmitJournal
+from airflow_pixverse.journal.records import RANKS, SubmitRecord
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -19,7 +21,13 @@ _ABSENT = object()
 
 
 class _KeyedJournal(SubmitJournal):
-    """Records that are read key by key: of each try the first, and then on to the first that is absent."""
+    """
+    Records that are read key by key: of each try the first, and then on to the first that is absent.
+
+    Each is a call to Airflow, so none is made whose answer is known. This try is the only one that writes its
+    keys: once it has read them, it knows which there are, and one that it has just read back is not read
+    again.
+    """
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
@@ -33,19 +41,36 @@ class _KeyedJournal(SubmitJournal):
     def _delete(self, key: Key) -> None:
         """Remove the text under a key; raise any error."""
 
+    @property
+    def _other_tries(self) -> Iterable[int]:
+        """The numbers of the other tries that may have written a record."""
+        return (number for number in self._try.all_tries if number != self._try.try_number)
+
     def _read_all(self) -> Mapping[Key, object]:
+        texts, self._read_back = self._read_back, {}
+        first_keys = [Key(number, 1) for number in self._other_tries]
+        if self._keys is None:
+            first_keys.append(Key(self._try.try_number, 1))
+        else:
+            texts |= self._look_up(self._keys.values() - texts.keys())
+        return texts | self._read_from(first_keys)
+
+    def _read_from(
+        self, wanted: Collection[Key], is_last: Callable[[object], bool] = lambda _: False
+    ) -> dict[Key, object]:
+        """Return the texts under these keys and those that follow, up to the last one of each try."""
         texts: dict[Key, object] = {}
-        wanted = [Key(try_number, 1) for try_number in self._try.all_tries]
         while found := self._look_up(wanted):
             texts |= found
-            wanted = [Key(key.try_number, key.number + 1) for key in found]
+            wanted = [Key(key.try_number, key.number + 1) for key, text in found.items() if not is_last(text)]
         return texts
 
     def _read(self, key: Key) -> object:
         return self._look_up([key]).get(key)
 
     def _drop(self) -> None:
-        for key in self._read_all():
+        own = self._try.try_number
+        for key in self._read_from([Key(number, 1) for number in (*self._other_tries, own)], _is_accepted):
             self._delete(key)
 
     def _state(self) -> str | None:
@@ -72,11 +97,18 @@ class TaskStateJournal(_KeyedJournal):
 
     place = "Airflow's task state store"
     refusal = "Airflow refuses what a try writes that it has given up. "
+    begins_empty = True
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         store: Any = context["task_state_store"]
         self._store = store
+
+    @property
+    def _other_tries(self) -> Iterable[int]:
+        # Once a later try has begun, Airflow refuses what this one writes and hides what it has written. So a
+        # record that is read back proves that there is no later one.
+        return range(1, self._try.try_number)
 
     def _look_up(self, keys: Collection[Key]) -> Mapping[Key, object]:
         # None is no absence: a state store backend ([workers] state_store_backend) has lost the value.
@@ -93,6 +125,14 @@ class TaskStateJournal(_KeyedJournal):
 
     def _name(self, key: Key) -> str:
         return f"key {_key(key)!r}"
+
+
+def _is_accepted(text: object) -> bool:
+    """Return whether a record is of a job that is accepted: its try submits nothing after it."""
+    try:
+        return RANKS[SubmitRecord.from_json(text).state] >= RANKS["accepted"]
+    except RecordUnreadableError:
+        return False
 
 
 def _key(key: Key) -> str:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_pixverse.batch.rows import DEFAULT_FILE_NAME, RowPlan, literals_of, parse_batch_file_name
-from airflow_pixverse.batch.submitting import Limits
 from airflow_pixverse.batch.table import parse_rows
 from airflow_pixverse.batch.template import columns_of, fill
 from airflow_pixverse.hooks.pixverse import PixverseHook
@@ -201,6 +200,7 @@ class PixverseBatchOperator(BaseOperator):
         :raises ValueError: one cannot be used; the message names it.
         """
         from airflow_pixverse.batch.run import BatchParameters
+        from airflow_pixverse.batch.submitting import Limits
 
         maker, literals = self._payload_maker()
         emails = parse_emails(self.emails)

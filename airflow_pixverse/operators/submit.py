@@ -71,11 +71,11 @@ class PixverseSubmitOperator(BeginsInTriggerer, StoresResults, BaseOperator):
     ``created_at``, ``replyRef`` and whatever else the API sends; a list of them where the endpoint made more
     than one. It is under the key ``result``, too, also when the job has failed. ``job_ids`` is a list of the
     ids, and is there as soon as they are known. ``cost`` has ``cost_credits``, ``credits_before``,
-    ``credits_after`` and ``email``, null where they are not known, and is there also when the job has failed;
-    the result of a single job has the credits, too. A task that fails leaves ``failure``, an object with
-    ``status`` (``not submitted``, ``unknown``, ``accepted``, ``failed`` or ``moderated``), ``reason``,
-    ``job_ids``, ``cost_credits`` and ``map_index``, unless its worker was killed. With
-    ``wait_for_completion=False``, the XCom is an object with ``id``, ``job_ids``, ``email``, ``seed``,
+    ``credits_after`` and ``email``, null where they are not known or not asked for (``report_credits``), and
+    is there also when the job has failed; the result of a single job has the credits, too. A task that fails
+    leaves ``failure``, an object with ``status`` (``not submitted``, ``unknown``, ``accepted``, ``failed`` or
+    ``moderated``), ``reason``, ``job_ids``, ``cost_credits`` and ``map_index``, unless its worker was killed.
+    With ``wait_for_completion=False``, the XCom is an object with ``id``, ``job_ids``, ``email``, ``seed``,
     ``replyRef`` and ``cost_credits``, which ``PixverseJobSensor`` takes as its ``job_id``.
 
     Source: "Create a video using text prompt or image" (``POST videos/create``) and the other kinds.
@@ -125,8 +125,9 @@ class PixverseSubmitOperator(BeginsInTriggerer, StoresResults, BaseOperator):
     :param cancel_on_kill: cancel the job when the task is killed while a worker runs it, or marked as failed,
         unless a retry follows, which picks the job up.
     :param min_credits: credits that an account keeps, else nothing is sent; None: by the connection's extra.
-    :param report_credits: read the credits of the account, if it is known, before the submit and once the job
-        is finished. An error of that is logged, and ends nothing.
+    :param report_credits: report the credits of the account, if it is known, before the submit and once the
+        job is finished. Deferrable, the triggerer reads them for all its tasks, so the first may be a minute
+        old. An error of that is logged, and ends nothing.
     :raises ValueError: a parameter cannot be used; the message names it.
     """
 
@@ -176,7 +177,7 @@ class PixverseSubmitOperator(BeginsInTriggerer, StoresResults, BaseOperator):
         on_clear: Literal["resume", "submit"] = "resume",
         durable: bool = True,
         cancel_on_kill: bool = False,
-        report_credits: bool = True,
+        report_credits: bool = False,
         min_credits: int | None = None,
         **kwargs: Any,
     ) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
 from airflow_pixverse.api import reply_ref
-from airflow_pixverse.api.accounts import account_problems
+from airflow_pixverse.api.credits import read_credits
 from airflow_pixverse.api.errors import (
     PixverseError,
     PixverseFatalError,
@@ -17,7 +17,6 @@ from airflow_pixverse.api.errors import (
 from airflow_pixverse.gate.lease_update import LeaseUpdate
 from airflow_pixverse.journal import SubmitHistory, TaskTry
 from airflow_pixverse.submission.adoption import Adoption
-from airflow_pixverse.submission.cost import read_credits
 from airflow_pixverse.submission.errors import NotListedError, UnsettledError
 from airflow_pixverse.submission.last_look import reason_not_to_submit
 from airflow_pixverse.submission.once import SubmitOnce
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_pixverse.api.client import PixverseClient
+    from airflow_pixverse.api.credits import AccountCredits
     from airflow_pixverse.journal import NoJournal, SubmitJournal, SubmitRecord
     from airflow_pixverse.submission.request import SubmitRequest
     from airflow_pixverse.submission.state import SubmitState
@@ -151,7 +151,7 @@ class Acceptance:
         email = self._request.account(admission.accounts)
         floor = self._task.hook.min_credits if self._task.min_credits is None else self._task.min_credits
         if floor is None:
-            return email, read_credits(self._client, email) if self._task.report_credits else None
+            return email, self._credits_to_report(email, admission.credits)
         with_room = [account["email"] for account in admission.accounts if account.get("email")]
         emails: list[str | None] = [*with_room, *(() if with_room else self._request.emails or ())]
         if not emails:
@@ -166,6 +166,14 @@ class Acceptance:
             )
         told = ", ".join(f"{one or 'the account'} has {left}" for one, left in have.items())
         raise PixverseFatalError(f"Nothing was submitted: {told}, and min_credits={floor} keeps that")
+
+    def _credits_to_report(self, email: str | None, told: AccountCredits | None) -> int | None:
+        """Return the credits of the account, as the triggerer has read them or as they are now."""
+        if not self._task.report_credits:
+            return None
+        if told is not None and told.email == email:
+            return told.left
+        return read_credits(self._client, email)
 
     def _write_again(self, records: list[SubmitRecord], state: SubmitState) -> None:
         """Record the refusals that an earlier part of this try could not record."""
@@ -228,4 +236,6 @@ class Acceptance:
 
     def _troubles(self) -> str:
         """Return which of the accounts take no jobs, as a continuation of an error."""
+        from airflow_pixverse.api.accounts import account_problems
+
         return "".join(f". {trouble}" for trouble in account_problems(self._client, self._request.emails))

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from airflow_pixverse.api.errors import PixverseError
-from airflow_pixverse.api.kinds import split_job_id
+from airflow_pixverse.api.credits import AccountCredits, CreditsClient, read_credits
+from airflow_pixverse.api.kinds import account_of
 
 if TYPE_CHECKING:
-    from airflow_pixverse.api.client import PixverseClient
-    from airflow_pixverse.hooks.pixverse import PixverseHook
     from airflow_pixverse.submission.state import SubmitState
-
-log = logging.getLogger(__name__)
-
-# A number that Airflow can carry through a trigger.
-_CREDITS = range(2**63)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,16 +32,20 @@ class Cost:
     @classmethod
     def of(cls, state: SubmitState) -> Self:
         """Return the cost of the jobs that a task waits for, while they are not finished."""
-        job = next(filter(None, map(split_job_id, state.job_ids)), None)
         return cls(
             cost_credits=state.cost_credits,
             credits_before=state.credits_before,
-            email=job.email if job else None,
+            email=account_of(state.job_ids),
         )
 
-    def after(self, service: PixverseClient | PixverseHook) -> Self:
-        """Return it with the credits that the account has now."""
-        return replace(self, credits_after=read_credits(service, self.email))
+    def after(self, service: CreditsClient, told: AccountCredits | None = None) -> Self:
+        """
+        Return it with the credits that the account has now.
+
+        :param told: what the triggerer has read. None to read it here.
+        """
+        left = read_credits(service, self.email) if told is None else told.left
+        return replace(self, credits_after=left)
 
     def to_xcom(self) -> dict[str, Any]:
         """Return its JSON form."""
@@ -78,25 +74,3 @@ class Cost:
         if not balance:
             return "" if self.cost_credits is None else cost
         return f"{cost}; {f'account {self.email}' if self.email else 'the account'} {balance}"
-
-
-def known_credits(value: object) -> int | None:
-    """Return a number of credits that the service told. None if it is no such number."""
-    return value if type(value) is int and value in _CREDITS else None
-
-
-def read_credits(service: PixverseClient | PixverseHook, email: str | None) -> int | None:
-    """
-    Return how many credits an account has. None if unknown, which is no reason to fail.
-
-    :param service: a client or hook that does not retry.
-    :param email: the account; None for the only one, where there is only one.
-    """
-    try:
-        if email is None:
-            accounts = service.get_accounts()
-            email = accounts[0].email if len(accounts) == 1 else None
-        return known_credits(service.get_features(email).credits) if email else None
-    except PixverseError as error:
-        log.warning("The credits of %s are not known: %s", email or "the account", error)
-        return None

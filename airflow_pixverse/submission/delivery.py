@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_pixverse.api.credits import AccountCredits
     from airflow_pixverse.api.results import JobResult
     from airflow_pixverse.journal import NoJournal, SubmitHistory, SubmitJournal
     from airflow_pixverse.submission.state import SubmitState
@@ -46,14 +47,17 @@ class Delivery:
         """Push an XCom."""
         self._context["ti"].xcom_push(key=key, value=value)
 
-    def deliver(self, results: list[JobResult], state: SubmitState) -> Any:
+    def deliver(
+        self, results: list[JobResult], state: SubmitState, told: AccountCredits | None = None
+    ) -> Any:
         """
         Return the results in their JSON form, stored if that is asked for.
 
+        :param told: the credits that the triggerer has read. None to read them here, if they are reported.
         :raises PixverseError: none is completed.
         :raises AirflowException: they cannot be stored.
         """
-        cost = self.report_cost(state, is_finished=True)
+        cost = self.report_cost(state, is_finished=True, told=told)
         value = one_or_all([result.to_xcom() for result in results], cost)
         self.push(RESULT_KEY, value)
         completed = [result for result in results if result.is_completed]
@@ -75,11 +79,13 @@ class Delivery:
         count_finished(finished, self._task.endpoint)
         return value
 
-    def report_cost(self, state: SubmitState, *, is_finished: bool = False) -> Cost:
+    def report_cost(
+        self, state: SubmitState, *, is_finished: bool = False, told: AccountCredits | None = None
+    ) -> Cost:
         """Log the cost of the jobs, push it, and return it."""
         cost = Cost.of(state)
         if is_finished and self._task.report_credits:
-            cost = cost.after(self._task.hook)
+            cost = cost.after(self._task.hook, told)
         if line := cost.describe(state.job_ids):
             self._log.info("%s", line)
         self.push(COST_KEY, cost.to_xcom())

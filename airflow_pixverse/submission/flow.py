@@ -16,6 +16,7 @@ from airflow.providers.common.compat.sdk import (
     AirflowTaskTimeout,
 )
 
+from airflow_pixverse.api.credits import AccountCredits
 from airflow_pixverse.api.errors import PixverseError, PixverseFatalError
 from airflow_pixverse.hooks.pixverse import PixverseHook
 from airflow_pixverse.journal import NoJournal, SubmitHistory, TaskTry, journal_of
@@ -28,7 +29,7 @@ from airflow_pixverse.submission.waits import Admission
 from airflow_pixverse.submission.worker_waits import WorkerWaits
 from airflow_pixverse.threads import start_in_own_thread
 from airflow_pixverse.waits.deadlines import Deadlines
-from airflow_pixverse.waits.events import WaitStatus
+from airflow_pixverse.waits.events import CREDITS_KEY, WaitStatus
 from airflow_pixverse.waits.job_poller import ResultUnavailableError, fetch_results
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ class SubmitFlow:
         self._delivery = Delivery(task, context, self._journal)
 
     def begin(self) -> Any:
-        """Submit, or pick up the job of an earlier try; return the value of the task."""
+        """Submit, or pick up the job of an earlier try, where a try begins; return the value of the task."""
+        self._journal.begin_try()
         with self._outcome():
             return self._submit_and_wait()
 
@@ -85,9 +87,13 @@ class SubmitFlow:
                     ahead = cast("list[str] | None", rest.get("ahead"))
                     which = "a slot" if ahead is None else "the next slot"
                     self._log.info("Got %s after %.0f s", which, waited)
-                    return self._submit_and_wait(Admission(accounts, random_part, lease > 0, ahead))
+                    admission = Admission(
+                        accounts, random_part, is_leased=lease > 0, ahead=ahead, credits=_credits_of(event)
+                    )
+                    return self._submit_and_wait(admission)
                 case {"status": WaitStatus.FINISHED, "results": list(jobs)}:
-                    return self._delivery.deliver(self._fetch_results(jobs), self.state)
+                    results = self._fetch_results(jobs)
+                    return self._delivery.deliver(results, self.state, _credits_of(event))
                 case {"status": WaitStatus.RELEASED} if self.state.failure:
                     raise AirflowFailException(self.state.failure)
                 case {"status": WaitStatus.RELEASED} if self.state.value is not None:
@@ -114,7 +120,8 @@ class SubmitFlow:
         """Go on with a wait that Airflow has ended; return the value of the task."""
         started = self._context["ti"].start_date.timestamp()
         self.state = dataclasses.replace(self.state, waiting_since=started)
-        return self.begin()
+        with self._outcome():
+            return self._submit_and_wait()
 
     def cancel_unless_retried(self) -> None:
         """Cancel the jobs of a task that is killed, if no retry picks them up."""
@@ -232,6 +239,11 @@ class SubmitFlow:
         except TimeoutError:
             self._log.warning("Airflow does not answer within %g s", _KILL_PATIENCE)
             return None
+
+
+def _credits_of(event: dict[str, Any] | None) -> AccountCredits | None:
+    """Return the credits that the triggerer has read. None if it was not asked, so that the worker asks."""
+    return AccountCredits.from_json((event or {}).get(CREDITS_KEY))
 
 
 def _found_no_slot(event: dict[str, Any] | None) -> bool:

@@ -16,10 +16,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from airflow_pixverse.api import reply_ref
-from airflow_pixverse.api.accounts import MAX_ACCOUNTS_LISTED
 from airflow_pixverse.api.errors import PixverseError, PixverseTransientError
 from airflow_pixverse.api.kinds import KINDS, kinds_made, makes_several, split_job_id, takes_seed
-from airflow_pixverse.api.scheduler import email_key
 
 if TYPE_CHECKING:
     from airflow_pixverse.api.accounts import Account
@@ -100,6 +98,8 @@ class SubmitFingerprint:
 
     def matches_executing(self, job: ExecutingJob) -> bool | None:
         """Return whether an executing job is one of this submit; None if its entry tells too little."""
+        from airflow_pixverse.api.scheduler import email_key
+
         is_same = reply_ref.is_same(job.reply_ref, self.reference)
         if is_same is not None:
             return is_same
@@ -198,6 +198,8 @@ class JobSearch:
 
         :raises PixverseError: it cannot be seen, or not all of it.
         """
+        from airflow_pixverse.api.accounts import MAX_ACCOUNTS_LISTED
+
         email = self.fingerprint.email
         emails = [email] if email else [account.email for account in self._client.get_accounts()]
         kinds = dict.fromkeys(kind.results_of for kind in kinds_made(self.fingerprint.endpoint).values())

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from airflow_pixverse.api.credits import known_credits
 from airflow_pixverse.api.errors import (
     PixverseError,
     PixverseFatalError,
@@ -19,13 +20,12 @@ from airflow_pixverse.api.errors import (
 from airflow_pixverse.api.kinds import MAX_SEED, takes_seed
 from airflow_pixverse.journal import JournalError, SubmitRecord, concurrent_attempt
 from airflow_pixverse.submission import lost_jobs
-from airflow_pixverse.submission.cost import known_credits
 from airflow_pixverse.submission.errors import NotListedError, NotOursError, NotSentError, UnsettledError
 from airflow_pixverse.submission.lost_jobs import JobSearch, SearchClient, SubmitFingerprint
 from airflow_pixverse.submission.metrics import count
 
 if TYPE_CHECKING:
-    from airflow_pixverse.api.results import Submission
+    from airflow_pixverse.api.submission import Submission
     from airflow_pixverse.journal import Journal, TaskTry
     from airflow_pixverse.submission.request import SubmitRequest
 

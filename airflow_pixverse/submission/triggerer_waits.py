@@ -68,6 +68,7 @@ class TriggererWaits:
             end_from_trigger=self._ends_in_triggerer(),
             do_xcom_push=self._task.do_xcom_push,
             endpoint=self._task.endpoint,
+            report_credits=self._task.report_credits,
             **_travelling(state, update),
         )
         defer_wait(self._task, PixverseJobTrigger, parameters, self._started)
@@ -160,5 +161,6 @@ def _slot_parameters(task: SubmitTask, emails: Any, **of_this_wait: Any) -> Wait
         lease=task.timing.lease,
         ticket=True,
         priority_weight=task.priority_weight,
+        report_credits=task.report_credits,
         **of_this_wait,
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from airflow_pixverse.api.credits import AccountCredits
     from airflow_pixverse.api.results import JobResult
     from airflow_pixverse.gate.lease_update import LeaseUpdate
     from airflow_pixverse.submission.state import SubmitState
@@ -51,12 +52,14 @@ class Admission(NamedTuple):
     :param is_leased: whether the gate keeps a slot for it.
     :param ahead: if the slot is only about to be free, the random parts of the jobs that get slots of the
         first account before it; None if there is one.
+    :param credits: what the triggerer has read of the credits of an account. None if it was not asked.
     """
 
     accounts: list[dict[str, Any]]
     random_part: str = ""
     is_leased: bool = False
     ahead: Sequence[str] | None = None
+    credits: AccountCredits | None = None
 
     def lease_update(self, update: LeaseUpdate) -> SlotUpdate:
         """Return the update for the gate. None if no slot is kept."""

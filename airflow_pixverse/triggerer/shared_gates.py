@@ -15,11 +15,13 @@ from contextvars import Context
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from airflow_pixverse.api.credits import read_credits
 from airflow_pixverse.api.errors import PixverseError, PixverseFatalError, PixverseTransientError
 from airflow_pixverse.gate.errors import GateMovedError
 from airflow_pixverse.threads import run_in_own_thread
 from airflow_pixverse.triggerer.connection_client import ConnectionClient
 from airflow_pixverse.triggerer.gate_metrics import GateMetrics
+from airflow_pixverse.triggerer.shared_credits import SharedCredits
 
 if TYPE_CHECKING:
     from airflow_pixverse.api.client import PixverseClient
@@ -137,6 +139,8 @@ class SharedGate:
         self.base_url = self.identity = ""
         self.used_at = time.monotonic()
         self.gate: CapacityGate = CapacityGate(self._get_capacity, observer=GateMetrics(pixverse_conn_id))
+        self.credits = SharedCredits(self._read_credits)
+        """The credits of the accounts."""
         self._gates = gates
         self._call: asyncio.Task[Capacity] | None = None
         self._answered: PixverseClient | None = None
@@ -156,6 +160,11 @@ class SharedGate:
         :raises GateMovedError: the connection belongs to another gate now.
         """
         return await self._first_answer(partial(self._bounded_result_call, job_id))
+
+    async def _read_credits(self, email: str | None) -> int | None:
+        if (client := self._answered) is None:
+            return None
+        return await run_in_own_thread(partial(read_credits, client, email), name="pixverse-credits")
 
     async def _get_capacity(self) -> Capacity:
         return await self._first_answer(self._bounded_call)

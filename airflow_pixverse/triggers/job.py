@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
+from airflow_pixverse.api.credits import AccountCredits
+from airflow_pixverse.api.kinds import account_of
 from airflow_pixverse.submission.metrics import count_finished
 from airflow_pixverse.submission.state import SubmitState
 from airflow_pixverse.submission.xcoms import xcoms_of_success
 from airflow_pixverse.triggerer.job_follower import JobFollower
-from airflow_pixverse.triggerer.shared_gates import gate_of
+from airflow_pixverse.triggerer.shared_gates import gate_of, shared_gate_of
 from airflow_pixverse.triggerer.task_end import task_success
 from airflow_pixverse.triggers.wait_trigger import FIRST_LOOK_WITHIN, WaitTrigger, as_event
 from airflow_pixverse.waits.deadlines import Deadlines, Limit
-from airflow_pixverse.waits.events import WaitStatus, end_event, finished_event
+from airflow_pixverse.waits.events import CREDITS_KEY, WaitStatus, end_event, finished_event
 from airflow_pixverse.waits.job_progress import JobProgress, are_worth_delivering
 from airflow_pixverse.waits.parameters import JobParameters
 
@@ -58,6 +60,7 @@ class PixverseJobTrigger(WaitTrigger[JobParameters]):
         return end
 
     async def _wait(self, parameters: JobParameters) -> dict[str, Any]:
+        began = time.monotonic()
         deadlines = self._deadlines(parameters)
         if parameters.first_poll_at is not None:
             await asyncio.sleep(min(parameters.first_poll_at, deadlines.first[0]) - time.time())
@@ -74,10 +77,16 @@ class PixverseJobTrigger(WaitTrigger[JobParameters]):
             for task in following:
                 if task.done():
                     task.result()  # raises an unforeseen error
-            return self._end_of([follower.progress for follower in followers], parameters, deadlines)
+            payload = self._end_of([follower.progress for follower in followers], parameters, deadlines)
         finally:
             for task in following:
                 task.cancel()
+        if parameters.report_credits and payload["status"] == WaitStatus.FINISHED:
+            email = account_of(parameters.job_ids)
+            # Credits that were read before the job was submitted do not tell what is left after it.
+            left = await shared_gate_of(parameters.pixverse_conn_id).credits.get(email, since=began)
+            payload[CREDITS_KEY] = AccountCredits(email, left).to_json()
+        return payload
 
     def _end_of(
         self, jobs: list[JobProgress], parameters: JobParameters, deadlines: Deadlines

@@ -12,17 +12,25 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.triggers import BaseEventTrigger
 
+from airflow_pixverse.api.credits import AccountCredits
 from airflow_pixverse.api.errors import PixverseError
 from airflow_pixverse.api.reply_ref import new_random_part
 from airflow_pixverse.capabilities import HAS_ASSET_WATCHERS, HAS_TRIGGER_QUEUES, XCOM_RETURN_KEY
 from airflow_pixverse.gate.errors import GateMovedError
 from airflow_pixverse.parameters import as_json_list, parse_conn_id, parse_emails, parse_seconds, parse_slots
 from airflow_pixverse.triggerer.edge_memory import EdgeMemory
-from airflow_pixverse.triggerer.shared_gates import gate_of
+from airflow_pixverse.triggerer.shared_gates import gate_of, shared_gate_of
 from airflow_pixverse.triggerer.task_end import task_success
 from airflow_pixverse.triggers.wait_trigger import FIRST_LOOK_WITHIN, WaitTrigger, as_event
 from airflow_pixverse.waits.deadlines import Deadlines, Limit
-from airflow_pixverse.waits.events import WaitStatus, end_event, retry_event, success_event, ticket_event
+from airflow_pixverse.waits.events import (
+    CREDITS_KEY,
+    WaitStatus,
+    end_event,
+    retry_event,
+    success_event,
+    ticket_event,
+)
 from airflow_pixverse.waits.parameters import WaitParameters
 
 __all__ = ["PixverseCapacityEventTrigger"]
@@ -95,9 +103,16 @@ class PixverseCapacityTrigger(WaitTrigger[WaitParameters]):
             gate = gate_of(parameters.pixverse_conn_id)
             try:
                 with gate.queue(self._request(parameters, deadlines.since, reference)) as waiter:
-                    return await self._wait_at(gate, waiter, deadlines)
+                    payload = await self._wait_at(gate, waiter, deadlines)
+                break
             except GateMovedError:
                 self.log.info("The connection leads to another token or service now: queueing there")
+        if parameters.report_credits and payload["status"] == WaitStatus.SUCCESS:
+            # A submit names an account only where its task does, and then the first.
+            email = None if parameters.emails is None else payload["accounts"][0].get("email")
+            left = await shared_gate_of(parameters.pixverse_conn_id).credits.get(email)
+            payload[CREDITS_KEY] = AccountCredits(email, left).to_json()
+        return payload
 
     def _request(self, parameters: WaitParameters, since: float, reference: str) -> WaitRequest:
         from airflow_pixverse.api.scheduler import email_keys

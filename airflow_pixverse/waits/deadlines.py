@@ -1,15 +1,18 @@
 """Deadlines: when a wait began and when it must end, converted between sensor, trigger and Airflow."""
 
+from __future__ import annotations
+
 import math
 import time
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
-from airflow.triggers.base import BaseTrigger
+if TYPE_CHECKING:
+    from airflow.triggers.base import BaseTrigger
 
-from airflow_pixverse.waits.parameters import TriggerParameters
+    from airflow_pixverse.waits.parameters import TriggerParameters
 
 # Seconds after the trigger's own deadline at which Airflow ends the deferral, in case no trigger runs.
 SAFETY_NET = 60.0

@@ -3,6 +3,9 @@
 from enum import StrEnum
 from typing import Any
 
+CREDITS_KEY = "credits"
+"""The key of the credits of the account, in the event of a wait that is to report them."""
+
 
 class WaitStatus(StrEnum):
     """The ``status`` of a trigger's event: the way in which the wait ended."""

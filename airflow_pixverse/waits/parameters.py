@@ -112,6 +112,7 @@ class WaitParameters(TriggerParameters):
     :param priority_weight: of the task, as its author wrote it; the higher, the earlier it is served.
     :param end_from_trigger: whether the triggerer ends the task if slots are free.
     :param do_xcom_push: whether a task that ends in the triggerer pushes the accounts to XCom.
+    :param report_credits: whether the event has the credits of the account.
     """
 
     slots: Annotated[int, parse_slots] = 1
@@ -124,6 +125,7 @@ class WaitParameters(TriggerParameters):
     priority_weight: Annotated[int, parse_priority] = 1
     end_from_trigger: Annotated[bool, parse_flag] = False
     do_xcom_push: Annotated[bool, parse_flag] = True
+    report_credits: Annotated[bool, parse_flag] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +138,7 @@ class JobParameters(TriggerParameters):
     :param end_from_trigger: whether the triggerer ends the task of a submit if all jobs are completed.
     :param do_xcom_push: whether a task that ends in the triggerer pushes its value to XCom.
     :param endpoint: the endpoint of the submit, for metrics; empty if unknown.
+    :param report_credits: whether the event has the credits of the account.
     :raises ValueError: there is no id.
     """
 
@@ -144,6 +147,7 @@ class JobParameters(TriggerParameters):
     end_from_trigger: Annotated[bool, parse_flag] = False
     do_xcom_push: Annotated[bool, parse_flag] = True
     endpoint: Annotated[str, lambda value, _name: str(value)] = ""
+    report_credits: Annotated[bool, parse_flag] = False
 
     def __post_init__(self) -> None:
         parse_job_ids(self.job_ids)

@@ -1,12 +1,12 @@
 """The start of waits in the triggerer: deferred by a worker, or without one with ``start_from_trigger``."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, NoReturn
-
-from airflow.triggers.base import BaseTrigger, StartTriggerArgs
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_pixverse.capabilities import (
     CAN_START_FROM_TRIGGER,
@@ -16,7 +16,11 @@ from airflow_pixverse.capabilities import (
 )
 from airflow_pixverse.parameters import holds_reference, templates
 from airflow_pixverse.waits.deadlines import Deadlines, WaitingTask
-from airflow_pixverse.waits.parameters import TriggerParameters, WaitParameters
+
+if TYPE_CHECKING:
+    from airflow.triggers.base import BaseTrigger, StartTriggerArgs
+
+    from airflow_pixverse.waits.parameters import TriggerParameters, WaitParameters
 
 # These take the name of another filter or test, which the triggerer may not have.
 _FILTERS_BY_NAME = frozenset({"map", "reject", "rejectattr", "select", "selectattr"})
@@ -50,6 +54,8 @@ def start_trigger_args(parameters: WaitParameters) -> StartTriggerArgs:
 
     :param parameters: those of the wait, in which templates are not rendered yet.
     """
+    from airflow.triggers.base import StartTriggerArgs
+
     deadlines = Deadlines(0.0, parameters.timeout, parameters.execution_timeout)
     return StartTriggerArgs(
         trigger_cls="airflow_pixverse.triggers.pixverse.PixverseCapacityTrigger",

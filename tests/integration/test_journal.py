@@ -255,6 +255,7 @@ def test_try_whose_own_record_is_gone_reads_no_more_records():
     def submit(context):
         journal = journal_of(context)
         journal.write(record_of(context))
+        assert len(journal.read_all()) == 1
         journal_of(context)._drop()
         with pytest.raises(RecordUnreadableError, match="is gone from"):
             journal.read_all()
@@ -293,3 +294,29 @@ def test_the_callbacks_of_the_user_are_called_too(own):
     run_step(dag_id, lambda context: journal_of(context).write(record_of(context)), on_success_callback=given)
     assert called == ["submit"] * {"none": 0, "one": 1, "list": 2}[own]
     assert left_behind(dag_id) == kept(dag_id, 1)
+
+
+@pytest.mark.skipif(not HAS_TASK_STATE_STORE, reason="Variables have no owner")
+def test_try_that_was_given_up_can_neither_write_nor_read_a_record():
+    """So a try whose record is read back is the last one, and reads no keys of later tries."""
+
+    def submit(context):
+        from airflow.models.taskinstance import TaskInstance
+        from airflow.utils.session import create_session
+
+        ti, journal = context["ti"], journal_of(context)
+        journal.write(record_of(context))
+        with create_session() as session:
+            row = session.query(TaskInstance).filter_by(dag_id=ti.dag_id, task_id="submit").one()
+            row.prepare_db_for_next_try(session)
+        with pytest.raises(
+            RecordNotWrittenError, match="Airflow refuses what a try writes that it has given up"
+        ):
+            journal.write(record_of(context, reference="r#2"))
+        with pytest.raises(RecordUnreadableError, match="is gone from"):
+            journal.read_all()
+        told.append(True)
+
+    told = []
+    run_step("journal_next_try", submit)
+    assert told == [True]

@@ -131,7 +131,7 @@ def test_a_result_without_its_reference_is_known_by_its_random_seed(sim, lose, h
 def test_results_that_cannot_be_seen_for_a_moment_are_asked_for_again(sim, lose, path):
     sim.inject(faults.status(503), times=1, path=path, method="GET")
     lose()
-    assert_found(submit(report_credits=False), sim)
+    assert_found(submit(), sim)
 
 
 @over_at_once
@@ -139,7 +139,7 @@ def test_results_that_cannot_be_seen_for_a_moment_are_asked_for_again(sim, lose,
 def test_results_that_cannot_be_seen_at_all_leave_it_unknown(sim, lose, logged, path):
     sim.inject(faults.status(503), times=None, path=path, method="GET")
     lose()
-    assert_unknown(submit(report_credits=False), logged, "what the accounts have made cannot be seen")
+    assert_unknown(submit(), logged, "what the accounts have made cannot be seen")
     assert len(sim.submitted()) == 1
 
 

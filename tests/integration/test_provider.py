@@ -121,6 +121,27 @@ def test_importing_the_hook_imports_neither_the_client_nor_the_models():
         assert "airflow_pixverse.hooks.extra" not in imported
 
 
+def test_importing_the_operators_imports_neither_the_client_nor_the_models():
+    """A DAG file is parsed all day, and a client takes longer to import than all operators."""
+    assert not modules_with("operators.pixverse") & {"api.client", "api.http.transport", *MODELS}
+
+
+def test_a_client_imports_the_models_of_the_calls_that_are_made_only():
+    assert "api.http.transport" in (imported := modules_with("api.client"))
+    assert not imported & MODELS
+
+
+MODELS = {"api.accounts", "api.results", "api.scheduler"}
+
+
+def modules_with(name):
+    """The modules of the package that are imported with one of them."""
+    code = f"import sys, airflow_pixverse.{name}; print('IMPORTED', *sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    names = result.stdout.splitlines()[-1].split()
+    return {one.removeprefix("airflow_pixverse.") for one in names if one.startswith("airflow_pixverse.")}
+
+
 def test_importing_it_makes_airflow_warn_of_nothing():
     code = """if True:
         import warnings

@@ -6,6 +6,8 @@ import pytest
 from airflow.providers.common.compat.sdk import Stats, task
 
 from airflow_pixverse.simulator import faults
+from airflow_pixverse.submission import acceptance, flow
+from airflow_pixverse.submission import cost as submission_cost
 from airflow_pixverse.submission.delivery import Delivery
 from tests.helpers.dag_runs import run
 from tests.helpers.submits import (
@@ -25,8 +27,8 @@ IMAGES = {"endpoint": "images/create", "payload": PROMPT | {"create_count": 3}}
 
 
 def told(**kwargs):
-    """What a task after it pulls of the task that submits, whose state is there, too."""
-    with submitting(**kwargs) as dag:
+    """What a task after it pulls of the task that submits and reports credits; its state is there, too."""
+    with submitting(**{"report_credits": True} | kwargs) as dag:
 
         @task(trigger_rule="all_done")
         def pull(ti):
@@ -128,13 +130,47 @@ def test_credits_that_cannot_be_read_are_null_and_asked_for_once(sim, logged):
 
 
 @ONE
-def test_credits_are_not_asked_for_unless_they_are_to_be_reported(sim):
+def test_credits_are_not_asked_for_unless_they_are_to_be_reported(sim, mode):
     sim.set_credits(STUDIO, 100)
-    with ending_jobs(sim):
-        after = told(report_credits=False)
-    assert after["cost"] == cost(20, None, None)
+    submit_and_end(sim, **mode)
     assert features_read(sim) == []
     assert [one for one in sim.requests if one.path.endswith("/accounts")] == []
+
+
+@ONE
+def test_the_triggerer_asks_and_not_the_worker(sim, mode, monkeypatch):
+    sim.set_credits(STUDIO, 100)
+    by_workers = []
+
+    def read(*_):
+        by_workers.append("asked")
+
+    monkeypatch.setattr(acceptance, "read_credits", read)
+    monkeypatch.setattr(submission_cost, "read_credits", read)
+    with ending_jobs(sim):
+        after = told(**mode)
+    if mode["deferrable"]:
+        assert (by_workers, after["cost"]) == ([], cost(20, 100, 80))
+    else:
+        assert (by_workers, features_read(sim)) == (["asked", "asked"], [])
+
+
+@ONE
+def test_a_worker_asks_where_the_triggerer_is_of_an_earlier_version(sim, monkeypatch):
+    sim.set_credits(STUDIO, 100)
+    monkeypatch.setattr(flow, "CREDITS_KEY", "unheard of")
+    with ending_jobs(sim):
+        assert told(deferrable=True)["cost"] == cost(20, 100, 80)
+
+
+@ONE
+def test_min_credits_ask_right_before_the_submit_whatever_the_triggerer_knows(sim):
+    """What it knows may be a minute old, and below the floor nothing is to be submitted."""
+    sim.set_credits(STUDIO, 100)
+    with ending_jobs(sim):
+        told(deferrable=True, min_credits=10)
+    paths = [(one.method, one.path.rstrip("/").rpartition("/")[2]) for one in sim.requests]
+    assert paths[paths.index(("POST", "create")) - 1] == ("GET", "features")
 
 
 @ONE
@@ -176,7 +212,7 @@ def test_several_images_have_one_cost_which_is_in_none_of_them(sim):
 @ONE
 def test_submit_follows_at_once_on_the_look_at_credits(sim):
     """What an account has is asked for before, so the submit follows on it."""
-    submit_and_end(sim)
+    submit_and_end(sim, report_credits=True)
     calls = [(one.method, one.path.rstrip("/").rpartition("/")[2]) for one in sim.requests]
     before = calls.index(("GET", "features"))
     assert calls[before - 1 : before + 2] == [("GET", "accounts"), ("GET", "features"), ("POST", "create")]

@@ -19,7 +19,7 @@ from airflow_pixverse.api.errors import (
 )
 from airflow_pixverse.api.http.network_errors import explain
 from airflow_pixverse.api.kinds import is_endpoint
-from airflow_pixverse.api.results import job_ids_of
+from airflow_pixverse.api.submission import job_ids_of
 from tests.helpers import clients
 from tests.helpers.raw_server import answer, dripping, once
 

@@ -2,9 +2,10 @@
 
 import pytest
 
+from airflow_pixverse.api.credits import known_credits, read_credits
 from airflow_pixverse.hooks.pixverse import PixverseHook
 from airflow_pixverse.simulator import faults
-from airflow_pixverse.submission.cost import Cost, known_credits, read_credits
+from airflow_pixverse.submission.cost import Cost
 from airflow_pixverse.submission.state import SubmitState
 
 JOB = "user:1-pixverse:studio-1@example.com-video:7"

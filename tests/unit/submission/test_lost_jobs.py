@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from airflow_pixverse.api import accounts
 from airflow_pixverse.api.client import PixverseClient
 from airflow_pixverse.api.errors import PixverseTransientError, PixverseUnknownOutcomeError
 from airflow_pixverse.simulator import faults
@@ -104,7 +105,7 @@ def test_results_that_cannot_be_seen_leave_it_open(sim, clock, path):
 
 
 def test_accounts_that_are_not_read_leave_it_open(sim, clock, monkeypatch):
-    monkeypatch.setattr(lost_jobs, "MAX_ACCOUNTS_LISTED", 2)
+    monkeypatch.setattr(accounts, "MAX_ACCOUNTS_LISTED", 2)
     found, [doubt] = look(sim, clock)
     assert found == []
     assert doubt == (
