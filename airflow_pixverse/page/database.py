@@ -64,8 +64,7 @@ class DatabaseReader:
                         _connection_ids(session),
                         read_waits(session),
                         read_batches(session),
-                        _count_triggerers(session),
-                        session.scalar(select(func.count(Trigger.id))) or 0,
+                        *_count_triggerers(session),
                     )
                 self._read_at = time.monotonic()
             return self._snapshot
@@ -91,14 +90,18 @@ def _conn_type(value: str) -> object:
         return None
 
 
-def _count_triggerers(session: Session) -> int:
-    """Count those with a recent heartbeat: the row of a trigger keeps the id of a triggerer that has died."""
+def _count_triggerers(session: Session) -> tuple[int, int]:
+    """
+    Return the numbers of triggerers that are alive, and of triggers.
+
+    A triggerer is alive by its heartbeat: the row of a trigger keeps the id of one that has died.
+    """
     threshold = conf.getfloat("triggerer", "triggerer_health_check_threshold")
-    count = session.scalar(
-        select(func.count(Job.id)).where(
-            Job.job_type == "TriggererJob",
-            Job.state == JobState.RUNNING,
-            Job.latest_heartbeat > datetime.now(UTC) - timedelta(seconds=threshold),
-        )
+    triggers = select(func.count(Trigger.id)).scalar_subquery()
+    alive = select(func.count(Job.id), triggers).where(
+        Job.job_type == "TriggererJob",
+        Job.state == JobState.RUNNING,
+        Job.latest_heartbeat > datetime.now(UTC) - timedelta(seconds=threshold),
     )
-    return count or 0
+    triggerers, waiting = session.execute(alive).one()
+    return triggerers, waiting

@@ -34,7 +34,13 @@ def nested(depth):
 
 def test_parameters_that_an_earlier_version_wrote_are_understood():
     understood = WaitParameters.parse(WRITTEN_BY_0_1_0).to_kwargs()
-    new = {"ticket": False, "priority_weight": 1, "lease_update": None, "state": None}
+    new = {
+        "ticket": False,
+        "priority_weight": 1,
+        "report_credits": False,
+        "lease_update": None,
+        "state": None,
+    }
     assert understood == WRITTEN_BY_0_1_0 | new
     assert WaitParameters.unknown(WRITTEN_BY_0_1_0) == []
 
