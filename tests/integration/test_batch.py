@@ -148,7 +148,7 @@ def test_table_that_cannot_be_used_ends_the_task_before_any_call(sim, folder, tm
     (tmp_path / "prompts.csv").write_text("prompt\na, fox\n")
     outcome = batch(folder, retries=1, retry_delay=0)
     assert (outcome.state("campaign"), outcome.tries["campaign"]) == ("failed", [1])
-    assert "prompts.csv, line 2: it has not 1 cells" in logged()
+    assert "line 2: it has not 1 cells" in logged()
     assert sim.request_count == 0
 
 
