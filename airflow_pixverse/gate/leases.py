@@ -26,6 +26,8 @@ DEFAULT_LEASE = 120.0
 _AFTER_REFUSAL = 180.0
 # The last so many leases tell how long a worker takes from its lease to its job.
 _HANDOVERS = 15
+# A worker that is there this many seconds too early looks once more; one that is late leaves a slot idle.
+_MARGIN = 2.0
 # A job that is not listed for longer than this many seconds, and then is, counts as a new one.
 _MEMORY = 3600.0
 # Beyond this many jobs, those that were listed longest ago are forgotten earlier. What the last five
@@ -156,8 +158,8 @@ class Leases:
 
     @property
     def handover(self) -> float | None:
-        """Seconds from a lease to the job, the median of the last ones; None if unknown."""
-        return median(self._handovers) if self._handovers else None
+        """Seconds from a lease to the job, the median of the last ones and a margin; None if unknown."""
+        return median(self._handovers) + _MARGIN if self._handovers else None
 
     def grant(self, lease: Lease) -> None:
         """Add a lease, the newest. It replaces one for the same job."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from airflow_pixverse.simulator import Simulator, faults
 
 TOKEN = "user:1-bench"  # noqa: S105
+EMAIL = "studio@example.com"
 REFUSED = 429
 
 
@@ -67,7 +68,7 @@ class Weather:
         """Return a fresh service with this weather."""
         arrivals = self.others * load.slots * 60 / load.seconds
         sim = Simulator(
-            {"studio@example.com": load.slots},
+            {EMAIL: load.slots},
             token=TOKEN,
             job_seconds=(load.seconds, load.seconds),
             arrivals=arrivals,

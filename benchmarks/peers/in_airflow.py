@@ -13,7 +13,7 @@ import psutil
 
 from airflow_pixverse.simulator import Simulator
 from benchmarks.cpu import cpu_seconds
-from benchmarks.peers.figures import Effort, Load, Weather
+from benchmarks.peers.figures import EMAIL, Effort, Load, Weather
 from tools.real_airflow import Airflow, DagRun, Outcome, PostgreSQL, Worker, installed_programs
 
 DAGS = Path(__file__).parent / "dags"
@@ -47,7 +47,7 @@ class AirflowBench:
         conn, folder = f"pixverse_{self._runs}", self._airflow.home / f"table_{self._runs}"
         self._connect(conn, sim)
         before, began = self._cpu(), time.monotonic()
-        conf = {"prompts": self._load.prompts, "conn": conn, "http_conn": f"http_{conn}"}
+        conf = {"prompts": self._load.prompts, "email": EMAIL, "conn": conn, "http_conn": f"http_{conn}"}
         run = self._airflow.trigger(dag_id, {**conf, "folder": f"file://{folder}"})
         workers = self._watch(run, weather, sim)
         seconds = time.monotonic() - began

@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import DAG, BaseHook, PokeReturnValue, 
 from airflow.providers.http.operators.http import HttpOperator
 from airflow.providers.http.sensors.http import HttpSensor
 
-from airflow_pixverse.operators.pixverse import PixverseBatchOperator
+from airflow_pixverse.operators.pixverse import PixverseBatchOperator, PixverseSubmitOperator
 
 INTERVAL, REQUEST_TIMEOUT = 5, 30
 NOT_FINISHED = 404
@@ -40,12 +40,19 @@ def prompts(dag_run: Any = None) -> list[str]:
 
 with new_dag("mapped"):
 
-    @task.pixverse(pixverse_conn_id=CONN, deferrable=True, poke_interval=INTERVAL)
-    def make(prompt: str) -> dict[str, str]:
+    @task
+    def payloads(dag_run: Any = None) -> list[dict[str, str]]:
         """Return what to submit."""
-        return {"prompt": prompt}
+        return [{"prompt": f"prompt {number}"} for number in range(dag_run.conf["prompts"])]
 
-    make.expand(prompt=prompts())
+    # The account is not mapped, so that the waits begin in the triggerer.
+    PixverseSubmitOperator.partial(
+        task_id="make",
+        pixverse_conn_id=CONN,
+        emails="{{ dag_run.conf['email'] }}",
+        start_from_trigger=True,
+        poke_interval=INTERVAL,
+    ).expand(payload=payloads())
 
 with new_dag("batch") as batch:
 
