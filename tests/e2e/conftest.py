@@ -1,5 +1,6 @@
 """One Airflow and one simulator for all tests here."""
 
+import json
 import math
 import os
 import secrets
@@ -88,6 +89,15 @@ def airflow(connections, table_folder, tmp_path_factory):
     env = {"AIRFLOW_VAR_PIXVERSE_FOLDER": f"file://{table_folder}"}
     with Airflow(home, [EXAMPLES, HERE / "dags"], env, connections=connections) as airflow:
         yield airflow
+
+
+@pytest.fixture(scope="session")
+def with_buckets(airflow, object_store):
+    """The Airflow, with a connection to the object store."""
+    airflow.command(
+        "connections", "add", object_store.conn_id, "--conn-json", json.dumps(object_store.connection)
+    )
+    return airflow
 
 
 @pytest.fixture(scope="module")

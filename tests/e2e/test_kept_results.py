@@ -16,15 +16,11 @@ VIDEO = "videos/fox.mp4"
 
 
 @pytest.fixture(scope="module")
-def service(airflow, object_store, secret):
+def service(with_buckets, secret):
     """A service whose jobs take a moment. Airflow has a connection to it, and one to the object store."""
     with Simulator(token=f"user:1-{secret}", job_seconds=(1, 1), media_bytes=VIDEO_BYTES) as simulator:
-        connections = {
-            "pixverse_kept": patient(simulator),
-            object_store.conn_id: object_store.connection,
-        }
-        for conn_id, connection in connections.items():
-            airflow.command("connections", "add", conn_id, "--conn-json", json.dumps(connection))
+        connection = json.dumps(patient(simulator))
+        with_buckets.command("connections", "add", "pixverse_kept", "--conn-json", connection)
         yield simulator
 
 
