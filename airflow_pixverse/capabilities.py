@@ -52,7 +52,7 @@ TASK_SUCCESS_EVENT_STORES_XCOM = not AIRFLOW_V_3_0_PLUS
 """``TaskSuccessEvent(xcoms=...)`` stores the values as they are. Airflow 3 stores them as a string."""
 
 HAS_TASK_STATE_STORE = AIRFLOW_V_3_3_PLUS
-"""A task instance has a store that outlives its tries; a try that was given up cannot write to it."""
+"""A task instance has a store that outlives its tries; what has an earlier id of it cannot write to it."""
 
 CLEAR_DROPS_TASK_STATE = AIRFLOW_V_3_4_PLUS
 """

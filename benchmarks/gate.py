@@ -164,9 +164,13 @@ def decisions() -> None:
         "a slot free that nobody may use": [1, *[0] * (len(EMAILS) - 1)],
         f"{SLOTS_EACH} slots free on each account": [SLOTS_EACH] * len(EMAILS),
     }
-    crowds = {"of 1 to 6 accounts": _some_requests(), "of any account": [WaitRequest()]}
-    for (whose, requests), (name, free) in itertools.product(crowds.items(), cases.items()):
-        queue, capacity = asyncio.run(_queue(requests)), _capacity(free)
+    crowds = {
+        "of 1 to 6 accounts": (_some_requests(), 1),
+        "of any account": ([WaitRequest()], 1),
+        "of any account, of 20 DAGs": ([WaitRequest()], 20),
+    }
+    for (whose, (requests, dags)), (name, free) in itertools.product(crowds.items(), cases.items()):
+        queue, capacity = asyncio.run(_queue(requests, dags)), _capacity(free)
         admitted = len(_decide(capacity, queue))
         seconds = _median_cpu_seconds(_decide, capacity, queue)
         print(
@@ -189,11 +193,12 @@ def _some_requests() -> list[WaitRequest]:
     return list(wanted)
 
 
-async def _queue(requests: Sequence[WaitRequest]) -> Queue:
+async def _queue(requests: Sequence[WaitRequest], dags: int) -> Queue:
     queue = Queue()
     for number in range(WAITS):
         request = requests[number % len(requests)]
-        queue.add(Waiter(request, Turn(0.0, number, slots=request.slots), 0.0, 0.0))
+        turn = Turn(0.0, number, dag_id=f"dag {number % dags}", slots=request.slots)
+        queue.add(Waiter(request, turn, 0.0, 0.0))
     return queue
 
 

@@ -8,6 +8,8 @@ os.environ["AIRFLOW_HOME"] = str(Path(__file__).parent.parent / "build" / "airfl
 os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"
 
 # Imported here, as autodoc would do so with TYPE_CHECKING set, for which pydantic's models are not made.
+import airflow_pixverse.api.accounts  # noqa: F401
+import airflow_pixverse.api.results  # noqa: F401
 import airflow_pixverse.simulator  # noqa: F401
 from airflow_pixverse import __version__
 

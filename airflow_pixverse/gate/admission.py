@@ -8,14 +8,10 @@ from operator import attrgetter
 from airflow_pixverse.api.scheduler import AccountCapacity, Capacity, email_key
 from airflow_pixverse.gate.errors import GateFailedError
 from airflow_pixverse.gate.forecast import Forecast
-from airflow_pixverse.gate.leases import Lease, Leases, counted_against
+from airflow_pixverse.gate.leases import LONGEST_HANDOVER, Lease, Leases, counted_against
 from airflow_pixverse.gate.waiter import Waiter
 
 log = logging.getLogger(__name__)
-
-
-# The next in line is let through at most this many seconds before a slot is expected.
-_LONGEST_HANDOVER = 60.0
 
 
 def admissions(
@@ -66,7 +62,7 @@ class _Decision:
         self._now = now
         self._forecast = forecast
         handover = leases.handover
-        self._ending = forecast.ending(now, min(handover, _LONGEST_HANDOVER)) if handover else []
+        self._ending = forecast.ending(now, handover) if handover else []
         self._leased = leases.counts()
         self._claimed: set[str] = set()
         self._available: Counter[str] = Counter()
@@ -107,7 +103,7 @@ class _Decision:
         self._ending.remove((job_id, email))
         self._forecast.use(job_id)
         waiter.ahead = self._leases.ahead_on(email)
-        expires_at = self._now + _LONGEST_HANDOVER + waiter.request.lease_seconds
+        expires_at = self._now + LONGEST_HANDOVER + waiter.request.lease_seconds
         lease = waiter.lease = Lease(
             emails=frozenset({email}),
             suggested={email: 1},

@@ -106,12 +106,11 @@ class CapacityGate:
         A wait with a holder has the turn of its earlier tries, and their lease is free for it.
         """
         now = self._clock()
-        since = self._leases.holders.since(request.holder, request.waiting_since, now)
+        since, had_slots = self._leases.holders.join(request.holder, request.waiting_since, now)
         request = replace(request, waiting_since=since)
-        had_slots = self._leases.end_of_earlier_try(request.holder)
+        self._leases.end_of_earlier_try(request.holder)
         waited = max(0.0, self._wall_clock() - request.waiting_since)
-        since, number = request.waiting_since, next(self._numbers)
-        turn = Turn(since, number, request.priority, request.dag_id, request.slots)
+        turn = Turn(since, next(self._numbers), request.priority, request.dag_id, request.slots)
         waiter = Waiter(request, turn, now, waited)
         if had_slots:
             self._queue.record_unused(waiter)
@@ -254,11 +253,13 @@ class CapacityGate:
     def _early_poll_at(self) -> float:
         """Return when a poll may let the next in line through early; infinity for no such time."""
         handover = self._leases.handover
-        if handover is None or not any(waiter.can_pass_early for waiter in self._queue):
+        chosen = {waiter.request.emails for waiter in self._queue if waiter.can_pass_early}
+        if handover is None or not chosen:
             return math.inf
         if self._leases.awaits_slot:
             return -math.inf
-        return self._forecast.next_end(self._clock()) - handover
+        emails = None if None in chosen else frozenset().union(*filter(None, chosen))
+        return self._forecast.next_end(self._clock(), emails) - handover
 
     async def _poll(self) -> None:
         started = self._clock()

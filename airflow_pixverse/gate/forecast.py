@@ -2,6 +2,7 @@
 
 import math
 from collections import defaultdict, deque
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from statistics import median
 
@@ -12,6 +13,9 @@ _REMEMBERED = 15
 _FEWEST = 3
 # A job tells nothing if the time between two polls leaves more than this share of its duration unknown.
 _MOST_UNKNOWN = 0.5
+# It is unknown when a job began that came between two polls further apart than this many seconds.
+_LONGEST_GAP = 60.0
+_MOST_KINDS = 50
 # Nothing is known of a job that has taken longer than usual by this share.
 _LATE = 0.5
 
@@ -40,7 +44,9 @@ class Forecast:
         self._used: set[str] = set()
 
     def observe(self, capacity: Capacity, now: float) -> None:
-        """Learn from a snapshot."""
+        """Learn from a snapshot, if it lists all jobs."""
+        if not capacity.lists_all_executing:
+            return
         listed = {job.id: job for job in capacity.executing if job.id is not None}
         for job_id in self._runs.keys() - listed.keys():
             self._learn(self._runs.pop(job_id), now)
@@ -62,9 +68,14 @@ class Forecast:
         ends = sorted((end, job_id) for job_id, end in self._ends(now) if end <= now + within)
         return [(job_id, self._runs[job_id].email) for _, job_id in ends]
 
-    def next_end(self, now: float) -> float:
-        """Return when the next of them is expected to end; infinity if none is."""
-        return min((end for _, end in self._ends(now)), default=math.inf)
+    def next_end(self, now: float, emails: AbstractSet[str] | None = None) -> float:
+        """
+        Return when the next of them is expected to end; infinity if none is.
+
+        :param emails: keys of the accounts that count; None for all accounts.
+        """
+        ends = ((end, self._runs[job_id].email) for job_id, end in self._ends(now))
+        return min((end for end, email in ends if emails is None or email in emails), default=math.inf)
 
     def use(self, job_id: str) -> None:
         """Let the end of a job be expected no more, as its slot is given to a wait."""
@@ -84,9 +95,10 @@ class Forecast:
         """Return when a job began that is listed for the first time; not a number if unknown."""
         if job.running is not None:
             return now - job.running.total_seconds()
-        return (self._polled_at + now) / 2 if self._polled_at > -math.inf else math.nan
+        return (self._polled_at + now) / 2 if now - self._polled_at < _LONGEST_GAP else math.nan
 
     def _learn(self, run: _Run, now: float) -> None:
         took = (run.listed_at + now) / 2 - run.began
-        if now - run.listed_at <= took * _MOST_UNKNOWN:
+        is_known_kind = run.kind in self._durations or len(self._durations) < _MOST_KINDS
+        if is_known_kind and now - run.listed_at <= took * _MOST_UNKNOWN:
             self._durations[run.kind].append(took)

@@ -26,8 +26,12 @@ DEFAULT_LEASE = 120.0
 _AFTER_REFUSAL = 180.0
 # The last so many leases tell how long a worker takes from its lease to its job.
 _HANDOVERS = 15
+LONGEST_HANDOVER = 60.0
+"""The next in line is let through at most this many seconds before a slot is expected."""
 # A worker that is there this many seconds too early looks once more; one that is late leaves a slot idle.
 _MARGIN = 2.0
+# A slot that has come for an early lease is kept for this many seconds at least.
+_SHORTEST_KEPT = 10.0
 # A job that is not listed for longer than this many seconds, and then is, counts as a new one.
 _MEMORY = 3600.0
 # Beyond this many jobs, those that were listed longest ago are forgotten earlier. What the last five
@@ -159,7 +163,7 @@ class Leases:
     @property
     def handover(self) -> float | None:
         """Seconds from a lease to the job, the median of the last ones and a margin; None if unknown."""
-        return median(self._handovers) + _MARGIN if self._handovers else None
+        return min(median(self._handovers) + _MARGIN, LONGEST_HANDOVER) if self._handovers else None
 
     def grant(self, lease: Lease) -> None:
         """Add a lease, the newest. It replaces one for the same job."""
@@ -171,22 +175,16 @@ class Leases:
             self._references.add(lease.reference, lease.expires_at)
             self.holders.record_grant(lease.holder, lease.reference)
 
-    def end_of_earlier_try(self, holder: str) -> bool:
+    def end_of_earlier_try(self, holder: str) -> None:
         """
         End the lease of an earlier try of a task instance that waits again: it will submit nothing.
 
         That of a job which the service has, and a slot that it has refused, are left to their own ends.
-
-        :return: whether there was one.
         """
-        unused = [
-            lease
-            for lease in self
-            if holder and lease.holder == holder and not lease.is_abandoned and math.isinf(lease.accepted_at)
-        ]
-        for lease in unused:
-            self.revoke(lease)
-        return bool(unused)
+        for lease in list(self):
+            is_its = bool(holder) and lease.holder == holder
+            if is_its and not lease.is_abandoned and math.isinf(lease.accepted_at):
+                self.revoke(lease)
 
     def revoke(self, lease: Lease) -> None:
         """End a lease whose holder will not use it, if it is open."""
@@ -251,19 +249,25 @@ class Leases:
         self._references.forget_old(now)
         self.holders.forget_old(now)
         self._leases = [lease for lease in self if not lease.is_over(now, poll_began)]
-        self._keep_slots_of_early_ones(capacity)
+        self._keep_slots_of_early_ones(capacity, now)
 
     def _kept(self) -> Iterator[Lease]:
         """Yield the leases that keep slots from others."""
         return (lease for lease in self if lease.has_slot)
 
-    def _keep_slots_of_early_ones(self, capacity: Capacity) -> None:
-        """Let early leases, oldest first, keep the slots that have come to be free on their accounts."""
+    def _keep_slots_of_early_ones(self, capacity: Capacity, now: float) -> None:
+        """
+        Let early leases, oldest first, keep the slots that have come to be free on their accounts.
+
+        Their workers are there or about to be, so a slot is not kept for longer than any other.
+        """
         spare = Counter({email_key(account.email): account.available for account in capacity.accounts})
         spare.subtract(self.suggested())
         for lease in self:
             if not lease.has_slot and all(spare[email] > 0 for email in lease.suggested):
                 lease.has_slot = True
+                usual_end = lease.expires_at - LONGEST_HANDOVER
+                lease.expires_at = min(lease.expires_at, max(usual_end, now + _SHORTEST_KEPT))
                 spare.subtract(lease.suggested)
 
     def _record_other_triggerer(self, email: str, now: float) -> None:
@@ -302,6 +306,7 @@ class Leases:
             return
         self.holders.forget_job(reference)
         if lease := self._lease_for(reference):
+            self._record_accepted(lease, now)
             self.revoke(lease)
         self._references.add(reference, now)
 

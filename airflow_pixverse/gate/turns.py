@@ -19,14 +19,14 @@ class Turn(NamedTuple):
     The properties of a wait that its place depends on.
 
     :param since: when the wait began, in seconds since the epoch.
-    :param number: decides among waits that began at the same time.
+    :param number: decides among waits that began at the same time; no two have the same.
     :param priority: the higher, the earlier.
     :param dag_id: the DAG, which shares with the other DAGs of its priority; empty if unknown.
     :param slots: slots that it asks for, its cost in a fair share.
     """
 
     since: float
-    number: int = 0
+    number: int
     priority: int = 1
     dag_id: str = ""
     slots: int = 1
@@ -51,10 +51,9 @@ class Turns:
 
     def record_served(self, turn: Turn) -> None:
         """Record that a wait has got its slots."""
-        tag = self._first_tag(turn.priority, turn.dag_id)
-        self._served[turn.priority] = tag
-        kept = {dag: later for dag, later in self._next[turn.priority].items() if later > tag}
-        self._next[turn.priority] = {**kept, turn.dag_id: tag + turn.slots}
+        tag = self._next[turn.priority].get(turn.dag_id, self._served[turn.priority])
+        self._served[turn.priority] = max(self._served[turn.priority], tag)
+        self._next[turn.priority][turn.dag_id] = tag + turn.slots
 
     def record_unused(self, turn: Turn) -> None:
         """Record that a wait has got slots and will not use them: its DAG gets its turn back."""
@@ -79,29 +78,29 @@ class Turns:
             return [wait for _, wait in ranked[0]]
         return [wait for _, wait in heapq.merge(*map(_with_urgency, ranked), key=itemgetter(0))]
 
-    def _first_tag(self, priority: int, dag_id: str) -> int:
-        served = self._served[priority]
-        return max(served, self._next[priority].get(dag_id, served))
+    def _first_tags(self, priority: int, dags: Iterable[str]) -> dict[str, int]:
+        """Return the tag of the next wait of each DAG, which stays the same while it has waits."""
+        served, waiting = self._served[priority], set(dags)
+        former = self._next[priority]
+        ahead = {dag: tag for dag, tag in former.items() if dag in waiting or tag > served}
+        self._next[priority] = dict.fromkeys(waiting, served) | ahead
+        return self._next[priority]
 
     def _fair(self, priority: int, dags: _Lines[_Wait]) -> list[tuple[Turn, _Wait]]:
         """Return the waits of a priority in order."""
+        first_tags = self._first_tags(priority, dags)
         for line in dags.values():
-            line.sort(key=_age)
+            line.sort(key=itemgetter(0))
         if len(dags) == 1:
             return next(iter(dags.values()))
         tagged = []
         for dag_id, line in dags.items():
-            tag = self._first_tag(priority, dag_id)
+            tag = first_tags[dag_id]
             for entry in line:
-                tagged.append((tag, _age(entry), entry))
+                tagged.append((tag, entry[0], entry))
                 tag += entry[0].slots
         tagged.sort(key=itemgetter(0, 1))
         return [entry for _, _, entry in tagged]
-
-
-def _age(entry: tuple[Turn, object]) -> tuple[float, int]:
-    since, number, *_ = entry[0]
-    return since, number
 
 
 def _with_urgency(entries: list[tuple[Turn, _Wait]]) -> Iterator[tuple[tuple[float, int], _Wait]]:

@@ -89,8 +89,8 @@ class TaskStateJournal(_KeyedJournal):
     Records in the state store of the task instance.
 
     It keeps its values through retries and clears; Airflow 3.4 deletes them at a clear, unless the user asks
-    it to keep them. The API server refuses (HTTP status 404) what a try writes that was given up, as each try
-    has an id of its own; to what such a try reads it answers "not there".
+    it to keep them. A retry and a clear give the task instance another id. What a try with an earlier id
+    writes, the API server refuses (HTTP status 404); to what it reads, it answers "not there".
 
     :param context: the context of the task instance.
     """
@@ -106,8 +106,8 @@ class TaskStateJournal(_KeyedJournal):
 
     @property
     def _other_tries(self) -> Iterable[int]:
-        # Once a later try has begun, Airflow refuses what this one writes and hides what it has written. So a
-        # record that is read back proves that there is no later one.
+        # A try with an earlier id cannot write. So a record that is read back proves that no try has begun
+        # after this one.
         return range(1, self._try.try_number)
 
     def _look_up(self, keys: Collection[Key]) -> Mapping[Key, object]:

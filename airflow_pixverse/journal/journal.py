@@ -118,9 +118,10 @@ class SubmitJournal(ABC):
 
     def begin_try(self) -> None:
         """
-        Take note that this try begins in this process, so it has written nothing yet.
+        Take note that this part begins a try, and that a later part reads before it submits.
 
-        Its keys are read all the same where an earlier DAG run with the same names may have left records.
+        The keys of the try are read all the same where an earlier DAG run of the same name may have left
+        records. It may be that Airflow begins a try twice, so a part that submits reads them in any case.
         """
         if self.begins_empty:
             self._keys = {}
@@ -171,8 +172,10 @@ class SubmitJournal(ABC):
         self._written.add(key)
 
     def _is_there(self, key: Key, text: str) -> bool:
-        self._read_back = {key: self._read(key)}
-        return self._read_back[key] == text
+        if self._read(key) != text:
+            return False
+        self._read_back = {key: text}
+        return True
 
     def write_end(self, job_ids: Collection[str], state: State) -> None:
         """

@@ -247,6 +247,8 @@ class PixverseSubmitOperator(BeginsInTriggerer, StoresResults, BaseOperator):
         self.hook.read_again()  # dag.test() resumes in the same process, and a token may have been replaced
         state = SubmitState.of_event(event)
         status = None if event is None else event.get("status")
+        if state.try_number > context["ti"].try_number:
+            raise AirflowException("the event is of a later try, so Airflow has given this one up")
         # "dag.test()" of Airflow 3.0 resumes a retry with the event of the try before.
         if status == WaitStatus.RETRY or state.try_number not in {0, context["ti"].try_number}:
             return self.execute(context)

@@ -45,7 +45,8 @@ def read_waits(session: Session) -> dict[str, list[Wait]]:
     for connection, wait in _deferred_tasks(session):
         waits[connection].append(wait)
     for connection, queue in waits.items():
-        waits[connection] = Turns().in_order(queue, _turn)
+        ordered = Turns().in_order(enumerate(queue), _turn)
+        waits[connection] = [wait for _, wait in ordered]
         for place, wait in enumerate(waits[connection], 1):
             wait["place"] = place
     for connection, wait in sorted(_polling_tasks(session), key=lambda found: _since(found[1])):
@@ -58,9 +59,10 @@ def _since(wait: Wait) -> float:
     return math.inf if since is None else since
 
 
-def _turn(wait: Wait) -> Turn:
+def _turn(numbered: tuple[int, Wait]) -> Turn:
     """Return what the gate orders a wait by; the page does not know the shares that DAGs have had."""
-    return Turn(_since(wait), 0, wait["priority"], wait["dag_id"], wait["slots"] or 1)
+    number, wait = numbered
+    return Turn(_since(wait), number, wait["priority"], wait["dag_id"], wait["slots"] or 1)
 
 
 def _deferred_tasks(session: Session) -> Iterator[tuple[str, Wait]]:

@@ -19,8 +19,9 @@ class Cost:
     The cost of the jobs of one submit, in credits. None if unknown.
 
     :param cost_credits: what the service said that they cost, all together.
-    :param credits_before: what the account had right before they were submitted.
-    :param credits_after: what the account had once they were finished, well or not.
+    :param credits_before: what the account had before they were submitted, at most a minute earlier.
+    :param credits_after: what the account had after they were submitted; read when they are finished, well or
+        not, or by another task of the triggerer up to a minute earlier.
     :param email: the account, as the ids of the jobs tell it.
     """
 

@@ -67,7 +67,8 @@ class SubmitFlow:
 
     def begin(self) -> Any:
         """Submit, or pick up the job of an earlier try, where a try begins; return the value of the task."""
-        self._journal.begin_try()
+        if self._is_deferrable and self._task.wait_for_capacity:  # so a later part reads before it submits
+            self._journal.begin_try()
         with self._outcome():
             return self._submit_and_wait()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from airflow_pixverse.api.errors import PixverseError
+from airflow_pixverse.api.errors import PixverseError, PixverseFatalError
 from airflow_pixverse.api.reply_ref import random_part_of
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def reason_not_to_submit(
     if not admission.random_part:
         return ""
     if admission.ahead is not None:
-        return "" if _is_there_in_time(client, admission, log) else "The job that was about to end goes on"
+        return _reason_after_a_minute(client, admission, log)
     try:
         capacity = client.get_capacity()
     except PixverseError as error:
@@ -43,26 +43,35 @@ def reason_not_to_submit(
         return ""
     if accounts_with_room(capacity, 1, request.account(admission.accounts)):
         return ""
-    return "Slot was taken meanwhile: do workers take longer than lease to start?"
+    return "Slot was taken meanwhile, which happens where workers take longer than lease to start"
 
 
-def _is_there_in_time(client: PixverseClient, admission: Admission, log: Any) -> bool:
+def _reason_after_a_minute(client: PixverseClient, admission: Admission, log: Any) -> str:
     """Look until a slot of the account is free that no other task is to get first."""
     ahead = set(admission.ahead or ())
     email = admission.accounts[0]["email"]
     until = time.monotonic() + _LOOK_FOR
     while True:
+        pause = _LOOK_EVERY
+        is_last = time.monotonic() + pause > until
         try:
             capacity = client.get_capacity()
         except PixverseError as error:
+            reason = f"The slots could not be seen: {error}"
+            if isinstance(error, PixverseFatalError):
+                return reason
             log.warning("Still waiting for the slot: %s", error)
+            pause = max(_LOOK_EVERY, getattr(error, "retry_after", None) or 0.0)
         else:
             ahead -= _references(capacity)
-            if capacity.free_slots(email) > len(ahead):
-                return True
-        if time.monotonic() + _LOOK_EVERY > until:
-            return False
-        time.sleep(_LOOK_EVERY)
+            free = capacity.free_slots(email)
+            # By then, a job ahead that was never listed has come and gone, or will not come.
+            if free > len(ahead) or (free and is_last):
+                return ""
+            reason = "The job that was about to end goes on"
+        if is_last or time.monotonic() + pause > until:
+            return reason
+        time.sleep(pause)
 
 
 def _references(capacity: Capacity) -> set[str]:

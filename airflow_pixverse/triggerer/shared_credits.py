@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 # Seconds for which the credits of an account are taken to be what was read.
 _LIFETIME = 60.0
@@ -20,7 +23,7 @@ class SharedCredits:
 
     Trouble counts as an answer, so a service in trouble is asked no more often.
 
-    :param read: returns the credits of an account, None if unknown; it raises nothing.
+    :param read: returns the credits of an account, None if unknown. An error of it is logged.
     """
 
     def __init__(self, read: Callable[[str | None], Coroutine[Any, Any, int | None]]) -> None:
@@ -36,9 +39,17 @@ class SharedCredits:
         """
         now = time.monotonic()
         asked_at, asking = self._asked.get(email, (-math.inf, None))
-        if asking is None or (asking.done() and asked_at < max(since, now - _LIFETIME)):
-            asking = asyncio.create_task(self._read(email))
+        is_old = asked_at < since or (asking is not None and asking.done() and asked_at < now - _LIFETIME)
+        if asking is None or is_old:
+            asking = asyncio.create_task(self._ask(email))
             self._asked[email] = now, asking
         # Not cancelled: other waits use the answer, too.
         await asyncio.wait({asking}, timeout=_PATIENCE)
         return asking.result() if asking.done() else None
+
+    async def _ask(self, email: str | None) -> int | None:
+        try:
+            return await self._read(email)
+        except Exception:
+            log.warning("Could not read the credits of %s", email or "the account", exc_info=True)
+            return None

@@ -54,21 +54,34 @@ def _answer(dag_id: str, task_id: str, answer: str, question: Question) -> None:
     from airflow.api_fastapi.core_api.routes.public.hitl import update_hitl_detail
     from airflow.models.dagbag import DBDagBag
     from airflow.utils.session import create_session
+    from fastapi import HTTPException
+    from sqlalchemy.exc import OperationalError
 
     # From Airflow 3.4 on, it looks at the DAG, too.
     wants_dags = "dag_bag" in inspect.signature(update_hitl_detail).parameters
     run_id, question.body = _wait_for_question(dag_id, task_id)
-    with create_session() as session:
-        update_hitl_detail(
-            dag_id=dag_id,
-            dag_run_id=run_id,
-            task_id=task_id,
-            map_index=-1,
-            update_hitl_detail_payload=UpdateHITLDetailPayload(chosen_options=[answer]),
-            user=SimpleAuthManagerUser(username="a person", role="admin"),
-            session=session,
-            **({"dag_bag": DBDagBag()} if wants_dags else {}),
-        )
+
+    def send() -> None:
+        with create_session() as session:
+            update_hitl_detail(
+                dag_id=dag_id,
+                dag_run_id=run_id,
+                task_id=task_id,
+                map_index=-1,
+                update_hitl_detail_payload=UpdateHITLDetailPayload(chosen_options=[answer]),
+                user=SimpleAuthManagerUser(username="a person", role="admin"),
+                session=session,
+                **({"dag_bag": DBDagBag()} if wants_dags else {}),
+            )
+
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return send()
+        except (HTTPException, OperationalError):  # the task may be writing itself, into SQLite
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.2)
 
 
 def _wait_for_question(dag_id: str, task_id: str) -> tuple[str, Any]:

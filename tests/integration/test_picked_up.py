@@ -12,6 +12,7 @@ from airflow_pixverse.journal import RecordNotWrittenError
 from airflow_pixverse.journal.journal import SubmitJournal
 from airflow_pixverse.operators.pixverse import PixverseSubmitOperator
 from airflow_pixverse.simulator import faults
+from airflow_pixverse.submission.delivery import JOB_IDS_KEY, Delivery
 from airflow_pixverse.submission.state import SubmitState
 from tests.helpers.clears import Clear
 from tests.helpers.dag_runs import new_dag, run
@@ -284,3 +285,37 @@ def test_task_killed_on_a_worker_cancels_nothing_unless_asked(sim):
     free = sim.free()
     operator.on_kill()
     assert sim.free() == free
+
+
+class Died(BaseException):
+    """What ends a worker without a word to the task."""
+
+
+@ended_by_hand
+@pytest.mark.parametrize(
+    "where",
+    [{"deferrable": False}, {"deferrable": True, "wait_for_capacity": False}],
+    ids=["worker", "deferred"],
+)
+def test_try_that_airflow_begins_twice_submits_once(sim, monkeypatch, where):
+    """Where a container and its worker come back with the same process id, Airflow starts the try again."""
+    execute, push = PixverseSubmitOperator.execute, Delivery.push
+    dies = iter([True])
+
+    def push_or_die(delivery, key, value):
+        if key == JOB_IDS_KEY and next(dies, False):
+            raise Died
+        push(delivery, key, value)
+
+    def begin_twice(operator, context):
+        try:
+            return execute(operator, context)
+        except Died:
+            sim.end_all_jobs()
+            return execute(operator, context)
+
+    monkeypatch.setattr(Delivery, "push", push_or_die)
+    monkeypatch.setattr(PixverseSubmitOperator, "execute", begin_twice)
+    outcome = submit(retries=0, **where)
+    assert outcome.end("make") == ("success", 1)
+    assert len(posts(sim)) == 1

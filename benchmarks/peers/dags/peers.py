@@ -94,7 +94,7 @@ with new_dag("http"):
 
     @task_group
     def submit_and_wait(prompt: str) -> None:
-        """Submit in one task, and wait in another that holds no worker; the pool bounds both."""
+        """Submit in one task, and wait in another, which holds neither worker nor pool between pokes."""
         submit = HttpOperator(
             task_id="submit",
             http_conn_id=HTTP_CONN,

@@ -77,6 +77,27 @@ def test_nothing_is_expected_of_jobs_of_other_kinds_late_jobs_and_those_whose_st
     assert unknown.ending(0.0, within=60) == []
 
 
+def test_answer_without_a_list_of_jobs_ends_none():
+    forecast, at = learned(seconds=20)
+    forecast.observe(snapshot("new"), at + 1)
+    forecast.observe(Capacity(), at + 2)
+    forecast.observe(snapshot("new"), at + 3)
+    assert forecast.next_end(at + 3) == pytest.approx(at + 20.5, abs=1)
+
+
+def test_start_is_unknown_of_a_job_that_came_in_a_long_pause():
+    forecast, at = learned(seconds=20)
+    forecast.observe(snapshot("new"), at + 600)
+    assert forecast.next_end(at + 600) == float("inf")
+
+
+def test_end_on_an_account_that_nobody_waits_for_does_not_count():
+    forecast, at = learned(seconds=20)
+    forecast.observe(snapshot("new"), at + 1)
+    assert forecast.next_end(at + 1, frozenset({B})) == float("inf")
+    assert forecast.next_end(at + 1, frozenset({A, B})) < float("inf")
+
+
 def test_jobs_that_are_shorter_than_the_time_between_polls_teach_nothing():
     forecast, at = learned(seconds=20, gap=60)
     forecast.observe(snapshot("new"), at + 1)
@@ -104,6 +125,29 @@ def test_early_lease_keeps_nothing_until_there_is_a_slot():
     assert (leases.slots, leases.suggested()) == (1, {A: 1})
     leases.observe(account(2), 2.0)
     assert not leases.awaits_slot
+
+
+def test_slot_that_has_come_is_kept_no_longer_than_any_other():
+    leases = Leases()
+    one = early("first")
+    one.expires_at = 60.0 + 120.0
+    leases.grant(one)
+    leases.observe(account(1), 5.0)
+    assert one.expires_at == 120.0
+    late = early("second", 50.0)
+    late.expires_at = 50.0 + 60.0 + 1.0
+    leases.grant(late)
+    leases.observe(account(2), 100.0)
+    assert late.expires_at == 110.0
+
+
+def test_handover_is_learned_from_a_job_that_is_listed_before_its_task_tells():
+    leases = Leases()
+    leases.grant(Lease(None, {A: 1}, 1000.0, "ours", 100.0))
+    job = ExecutingJob(id="1", email=A, reply_ref=join("task", "ours"))
+    leases.observe(Capacity(executing=[job]), 106.0)
+    leases.update_lease("ours", LeaseUpdate.ACCEPTED, 200.0)
+    assert leases.handover == 8.0
 
 
 def test_slot_of_an_ordinary_lease_is_not_that_of_an_early_one():
@@ -175,9 +219,9 @@ def test_job_on_another_account_or_from_before_the_lease_explains_no_refusal(ema
 class Workers:
     """Tasks that wait at a gate, take some seconds to start, look for their slot, and submit."""
 
-    def __init__(self, service, gate, handover, duration, **request):
+    def __init__(self, service, gate, handover, duration, *, told_after=3.0, **request):
         self.service, self.gate = service, gate
-        self.handover, self.duration = handover, duration
+        self.handover, self.duration, self.told_after = handover, duration, told_after
         self.request = request
         self.refusals = self.vain = self.looks = 0
         self.numbers = itertools.count()
@@ -202,8 +246,10 @@ class Workers:
             else:
                 break
         job_id = self.service.start(account.email if account.email in free else free[0], join("x", reference))
+        ends = now() + self.duration()
+        await asyncio.sleep(self.told_after)  # the next trigger of the task tells
         self.gate.update_lease(reference, LeaseUpdate.ACCEPTED)
-        await asyncio.sleep(self.duration())
+        await asyncio.sleep(ends - now())
         self.service.end(job_id)
 
     async def is_there(self, email, ahead):

@@ -7,6 +7,7 @@ import pytest
 from airflow_pixverse.api.scheduler import Capacity, ExecutingJob
 from airflow_pixverse.gate.holders import Holders
 from airflow_pixverse.gate.lease_update import LeaseUpdate
+from airflow_pixverse.gate.leases import Lease, Leases
 from tests.unit.gate.service import A, B, in_background, told, wait
 from tests.unit.gate.virtual_time import now
 
@@ -76,44 +77,58 @@ async def test_task_whose_job_is_accepted_waits_in_a_new_turn(service, gate):
             assert (other.done(), again.done()) == (True, False)
 
 
-def test_job_that_is_listed_ends_the_turn_of_its_task(leases_of_a_task):
-    leases, turns = leases_of_a_task, []
-    for reference in ("other", "first"):
-        job = ExecutingJob(id=reference, email=A, reply_ref=f"x#{reference}")
-        leases.observe(Capacity(executing=[job]), 20.0)
-        turns.append(leases.holders.since("task", 500.0, 20.0))
-    assert turns == [100.0, 500.0]
-
-
-@pytest.fixture
-def leases_of_a_task():
-    from airflow_pixverse.gate.leases import Lease, Leases
-
+@pytest.mark.parametrize(("listed", "since"), [("other", 100.0), ("first", 500.0)])
+def test_job_that_is_listed_ends_the_turn_of_its_task(listed, since):
     leases = Leases()
-    leases.holders.since("task", 100.0, 10.0)
+    leases.holders.join("task", 100.0, 10.0)
     leases.grant(Lease(None, {A: 1}, 200.0, "first", holder="task"))
-    return leases
+    job = ExecutingJob(id="1", email=A, reply_ref=f"x#{listed}")
+    leases.observe(Capacity(executing=[job]), 20.0)
+    assert leases.holders.join("task", 500.0, 20.0)[0] == since
+
+
+def test_turn_is_kept_as_long_as_its_holder_waits():
+    holders = Holders()
+    holders.join("task", 1.0, 0.0)
+    holders.forget_old(9 * HOUR)
+    holders.record_leave("task", 9 * HOUR)
+    assert holders.join("task", 9.0, 9 * HOUR) == (1.0, False)
+
+
+async def test_dag_gets_its_turn_back_for_a_slot_that_its_task_has_not_used(service, gate):
+    """Whether it was let through in vain, or refused: it is back in its place."""
+    [job] = service.fill()
+    async with in_background(a_try(gate, "first", dag_id="one")) as [first]:
+        await asyncio.sleep(1)
+        async with in_background(a_try(gate, "other", holder="other task", dag_id="another")) as [other]:
+            service.end(job)
+            await asyncio.sleep(15)
+            assert first.done()
+            gate.update_lease("first", LeaseUpdate.RELEASED)
+            await a_try(gate, "again", dag_id="one")
+            assert not other.done()
 
 
 def test_turn_is_forgotten_an_hour_after_its_holder_has_left():
     holders = Holders()
-    holders.since("task", 1.0, 0.0)
+    holders.join("task", 1.0, 0.0)
     holders.record_leave("task", 2 * HOUR)
     for left, since in ((3 * HOUR - 1, 1.0), (3 * HOUR, 9.0)):
         holders.forget_old(left)
         assert (copies := Holders()).adopt(holders) is None
-        assert copies.since("task", 9.0, left) == since
+        assert copies.join("task", 9.0, left)[0] == since
 
 
 def test_turn_is_that_of_the_earliest_try_and_unknown_holders_share_none():
     holders = Holders()
-    assert [holders.since("task", since, 0.0) for since in (5.0, 7.0, 3.0, 4.0)] == [5.0, 5.0, 3.0, 3.0]
-    assert [holders.since("", since, 0.0) for since in (5.0, 7.0)] == [5.0, 7.0]
+    assert [holders.join("task", since, 0.0)[0] for since in (5.0, 7.0, 3.0, 4.0)] == [5.0, 5.0, 3.0, 3.0]
+    assert [holders.join("", since, 0.0)[0] for since in (5.0, 7.0)] == [5.0, 7.0]
 
 
 def test_only_the_turns_left_last_are_remembered():
     holders = Holders()
     for number in range(10_010):
-        holders.since(f"{number}", 1.0, 1.0)
+        holders.join(f"{number}", 1.0, 1.0)
+        holders.record_leave(f"{number}", 1.0)
     holders.forget_old(2.0)
-    assert [holders.since(f"{number}", 9.0, 2.0) for number in (9, 10)] == [9.0, 1.0]
+    assert [holders.join(f"{number}", 9.0, 2.0)[0] for number in (9, 10)] == [9.0, 1.0]

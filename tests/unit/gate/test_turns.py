@@ -86,12 +86,31 @@ def test_shares_end_when_no_wait_of_the_priority_is_left():
     assert not turns._next
 
 
-def test_remembered_dags_are_those_that_are_ahead_of_the_last_one_served():
+def test_dag_keeps_its_turn_while_its_first_waits_cannot_be_served():
+    """They wait for an account that is full, or for more slots than there are."""
     turns = Turns()
-    waits = [wait(f"dag {number}", since=number) for number in range(1000)] + [wait("a"), wait("a")]
-    serve(turns, waits, 1000)
-    assert serve(turns, waits, 2)
-    assert len(turns._next[1]) <= 3
+    stuck, victim = [wait("a"), wait("a", since=1)], wait("a", since=2)
+    waits = [*stuck, victim] + [wait("b", since=10 + number) for number in range(10)]
+    served = ""
+    while victim in waits:
+        first = next(one for one in order(waits, turns) if one not in stuck)
+        turns.record_served(first)
+        waits.remove(first)
+        served += first.dag_id
+    assert served == "bba"
+
+
+def test_remembered_dags_are_those_that_wait_or_are_ahead_of_the_last_one_served():
+    turns = Turns()
+    waits = [wait(f"dag {number}", since=number) for number in range(1000)] + [
+        wait("a"),
+        wait("a"),
+        wait("b"),
+    ]
+    serve(turns, waits, 1003)
+    waits.append(wait("b"))
+    order(waits, turns)
+    assert set(turns._next[1]) == {"a", "b"}
 
 
 WAITS = st.builds(

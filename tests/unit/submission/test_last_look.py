@@ -43,14 +43,32 @@ def test_slot_of_another_account_is_not_that_of_this_wait(sim):
 def test_slots_of_tasks_ahead_are_theirs_until_their_jobs_are_listed(sim):
     assert look(sim, ahead=["other"]) == "", "there are two"
     sim.start_job(A)
-    assert "goes on" in look(sim, ahead=["other"])
-    sim.end_all_jobs()
     sim.start_job(A, reply_ref=join("task", "other"))
+    assert "goes on" in look(sim, ahead=["other"])
+    sim.end_job(sim.jobs[0].id)
+    before = sim.request_count
     assert look(sim, ahead=["other"]) == ""
+    assert sim.request_count == before + 1
+
+
+def test_job_ahead_that_is_never_listed_keeps_the_slot_for_the_time_of_the_looks(sim):
+    sim.start_job(A)
+    assert look(sim, ahead=["other"]) == ""
+    assert sim.request_count > 2
 
 
 def test_errors_end_no_look_and_submit_nothing_by_themselves(sim):
     sim.inject(faults.status(502), times=2, path="scheduler/available")
     assert look(sim, ahead=[]) == ""
     sim.inject(faults.status(502), times=None, path="scheduler/available")
-    assert "goes on" in look(sim, ahead=[])
+    assert "could not be seen" in look(sim, ahead=[])
+
+
+def test_permanent_error_ends_the_looks_at_once_and_retry_after_is_honoured(sim):
+    sim.inject(faults.status(401), times=None, path="scheduler/available")
+    assert "could not be seen" in look(sim, ahead=[])
+    assert sim.request_count == 1
+    sim.clear_faults()
+    sim.inject(faults.status(429, retry_after=60), times=None, path="scheduler/available")
+    assert "could not be seen" in look(sim, ahead=[])
+    assert sim.request_count == 2
