@@ -52,8 +52,7 @@ def _reason_after_a_minute(client: PixverseClient, admission: Admission, log: An
     email = admission.accounts[0]["email"]
     until = time.monotonic() + _LOOK_FOR
     while True:
-        pause = _LOOK_EVERY
-        is_last = time.monotonic() + pause > until
+        pause, free = _LOOK_EVERY, 0
         try:
             capacity = client.get_capacity()
         except PixverseError as error:
@@ -61,16 +60,16 @@ def _reason_after_a_minute(client: PixverseClient, admission: Admission, log: An
             if isinstance(error, PixverseFatalError):
                 return reason
             log.warning("Still waiting for the slot: %s", error)
-            pause = max(_LOOK_EVERY, getattr(error, "retry_after", None) or 0.0)
+            pause = max(pause, getattr(error, "retry_after", None) or 0.0)
         else:
+            reason = "The job that was about to end goes on"
             ahead -= _references(capacity)
             free = capacity.free_slots(email)
-            # By then, a job ahead that was never listed has come and gone, or will not come.
-            if free > len(ahead) or (free and is_last):
+            if free > len(ahead):
                 return ""
-            reason = "The job that was about to end goes on"
-        if is_last or time.monotonic() + pause > until:
-            return reason
+        if time.monotonic() + pause > until:
+            # By now, a job ahead that was never listed has come and gone, or will not come.
+            return "" if free else reason
         time.sleep(pause)
 
 

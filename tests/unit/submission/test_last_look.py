@@ -16,10 +16,24 @@ A, B = "a@example.com", "b@example.com"
 pytestmark = pytest.mark.pixverse_simulator(accounts={A: 2, B: 1})
 
 
+class Clock:
+    """A clock that goes by what is slept."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
 @pytest.fixture(autouse=True)
-def short_looks(monkeypatch):
-    monkeypatch.setattr(last_look, "_LOOK_EVERY", 0.05)
-    monkeypatch.setattr(last_look, "_LOOK_FOR", 0.2)
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(last_look, "time", clock)
+    return clock
 
 
 def look(sim, *, ahead, email=A):
@@ -37,7 +51,7 @@ def test_slot_of_another_account_is_not_that_of_this_wait(sim):
     sim.start_job(A)
     sim.start_job(A)
     assert "goes on" in look(sim, ahead=[])
-    assert sim.request_count > 1
+    assert sim.request_count == 31, "every two seconds, for a minute"
 
 
 def test_slots_of_tasks_ahead_are_theirs_until_their_jobs_are_listed(sim):
@@ -54,7 +68,7 @@ def test_slots_of_tasks_ahead_are_theirs_until_their_jobs_are_listed(sim):
 def test_job_ahead_that_is_never_listed_keeps_the_slot_for_the_time_of_the_looks(sim):
     sim.start_job(A)
     assert look(sim, ahead=["other"]) == ""
-    assert sim.request_count > 2
+    assert sim.request_count == 31
 
 
 def test_errors_end_no_look_and_submit_nothing_by_themselves(sim):
@@ -71,4 +85,4 @@ def test_permanent_error_ends_the_looks_at_once_and_retry_after_is_honoured(sim)
     sim.clear_faults()
     sim.inject(faults.status(429, retry_after=60), times=None, path="scheduler/available")
     assert "could not be seen" in look(sim, ahead=[])
-    assert sim.request_count == 2
+    assert sim.request_count == 3, "and once more after the 60 s that it asks for"
