@@ -18,8 +18,9 @@ from airflow_pixverse.sensors.pixverse import PixverseCapacitySensor
 from airflow_pixverse.triggerer import task_end
 from airflow_pixverse.triggers.job import PixverseJobTrigger
 from airflow_pixverse.waits.deadlines import SAFETY_NET
+from tests.helpers.asset_events import register
 from tests.helpers.dag_runs import AIRFLOW, new_dag, run
-from tests.helpers.submits import submit_and_end
+from tests.helpers.submits import ending_jobs, submitting
 from tests.helpers.trigger_runs import events_of
 
 ROOT = Path(__file__).parents[2]
@@ -202,7 +203,11 @@ ENDS_IN_TRIGGER = {"end_from_trigger": True, "on_clear": "submit", "report_credi
 def test_submit_says_why_a_worker_ends_it(sim, logged, tmp_path, kwargs, reason):
     if "output_path" in kwargs:
         kwargs |= {"output_path": f"file://{tmp_path}"}
-    outcome = submit_and_end(sim, **kwargs)
+    dag = submitting(**kwargs)
+    if "outlets" in kwargs:
+        register(dag)
+    with ending_jobs(sim):
+        outcome = run(dag)
     assert outcome.state("make") == "success"
     assert outcome.xcom("make")["state"] == "COMPLETED"
     if kwargs.get("end_from_trigger") and AIRFLOW.release < (3, 3):
