@@ -11,6 +11,8 @@ from airflow_pixverse.api.scheduler import Capacity, ExecutingJob, email_key
 # The last so many jobs of a kind tell how long the next ones take, once there are so many.
 _REMEMBERED = 15
 _FEWEST = 3
+# A worker that waits for its slot could miss shorter jobs of those before it, which it has to see listed.
+_SHORTEST = 10.0
 # A job tells nothing if the time between two polls leaves more than this share of its duration unknown.
 _MOST_UNKNOWN = 0.5
 # It is unknown when a job began that came between two polls further apart than this many seconds.
@@ -83,6 +85,7 @@ class Forecast:
 
     def _ends(self, now: float) -> list[tuple[str, float]]:
         usual = {kind: median(took) for kind, took in self._durations.items() if len(took) >= _FEWEST}
+        usual = {kind: seconds for kind, seconds in usual.items() if seconds >= _SHORTEST}
         return [
             (job_id, run.began + usual[run.kind])
             for job_id, run in self._runs.items()
