@@ -94,15 +94,19 @@ class _Decision:
             self._lease(waiter, chosen, with_room)
         return with_room
 
-    def _next_end(self, emails: frozenset[str]) -> tuple[str, str] | None:
-        """Return the next end of a job on one of these accounts; None if there is none."""
-        ends = ((job_id, email) for job_id, email in self._ending if email in emails)
-        return next((end for end in ends if self._leases.ahead_on(end[1]) is not None), None)
+    def _next_end(self, emails: frozenset[str]) -> tuple[str, str, list[str]] | None:
+        """Return the next job to end on these accounts, its account, and who is ahead; None if none is."""
+        for job_id, email in self._ending:
+            if email in emails and (ahead := self._leases.ahead_on(email)) is not None:
+                return job_id, email, ahead
+        return None
 
-    def _lease_early(self, waiter: Waiter, job_id: str, email: str) -> list[AccountCapacity]:
+    def _lease_early(
+        self, waiter: Waiter, job_id: str, email: str, ahead: list[str]
+    ) -> list[AccountCapacity]:
         self._ending.remove((job_id, email))
         self._forecast.use(job_id)
-        waiter.ahead = self._leases.ahead_on(email)
+        waiter.ahead = ahead
         expires_at = self._now + LONGEST_HANDOVER + waiter.request.lease_seconds
         lease = waiter.lease = Lease(
             emails=frozenset({email}),

@@ -253,8 +253,10 @@ class CapacityGate:
     def _early_poll_at(self) -> float:
         """Return when a poll may let the next in line through early; infinity for no such time."""
         handover = self._leases.handover
+        if handover is None:
+            return math.inf
         chosen = {waiter.request.emails for waiter in self._queue if waiter.can_pass_early}
-        if handover is None or not chosen:
+        if not chosen:
             return math.inf
         if self._leases.awaits_slot:
             return -math.inf

@@ -84,8 +84,11 @@ class Forecast:
         self._used.add(job_id)
 
     def _ends(self, now: float) -> list[tuple[str, float]]:
-        usual = {kind: median(took) for kind, took in self._durations.items() if len(took) >= _FEWEST}
-        usual = {kind: seconds for kind, seconds in usual.items() if seconds >= _SHORTEST}
+        usual = {
+            kind: seconds
+            for kind, took in self._durations.items()
+            if len(took) >= _FEWEST and (seconds := median(took)) >= _SHORTEST
+        }
         return [
             (job_id, run.began + usual[run.kind])
             for job_id, run in self._runs.items()
