@@ -120,7 +120,9 @@ class PixverseSubmitOperator(BeginsInTriggerer, StoresResults, BaseOperator):
     :param on_unknown: what to do if it is unknown whether a job was accepted: ``fail``, or ``resubmit`` once
         a try, which may be paid for twice. A job that gets lost after that fails the task.
     :param on_clear: after a clear, ``resume`` takes up a job that was accepted and has neither failed nor
-        been moderated, unless the task has succeeded since; ``submit`` submits, and pays, again.
+        been moderated, unless the task has succeeded since; ``submit`` submits, and pays, again. On Airflow 3.4, tick "keep
+        task state" when you clear the task: without it, each clear submits and pays again.
+        ``docs/explanation/never-paid-twice.md#after-a-clear``
     :param durable: write a journal, in which a retry finds what was submitted. False: a retry submits again.
     :param cancel_on_kill: cancel the job when the task is killed while a worker runs it, or marked as failed,
         unless a retry follows, which picks the job up.
