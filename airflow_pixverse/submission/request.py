@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 from urllib.parse import quote, unquote
 
-from airflow_pixverse.api.kinds import is_endpoint
+from airflow_pixverse.api.kinds import FOLDERS, is_endpoint
 from airflow_pixverse.api.reply_ref import MAX_PREFIX, prefix_of
 from airflow_pixverse.parameters import from_json, parse_emails, short_form
 from airflow_pixverse.storage.inputs import Input, inputs_of, tagged, with_uploads
@@ -123,8 +123,9 @@ def fingerprint(value: Any) -> str:
 def parse_endpoint(value: Any, name: str = "endpoint") -> str:
     """Return the path of an endpoint that makes videos, images, music or speech."""
     if not isinstance(value, str) or not is_endpoint(value.strip()):
+        *folders, last = (f"{folder}/" for folder in FOLDERS.values())
         raise ValueError(
-            f"{name} must be a path below videos/, images/, music/ or speech/, such as videos/create, "
+            f"{name} must be a path below {', '.join(folders)} or {last}, such as videos/create, "
             f"not {short_form(value)}"
         )
     return value.strip()
