@@ -13,6 +13,9 @@ from airflow_pixverse.batch.rows import RowStatus
 if TYPE_CHECKING:
     from airflow_pixverse.batch.rows import Row
 
+PROGRESS_KEY = "progress"
+SUMMARY_KEY = "summary"
+FAILURES_KEY = "failures"
 _MINUTE = 60.0
 _HOUR = 3600.0
 

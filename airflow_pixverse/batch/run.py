@@ -20,7 +20,7 @@ from airflow_pixverse.batch.looks import SharedLooks
 from airflow_pixverse.batch.loop import BatchLoop
 from airflow_pixverse.batch.manifest import Manifest
 from airflow_pixverse.batch.placing import place
-from airflow_pixverse.batch.progress import ProgressMeter
+from airflow_pixverse.batch.progress import FAILURES_KEY, PROGRESS_KEY, SUMMARY_KEY, ProgressMeter
 from airflow_pixverse.batch.row_work import RowWork
 from airflow_pixverse.batch.rows import Row, RowPlan, RowStatus, refuse_clashes
 from airflow_pixverse.batch.steps import Steps
@@ -263,9 +263,9 @@ class BatchRun:
         progress = self._meter.now(self._credit_limit.spent)
         log.info("%s", progress)
         try:
-            self._push("progress", progress.to_xcom(self._parameters.pixverse_conn_id))
+            self._push(PROGRESS_KEY, progress.to_xcom(self._parameters.pixverse_conn_id))
         except Exception as error:  # noqa: BLE001 - each XCom backend has its own; the rows go on
-            log.warning("Could not push the XCom 'progress': %s", error)
+            log.warning("Could not push the XCom %r: %s", PROGRESS_KEY, error)
 
     def _write_down(self) -> None:
         """Write manifest and index. Neither is needed to go on, so an error is logged."""
@@ -282,10 +282,10 @@ class BatchRun:
         fail_on = self._parameters.fail_on
         is_bad = bool(bad) and (fail_on == "any" or (fail_on == "all" and not summary["counts"]["stored"]))
         if not (left or is_bad or self._is_killed):
-            self._push("failures", _failures(bad))
+            self._push(FAILURES_KEY, _failures(bad))
             return
-        self._push("summary", summary)
-        self._push("failures", _failures([*bad, *left]))
+        self._push(SUMMARY_KEY, summary)
+        self._push(FAILURES_KEY, _failures([*bad, *left]))
         text = self._describe(bad, left, summary)
         if self._is_killed:
             raise AirflowException(f"the batch was ended from outside: {text}. A retry goes on")

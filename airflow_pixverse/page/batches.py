@@ -12,6 +12,7 @@ from airflow.models.taskinstance import TaskInstance
 from airflow.utils.state import TaskInstanceState
 from sqlalchemy import and_, select
 
+from airflow_pixverse.batch.progress import PROGRESS_KEY
 from airflow_pixverse.capabilities import XCOMS_ARE_OF_A_TRY
 from airflow_pixverse.page.tasks import RENDERED_OF_TASK, TASK, is_of_task, task_key
 from airflow_pixverse.parameters import from_json
@@ -30,7 +31,7 @@ _TOO_LARGE = 1e15
 def read_batches(session: Session) -> dict[str, list[Batch]]:
     """Return the running batches of each connection, the oldest first."""
     batches: dict[str, list[Batch]] = defaultdict(list)
-    is_progress = and_(is_of_task(_XCom, by_try=XCOMS_ARE_OF_A_TRY), _XCom.key == "progress")
+    is_progress = and_(is_of_task(_XCom, by_try=XCOMS_ARE_OF_A_TRY), _XCom.key == PROGRESS_KEY)
     rows = session.execute(
         select(*TASK, TaskInstance.start_date, _XCom.value, RenderedTaskInstanceFields.rendered_fields)
         .outerjoin(_XCom, is_progress)
