@@ -37,7 +37,11 @@ with DAG(
         lines = []
         for index, row in enumerate(table):
             result = ti.xcom_pull(task_ids="make", key="result", map_indexes=index)
-            what = "not submitted" if result is None else result["url"] or result["state"]
+            failure = ti.xcom_pull(task_ids="make", key="failure", map_indexes=index)
+            if result is not None:
+                what = result["url"] or result["state"]
+            else:  # a worker that was killed leaves no XCom
+                what = "unknown" if failure is None else failure["status"]
             lines.append(f"{row['title']}: {what}")
         return lines
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
+from airflow_pixverse.simulator import faults
 from tests.helpers.approvals import answering
 from tests.helpers.dag_runs import AIRFLOW, after_submits, ending_jobs_after_two_looks, run
 from tests.helpers.tables import Table
@@ -107,6 +108,13 @@ def test_pixverse_prompts(sim, example):
     fox, owl, cat = outcome.xcom("report")
     assert fox.startswith("fox: http")
     assert (owl, cat) == ("owl: MODERATED", "cat: not submitted")
+
+
+def test_the_report_of_prompts_calls_no_job_unsubmitted_that_may_be_paid_for(sim, example):
+    sim.inject(faults.lost_request(code=200, body={}), times=1, method="POST")
+    outcome = run(example("pixverse_prompts"))
+    assert sorted(outcome.states["make"]) == ["failed", "success", "success"]
+    assert [line.partition(": ")[2] for line in outcome.xcom("report") if "http" not in line] == ["unknown"]
 
 
 @pytest.fixture(params=["folder", "bucket"])
