@@ -47,7 +47,7 @@ def get_provider_info() -> dict[str, Any]:
                     "page": {
                         "description": "Whether Airflow's UI has the page that shows free slots, executing "
                         "jobs and waiting tasks (Airflow 3.1.1 and later).",
-                        "version_added": "0.1.0",
+                        "version_added": "0.2.0",
                         "type": "boolean",
                         "example": None,
                         "default": "True",
