@@ -4,7 +4,7 @@ from datetime import datetime
 
 from airflow.providers.common.compat.sdk import DAG, task
 
-from airflow_pixverse.operators.submit import PixverseSubmitOperator
+from airflow_pixverse.operators.pixverse import PixverseSubmitOperator
 
 with DAG(
     "pixverse_prompt_to_url",

@@ -69,7 +69,7 @@ def the_usual_way() -> Bill:
 def with_this_package() -> Bill:
     """Use PixverseSubmitOperator."""
     from airflow_pixverse.capabilities import HAS_TASK_STATE_STORE
-    from airflow_pixverse.operators.submit import PixverseSubmitOperator
+    from airflow_pixverse.operators.pixverse import PixverseSubmitOperator
 
     def operator(number: int, prompt: str) -> PixverseSubmitOperator:
         return PixverseSubmitOperator(
@@ -90,7 +90,7 @@ def as_one_task(folder: str) -> Bill:
 
     :param folder: the folder for the videos.
     """
-    from airflow_pixverse.operators.batch import PixverseBatchOperator
+    from airflow_pixverse.operators.pixverse import PixverseBatchOperator
 
     def tasks() -> list[Any]:
         rows = [{"prompt": prompt} for prompt in PROMPTS]

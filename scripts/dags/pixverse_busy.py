@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from airflow.providers.common.compat.sdk import DAG
 
-from airflow_pixverse.operators.submit import PixverseSubmitOperator
+from airflow_pixverse.operators.pixverse import PixverseSubmitOperator
 
 PLACES = ("in the snow", "at night", "on a roof", "by the sea")
 PROMPTS = [f"{animal} {place}" for animal in ("a fox", "an owl", "a cat") for place in PLACES]
