@@ -6,7 +6,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import DAG, task
 
 from airflow_pixverse.operators.pixverse import PixverseListExecutingOperator
-from airflow_pixverse.sensors.job import PixverseJobSensor
+from airflow_pixverse.sensors.pixverse import PixverseJobSensor
 
 with DAG(
     "pixverse_wait_for_results",

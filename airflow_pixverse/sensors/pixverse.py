@@ -1,10 +1,15 @@
-"""PixverseCapacitySensor: wait until PixVerse accounts have free slots."""
+"""
+PixverseCapacitySensor: wait until PixVerse accounts have free slots.
 
+PixverseJobSensor has a module of its own, which is imported once its name is asked for.
+"""
+
+import importlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import Context, PokeReturnValue, conf
 from airflow.triggers.base import StartTriggerArgs
@@ -31,7 +36,16 @@ from airflow_pixverse.waits.start_in_triggerer import (
     start_trigger_args,
 )
 
-__all__ = ["PixverseCapacitySensor"]
+if TYPE_CHECKING:
+    from airflow_pixverse.sensors.job import PixverseJobSensor
+
+__all__ = ["PixverseCapacitySensor", "PixverseJobSensor"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "PixverseJobSensor":
+        return importlib.import_module("airflow_pixverse.sensors.job").PixverseJobSensor
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 class PixverseCapacitySensor(BeginsInTriggerer, PixverseSensor):

@@ -15,6 +15,7 @@ import pytest
 from airflow_pixverse.hooks.pixverse import PixverseHook
 from airflow_pixverse.operators.pixverse import PixverseSubmitOperator
 from airflow_pixverse.provider_info import get_provider_info
+from airflow_pixverse.sensors import pixverse as sensors
 from airflow_pixverse.sensors.job import PixverseJobSensor
 from airflow_pixverse.sensors.pixverse import PixverseCapacitySensor
 from tests.helpers.dag_runs import AIRFLOW
@@ -124,6 +125,13 @@ def test_importing_the_hook_imports_neither_the_client_nor_the_models():
 def test_importing_the_operators_imports_neither_the_client_nor_the_models():
     """A DAG file is parsed all day, and a client takes longer to import than all operators."""
     assert not modules_with("operators.pixverse") & {"api.client", "api.http.transport", *MODELS}
+
+
+def test_both_sensors_have_one_address_and_a_dag_file_pays_for_what_it_names():
+    assert "sensors.job" not in modules_with("sensors.pixverse")
+    assert sensors.PixverseJobSensor is PixverseJobSensor
+    with pytest.raises(AttributeError, match="has no attribute 'PixverseSlotSensor'"):
+        sensors.PixverseSlotSensor  # noqa: B018
 
 
 def test_a_client_imports_the_models_of_the_calls_that_are_made_only():
