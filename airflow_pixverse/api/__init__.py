@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from airflow_pixverse.api.results import JobResult, ResultPage
     from airflow_pixverse.api.scheduler import AccountCapacity, Capacity, ExecutingJob
     from airflow_pixverse.api.submission import Submission
+    from airflow_pixverse.api.uploads import Upload
 
 __all__ = [
     "Account",
@@ -58,6 +59,7 @@ __all__ = [
     "PixverseUnknownOutcomeError",
     "ResultPage",
     "Submission",
+    "Upload",
     "split_job_id",
 ]
 
@@ -69,6 +71,7 @@ _LAZY = {
     "results": ("JobResult", "ResultPage"),
     "scheduler": ("AccountCapacity", "Capacity", "ExecutingJob"),
     "submission": ("Submission",),
+    "uploads": ("Upload",),
 }
 
 

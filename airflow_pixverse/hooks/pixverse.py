@@ -139,7 +139,7 @@ class PixverseHook(BaseHook):
         :param email: the account to upload it with, although every account may use it; None for any account.
         :return: its ``path``, the name of the file in payloads; and its ``url`` and ``id``, if it has them.
         :raises ValueError: ``path`` is none.
-        :raises StorageError: it cannot be read.
+        :raises PixverseError: it cannot be read.
         """
         from airflow_pixverse.storage.paths import parse_storage_uri
         from airflow_pixverse.storage.upload import source_of, upload

@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from airflow_pixverse import api
-from airflow_pixverse.api import accounts, client, errors, kinds, results, scheduler
+from airflow_pixverse.api import accounts, client, errors, kinds, results, scheduler, submission, uploads
 
-MODULES = (accounts, client, errors, kinds, results, scheduler)
+MODULES = (accounts, client, errors, kinds, results, scheduler, submission, uploads)
 
 
 @pytest.mark.parametrize("name", api.__all__)
