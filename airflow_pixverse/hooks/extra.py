@@ -56,7 +56,7 @@ class ConnectionExtra(BaseModel):
     max_retries: Annotated[Annotated[int, Field(ge=0, le=10)] | None, _Number, _Empty] = Field(
         None,
         title="Max retries",
-        description="How often a call is repeated after a transient error (3 when empty).",
+        description="Repeats of a call after a transient error, where no poll follows (3 when empty).",
     )
     allow_http: Annotated[bool | None, _Empty] = Field(
         None,

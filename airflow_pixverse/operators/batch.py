@@ -67,7 +67,7 @@ class PixverseBatchOperator(BaseOperator):
     :param input_folder: the folder of all files that rows name under keys such as ``first_frame_path``, which
         may not leave it; None if rows may name any file that the worker can read (templated).
     :param pixverse_conn_id: id of the connection that holds the API token (templated).
-    :param max_bytes: size limit of a file, in bytes.
+    :param max_bytes: size limit of a file, in bytes; 5 GiB unless set.
     :param max_slots: slots that it takes at most; None for all that are free.
     :param keep_free: slots that it leaves to others.
     :param max_credits: what the rows of this run may cost; None for no limit. Reached, what runs is brought

@@ -36,7 +36,7 @@ class PixverseDownloadOperator(StoresResults, BaseOperator):
         URL, or the URL has expired, the operator fetches a new one.
     :param output_path: the folder to store it in, such as ``s3://bucket/videos/`` (templated).
     :param file_name: name of the file, with the fields ``{type}``, ``{number}`` and ``{ext}`` (templated).
-    :param max_bytes: largest size of the file in bytes.
+    :param max_bytes: size limit of a file, in bytes; 5 GiB unless set.
     :param pixverse_conn_id: id of the connection that holds the API token (templated). The token is not sent
         to the server of the file.
     :raises ValueError: a parameter cannot be used; the message names it.

@@ -92,7 +92,7 @@ class PixverseSubmitOperator(BeginsInTriggerer, StoresResults, BaseOperator):
     :param output_path: the folder that the result is stored in before the task succeeds, such as
         ``s3://bucket/videos/``; None for none (templated).
     :param file_name: name of the file, with the fields ``{type}``, ``{number}`` and ``{ext}`` (templated).
-    :param max_bytes: size limit of the file, in bytes.
+    :param max_bytes: size limit of a file, in bytes; 5 GiB unless set.
     :param pixverse_conn_id: id of the connection that holds the API token (templated).
     :param wait_for_capacity: wait for a free slot first. Otherwise the job is submitted at once, and a
         refusal (429) fails the task, with retries.
@@ -120,9 +120,9 @@ class PixverseSubmitOperator(BeginsInTriggerer, StoresResults, BaseOperator):
     :param on_unknown: what to do if it is unknown whether a job was accepted: ``fail``, or ``resubmit`` once
         a try, which may be paid for twice. A job that gets lost after that fails the task.
     :param on_clear: after a clear, ``resume`` takes up a job that was accepted and has neither failed nor
-        been moderated, unless the task has succeeded since; ``submit`` submits, and pays, again. On Airflow 3.4, tick "keep
-        task state" when you clear the task: without it, each clear submits and pays again.
-        ``docs/explanation/never-paid-twice.md#after-a-clear``
+        been moderated, unless the task has succeeded since; ``submit`` submits, and pays, again.
+        On Airflow 3.4, tick "keep task state" when you clear the task: without it, each clear submits and
+        pays again. ``docs/explanation/never-paid-twice.md#after-a-clear``
     :param durable: write a journal, in which a retry finds what was submitted. False: a retry submits again.
     :param cancel_on_kill: cancel the job when the task is killed while a worker runs it, or marked as failed,
         unless a retry follows, which picks the job up.

@@ -59,7 +59,7 @@ class PixverseJobSensor(StoresResults, PixverseSensor):
         ``s3://bucket/videos/``; None for none (templated). A retry after an error of the store waits for,
         and stores, the same job.
     :param file_name: name of the file, with the fields ``{type}``, ``{number}`` and ``{ext}`` (templated).
-    :param max_bytes: largest size of the file in bytes.
+    :param max_bytes: size limit of a file, in bytes; 5 GiB unless set.
     :param pixverse_conn_id: id of the connection that holds the API token (templated).
     :param deferrable: wait in the triggerer instead of a worker.
     :param poke_interval: seconds, or a timedelta, between two polls; None for 5, or for 60 with
