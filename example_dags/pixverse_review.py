@@ -11,7 +11,7 @@ from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 
 from airflow_pixverse.operators.pixverse import PixverseSubmitOperator
 
-if AIRFLOW_V_3_1_PLUS:  # earlier ones ask nobody
+if AIRFLOW_V_3_1_PLUS:  # earlier ones ask no person
     from airflow.providers.standard.operators.hitl import ApprovalOperator
 
     with DAG(

@@ -13,7 +13,7 @@ from airflow_pixverse.api.scheduler import email_key
 if TYPE_CHECKING:
     from airflow_pixverse.journal import SubmitRecord
 
-# Jobs of unknown cost after which nobody is going to tell one: an answer that was lost has none either.
+# Jobs of unknown cost after which the service is not going to tell one: a lost answer has none either.
 _UNKNOWN_COSTS = 3
 # Readings in a row, a minute apart, after which credits stay unknown.
 _FAILED_READINGS = 10

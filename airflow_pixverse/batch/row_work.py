@@ -171,7 +171,7 @@ class RowWork:
         self._journal.write(row.key, record)
 
     def _unsettled(self, row: Row, record: SubmitRecord, trouble: str) -> UnsettledError:
-        """Record that nobody can know whether a submit is accepted, and return the error that says so."""
+        """Record that a submit's outcome is unknown, and return the error that says so."""
         advice = (
             "If it is there, the next run brings it home. If it is not, let the folder forget the row: "
             f"python -m airflow_pixverse.batch forget {self._folder} {row.key}. The next run then submits, "

@@ -96,7 +96,7 @@ class SubmitRecord:
 
     :param state: ``sending`` is written before the POST; ``accepted`` or ``not accepted`` once it is certain
         which; ``failed``, ``moderated`` or ``cancelled`` once the job has ended that way. In the folder of a
-        batch also ``unknown`` where nobody can know, ``stored`` once its files are there, and ``forgotten``
+        batch also ``unknown`` if it is not certain, ``stored`` once its files are there, and ``forgotten``
         once a user has said so.
     :param reference: the whole ``replyRef`` of the submit.
     :param fingerprint: of endpoint and payload.

@@ -43,9 +43,10 @@ class PixverseBatchOperator(BaseOperator):
     """
     Make each row of a table once, and store the results in a folder, in one task on one worker.
 
-    **A folder never pays twice for the same row, whichever try, clear, run or DAG comes to it.** Where nobody
-    can know whether PixVerse accepted a row, it is ``unknown`` and left alone until a person decides. A row
-    is what is sent for it: ``endpoint``, ``payload`` and ``key``. So a table may be sorted again and grow.
+    **A folder never pays twice for the same row, whichever try, clear, run or DAG comes to it.** Where it
+    cannot be known whether PixVerse accepted a row, it is ``unknown`` and left alone until a person decides.
+    A row is what is sent for it: ``endpoint``, ``payload`` and ``key``. So a table may be sorted again and
+    grow.
 
     The XCom is the summary: ``folder``, ``manifest``, ``rows``, ``distinct``, ``made``, ``counts``,
     ``cost_credits`` and ``stopped``.

@@ -48,7 +48,7 @@ class UnsettledError(PixverseError):
     def __init__(self, record: SubmitRecord, trouble: str, *, advice: str = _ADVICE) -> None:
         sent = f"{record.endpoint} at {record.sent_at} with replyRef {record.reference}"
         super().__init__(
-            f"Nobody can know whether PixVerse accepted what was sent to {sent}"
+            f"It cannot be known whether PixVerse accepted what was sent to {sent}"
             f"{f' and seed {record.seed}' if record.seed else ''}: {trouble}. "
             "Look for it in the executing jobs (GET scheduler/available) and among the results of "
             f"{f'account {record.email}' if record.email else 'the accounts'}. {advice}"

@@ -143,7 +143,7 @@ def test_a_worker_that_is_killed_between_mark_and_submit_makes_the_retry_say_wha
     outcome = airflow.wait_for(run)
     assert has_failed_for_good(outcome.task("make"))
     log = airflow.task_log(run, "make")
-    assert "Nobody can know whether PixVerse accepted" in log
+    assert "It cannot be known whether PixVerse accepted" in log
     assert "with replyRef airflow:submits_at_the_brink/" in log
     assert sim.submitted(prompt="at the brink") == []
 
@@ -163,7 +163,7 @@ def test_all_of_airflow_is_killed_and_started_again(airflow, sim, submits):
     assert set(paid(sim, prompts).values()) <= {0, 1}
     for prompt, task in zip(prompts, outcome.mapped("make"), strict=True):
         if task.state != "success":  # its POST was under way, and nobody can know of it
-            assert "Nobody can know" in airflow.task_log(run, "make", task.map_index), prompt
+            assert "It cannot be known" in airflow.task_log(run, "make", task.map_index), prompt
     assert sum(task.state == "success" for task in outcome.mapped("make")) >= 7
 
 
@@ -344,7 +344,7 @@ def test_a_table_is_made_once_although_its_workers_and_all_of_airflow_are_killed
     unknown = [line for line in lines.values() if line["status"] == "unknown"]
     assert {line["status"] for line in lines.values()} - {"unknown"} == {"stored"}
     assert campaign.state == ("failed" if unknown else "success")
-    assert all("Nobody can know whether PixVerse accepted" in line["reason"] for line in unknown)
+    assert all("It cannot be known whether PixVerse accepted" in line["reason"] for line in unknown)
     assert list(lines) == prompts
     times = paid(quick, prompts)
     assert max(times.values()) == 1

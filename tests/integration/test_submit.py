@@ -157,7 +157,7 @@ def test_a_retry_that_cannot_know_fails_and_says_what_to_look_for(sim, endpoint,
     assert submit(endpoint=endpoint, retries=5).end("make") == ("failed", 2)
     assert prompts(sim) == []
     text = logged()
-    assert "Nobody can know whether PixVerse accepted" in text
+    assert "It cannot be known whether PixVerse accepted" in text
     assert "replyRef airflow:submit/" in text
 
 

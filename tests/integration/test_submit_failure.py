@@ -63,7 +63,7 @@ def test_a_job_of_which_nobody_knows_is_unknown(sim, dying):
     dying("before")
     [failure] = failure_of(submitting())
     assert failure["status"] == "unknown"
-    assert "Nobody can know" in failure["reason"]
+    assert "It cannot be known" in failure["reason"]
 
 
 @pytest.mark.parametrize("durable", [True, False])

@@ -254,7 +254,7 @@ def test_the_table_of_answers_to_a_submit_is_the_codes():
             error = error_for_status(status, method="POST", path="videos/create")
             refused = is_not_accepted(error)
             statuses.add(status)
-            assert accepted.partition(" (")[0] == ("no" if refused else "nobody knows"), status
+            assert accepted.partition(" (")[0] == ("no" if refused else "unknown"), status
             expected = getattr(api, inline_code(raised)[0])
             assert isinstance(error if refused else unknown_outcome(error), expected), status
     assert statuses >= {400, 401, 402, 403, 404, 412, 422, 429, 500, 596}
@@ -272,6 +272,37 @@ def test_what_you_may_import_is_what_the_modules_export():
     assert {module: sorted(names) for module, names in named.items()} == {
         module: sorted(names) for module, names in exported.items()
     }
+
+
+def contract_in(text, begin, end):
+    """A contract that a text states, from its first words to its last, without marks and line breaks."""
+    plain = " ".join(re.sub("[*`]", "", text).split())
+    assert plain.count(begin) == 1
+    return begin + plain.partition(begin)[2].partition(end)[0] + end
+
+
+@pytest.mark.parametrize(
+    ("pages", "operator", "begin", "end"),
+    [
+        (
+            [README, DOCS / "explanation/never-paid-twice.md"],
+            PixverseSubmitOperator,
+            "A retry never submits a second job",
+            "submits and charges again.",
+        ),
+        (
+            [README, DOCS / "explanation/batch.md", DOCS / "tutorial/table-of-prompts.md"],
+            PixverseBatchOperator,
+            "A folder never pays twice",
+            "until a person decides.",
+        ),
+    ],
+    ids=["submit", "batch"],
+)
+def test_every_copy_of_a_contract_says_the_same(pages, operator, begin, end):
+    texts = [*(page.read_text() for page in pages), inspect.getdoc(operator)]
+    copies = {contract_in(text, begin, end) for text in texts}
+    assert len(copies) == 1, copies
 
 
 def test_the_glossary_is_short_and_sorted():

@@ -54,7 +54,7 @@ def test_submit_that_never_arrived_is_sent_again(sim, batch):
 
 def test_second_submit_in_a_row_that_is_lost_is_unknown(sim, batch):
     sim.inject(faults.lost_request(), times=None, method="POST")
-    with pytest.raises(AirflowFailException, match="Nobody can know whether PixVerse accepted"):
+    with pytest.raises(AirflowFailException, match="It cannot be known whether PixVerse accepted"):
         batch(prompts(1))
     assert batch.statuses == ["unknown"]
     assert len(posts(sim)) == 2
