@@ -58,9 +58,9 @@ class PixverseSubmitOperator(BeginsInTriggerer, StoresResults, BaseOperator):
     A retry never submits a second job: it picks up the first, or, where it cannot be known whether PixVerse
     accepted it, fails and says what to look for. Only clearing a task that has succeeded, or whose job has
     failed, submits and charges again. (A task that failed because its job could not be found leaves the
-    decision to a person: a clear looks once more, and submits if it is not there. An answer that got lost in
-    a worker that lives counts as "not accepted" once, if a job of its kind is known to be listed, this one is
-    not listed for 45 s, and nothing that is listed or made may be it.)
+    decision to a person: a clear looks once more, and submits if it is not there. An answer that gets lost in
+    a worker that lives counts as "not accepted" once, if three things hold. Jobs of its kind are known to be
+    listed. This one is not listed for 45 s. Nothing that is listed or made may be it.)
 
     The task waits for a free slot, submits on a worker, and waits for the result. Deferrable, both waits are
     in the triggerer, at the gate that all waits of one service and token share, and the slot is kept for the

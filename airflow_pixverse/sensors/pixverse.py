@@ -69,12 +69,11 @@ class PixverseCapacitySensor(BeginsInTriggerer, PixverseSensor):
     :param emails: the accounts that count, one string or a list; None for all accounts. Case does not
         matter (templated).
     :param deferrable: wait in the triggerer instead of a worker.
-    :param start_from_trigger: whether the wait starts in the triggerer, without a worker. Implies
-        ``deferrable``. On Airflow 2.11 and from 3.3 on, for tasks that need no rendering that only a worker
-        can do, and are not mapped, or from 3.3 on, only over what the wait does not use; otherwise the wait
-        starts on a worker, and the log says why.
-    :param end_from_trigger: whether the triggerer ends the task if slots are free; a worker handles every
-        other end. Implies ``deferrable``. A task with ``outlets`` ends on a worker, which sends their events.
+    :param start_from_trigger: begin the wait in the triggerer, without a worker. Implies ``deferrable``.
+        Possible on Airflow 2.11, and from 3.3 on. If a template or mapping prevents it, the wait begins on a
+        worker, and the log says why.
+    :param end_from_trigger: let the triggerer end the task if slots are free; a worker handles every other
+        end. Implies ``deferrable``. A task with ``outlets`` ends on a worker, which sends their events.
     :param lease: deferrable only: seconds (or a timedelta) for which the gate keeps a granted slot from the
         next wait, unless its job shows up earlier; 0 for none, None for 120.
     :param kwargs: ``poke_interval``, ``timeout``, ``soft_fail``, ``mode``, ... of Airflow's sensors.
