@@ -32,7 +32,7 @@ class BatchLoop:
     :param rows: all rows, placed.
     :param looks: takes the snapshots.
     :param steps: runs the calls.
-    :param poke_interval: seconds between two looks.
+    :param poke_interval: seconds between two polls.
     :param reconnect: reads the connection again.
     """
 
@@ -103,13 +103,13 @@ class BatchLoop:
         except PixverseTransientError as error:
             self._failures += 1
             self._retry_after = error.retry_after or 0.0
-            log.warning("Going on: %s", error)
+            log.warning("Polling the slots failed, the batch polls again: %s", error)
             return
         except PixverseFatalError as error:
             if self._suspicion.confirms(asked):
                 raise
             self._failures = 1
-            log.warning("Going on: %s", error)
+            log.warning("Polling the slots failed, the batch polls again: %s", error)
             self._reconnect()
             return
         self._failures, self._retry_after = 0, 0.0

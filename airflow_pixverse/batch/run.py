@@ -128,7 +128,7 @@ class BatchRun:
         self._credit_limit = CreditLimit(given.max_credits, self._own(records))
         self._meter = ProgressMeter(self.rows)
         loop, submitting = self._new_loop(folder)
-        log.info("%d rows, %d distinct", self._all, len(self.rows))
+        log.info("Read the table: %d rows, %d distinct", self._all, len(self.rows))
         self._report()
         try:
             self._loop = loop
@@ -242,7 +242,7 @@ class BatchRun:
             hook.get_conn()
             self._hook = hook
         except PixverseError as error:
-            log.warning("Going on with the old connection: %s", error)
+            log.warning("The connection could not be read again, the batch keeps the old one: %s", error)
         finally:
             self._airflow.release()
 

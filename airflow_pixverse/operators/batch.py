@@ -51,7 +51,7 @@ class PixverseBatchOperator(BaseOperator):
     The XCom is the summary: ``folder``, ``manifest``, ``rows``, ``distinct``, ``made``, ``counts``,
     ``cost_credits`` and ``stopped``.
 
-    Source: "Create video from text prompt or image" (``POST videos/create``) and the other kinds, and
+    Source: "Create a video using text prompt or image" (``POST videos/create``) and the other kinds, and
     "Retrieve the list of videos currently running via the API along with the available account capacity".
 
     :param rows: path of a CSV or JSON Lines file in object storage, or a list of objects (templated).
@@ -76,7 +76,7 @@ class PixverseBatchOperator(BaseOperator):
     :param min_credits: what an account keeps; below it, nothing is submitted to it. None for what the
         connection's extra says.
     :param max_refusals: how many refusals (429) in a row are waited out.
-    :param poke_interval: seconds, or a timedelta, between two looks.
+    :param poke_interval: seconds, or a timedelta, between two polls.
     :param completion_timeout: seconds, or a timedelta, from the submit, after which a job is left to a retry.
     :param remake: ends of other runs that are made again, and paid for again: ``failed``, ``moderated``, and
         ``unknown``, which may pay twice (templated).
