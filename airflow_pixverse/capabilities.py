@@ -84,7 +84,7 @@ class StateStore(Protocol):
     """Store of a watcher's state for one asset (Airflow 3.3 and later)."""
 
     async def aget(self, key: str) -> Any:
-        """Return the value of a key; None where there is none."""
+        """Return the value of a key; None if there is none."""
 
     async def aset(self, key: str, value: Any) -> None:
         """Store the value of a key."""
@@ -133,7 +133,7 @@ def triggerer_capacity() -> int:
 
 
 def deferral_timeout_of(trigger: BaseTrigger) -> datetime | None:
-    """Return when Airflow itself ends the deferral; None where it does not tell (before Airflow 3.3)."""
+    """Return when Airflow itself ends the deferral; None if it does not tell (before Airflow 3.3)."""
     timeout_after: datetime | None = getattr(trigger, "timeout_after", None)
     return timeout_after
 

@@ -82,12 +82,12 @@ def parse_slots(value: Any, name: str = "slots") -> int:
 
 
 def parse_emails(value: Any, name: str = "emails") -> list[str] | None:
-    """Return e-mails as a list; None stays None and means all accounts."""
+    """Return e-mails as a list; None for all accounts."""
     return _parse_names(value, name)
 
 
 def parse_job_types(value: Any, name: str = "job_types") -> list[str] | None:
-    """Return job types as a list; None stays None and means all types."""
+    """Return job types as a list; None for all types."""
     return _parse_names(value, name)
 
 
@@ -151,12 +151,12 @@ def parse_seconds(value: Any, name: str) -> float:
 
 
 def parse_optional_seconds(value: Any, name: str) -> float | None:
-    """Return a duration in seconds; None stays None."""
+    """Return a duration in seconds; None if not set."""
     return None if value is None else parse_seconds(value, name)
 
 
 def parse_optional_moment(value: Any, name: str) -> float | None:
-    """Return a moment in seconds since the epoch; None stays None."""
+    """Return a moment in seconds since the epoch; None if not set."""
     if value is None:
         return None
     moment = math.nan if isinstance(value, str) else _number(value)

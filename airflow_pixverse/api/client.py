@@ -69,7 +69,7 @@ class PixverseClient:
         attempt, redirects included, ends within both together (:attr:`call_timeout`).
     :param max_retries: how often a read is repeated after a transient error; 0 for never.
     :param max_retry_wait: longest sleep between two attempts in seconds, whatever ``Retry-After`` asks for.
-    :param proxy: URL of an http(s) proxy; None to follow the environment (``HTTPS_PROXY``, ...). Plain http
+    :param proxy: URL of an http(s) proxy; None for the environment's (``HTTPS_PROXY``, ...). Plain http
         to this machine goes through no proxy.
     :param ca_bundle: file or folder of certificates to trust instead of the default ones.
     :param user_agent: value of the header ``User-Agent``.
@@ -261,7 +261,7 @@ class PixverseClient:
         :meth:`JobResult.raise_for_failure` and :attr:`JobResult.is_found`.
 
         :param job_id: id of the job.
-        :param kind: ``video``, ``image``, ``music`` or ``speech``; None to take it from the id.
+        :param kind: ``video``, ``image``, ``music`` or ``speech``; None for that of the id.
         :raises PixverseFatalError: asking again will not help, the kind of the job is not known, or the job
             belongs to another user than the token.
         """

@@ -34,7 +34,7 @@ class PixverseError(Exception):
     The base of all errors of this package; itself, a call to the API gave no usable response.
 
     :param message: what failed, why, and what to do.
-    :param status: HTTP status, or the ``code`` of an error in the body; None without a response.
+    :param status: HTTP status, or the ``code`` of an error in the body; None if there was no response.
     :param method: HTTP method of the call.
     :param path: path of the call.
     :param detail: message of the server, without the API token.
@@ -136,7 +136,7 @@ class PixverseUnknownOutcomeError(PixverseError):
 
     It is neither fatal nor transient, so that code which catches those does not submit, and pay, again.
 
-    :param answer: the JSON of the response; None without a response.
+    :param answer: the JSON of the response; None if there was no response.
     """
 
     def __init__(self, message: str, *, answer: Any = None, **call: Any) -> None:
@@ -199,7 +199,7 @@ def unknown_outcome(error: PixverseError, answer: Any = None) -> PixverseUnknown
     """
     Return the error of a submit after which it is not known whether a job is accepted.
 
-    :param answer: the JSON of the response; None without a response.
+    :param answer: the JSON of the response; None if there was no response.
     """
     return PixverseUnknownOutcomeError(
         f"{error}; whether the job is accepted is not known",

@@ -63,7 +63,7 @@ class MediaClient:
 
     :param timeout: seconds to wait for the connection, and for each part of a response. If both together pass
         without another 64 KiB, the read ends.
-    :param proxy: URL of an http(s) proxy; None to follow the environment.
+    :param proxy: URL of an http(s) proxy; None for the environment's.
     :param ca_bundle: file or folder of certificates to trust instead of the default ones.
     :param allow_private: whether files of this machine and of private networks may be read.
     :param user_agent: value of the header ``User-Agent``.

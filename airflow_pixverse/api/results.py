@@ -120,7 +120,7 @@ class JobResult(ApiModel):
 
     @property
     def ending(self) -> Ending | None:
-        """The way in which the job has ended; None while it has not, or in an unknown way."""
+        """The way in which the job has ended; None if it has not, or in an unknown way."""
         return None if self.state == COMPLETED and self.url is None else _ENDINGS.get(self.state)
 
     @property

@@ -51,7 +51,7 @@ class Followed:
     """How often each job is asked for, once its time is up."""
     store_tries: int = 0
     store_at: float | None = None
-    """When to store, by the monotonic clock; None while the jobs go on."""
+    """When to store, by the monotonic clock; None if the jobs go on."""
     is_storing: bool = False
 
 

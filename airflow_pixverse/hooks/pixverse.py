@@ -117,7 +117,7 @@ class PixverseHook(BaseHook):
         Return the state of a job, and its result. A job that is not finished, or has failed, is no error.
 
         :param job_id: id of the job.
-        :param kind: ``video``, ``image``, ``music`` or ``speech``; None to take it from the id.
+        :param kind: ``video``, ``image``, ``music`` or ``speech``; None for that of the id.
         """
         return self.get_conn().get_result(job_id, kind)
 

@@ -251,7 +251,7 @@ def parse_payload_template(value: Any, name: str = "payload") -> Mapping[str, An
 
 
 def parse_key(value: Any, name: str = "key") -> str | None:
-    """Return the template of what names a row; None stays None."""
+    """Return the template of what names a row; None if not set."""
     if value is not None and not (isinstance(value, str) and value.strip()):
         raise ValueError(f"{name} must be a string such as '{{id}}', not {short_form(value)}")
     return value

@@ -43,8 +43,8 @@ def compose(
     """
     Return the response.
 
-    :param connection: id of the connection it is about; None without connections.
-    :param view: the capacity of that connection; None without connections.
+    :param connection: id of the connection it is about; None if there are no connections.
+    :param view: the capacity of that connection; None if there are no connections.
     :param readable: ids of the DAGs that the user may read.
     :param find: text in the DAG, task or run of the waits to show.
     :param limit: most waits, batches and jobs to list.

@@ -189,8 +189,8 @@ class CapacityResponse(TypedDict):
 
     :param now: the time by the server's clock.
     :param connections: sorted ids of all connections of type ``pixverse``.
-    :param connection: id of the connection that the rest is about; None without connections.
-    :param taken_at: when the service answered with ``capacity``; None without a snapshot.
+    :param connection: id of the connection that the rest is about; None if there are no connections.
+    :param taken_at: when the service answered with ``capacity``; None if there is no snapshot.
     :param trouble: the reason why there is no newer snapshot; None for none.
     :param capacity: the last snapshot; None if there is none yet.
     :param triggerers: number of triggerers that are alive.

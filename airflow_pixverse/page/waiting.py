@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 class _Request(NamedTuple):
-    """The parameters of a wait; ``slots`` is None while it is a template."""
+    """The parameters of a wait; ``slots`` is None if it is a template."""
 
     parameters: WaitParameters
     slots: int | None

@@ -205,7 +205,7 @@ class Control:
         self.service.configure(email, pending_error=None if error is None else text("pending_error", error))
 
     def set_credits(self, email: str, credits: Count | None) -> None:  # noqa: A002 - the API's word
-        """Change how many credits an account has; None means never used up. A job costs 20."""
+        """Change how many credits an account has; a job costs 20. None for credits that are never used up."""
         self.service.configure(email, credits=None if credits is None else integer("credits", credits, 0))
 
     def set_expiry(self, email: str, expires: AwareDatetime) -> None:

@@ -44,7 +44,7 @@ def parse_storage_uri(value: Any, name: str) -> str:
 
 
 def parse_optional_storage_uri(value: Any, name: str) -> str | None:
-    """Return the address of a file or a folder; None stays None."""
+    """Return the address of a file or a folder; None if not set."""
     return None if value is None else parse_storage_uri(value, name)
 
 

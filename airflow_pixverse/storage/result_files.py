@@ -37,7 +37,7 @@ def store_results(
     completed has no file.
 
     :param hook: the task's hook, which reads files and fetches a new URL if one has expired.
-    :param folder: the path of the destination. None to make it here, which may ask Airflow for a connection.
+    :param folder: the path of the destination. None if it is made here, by asking Airflow.
     :raises PixverseFatalError: a file must not be read, or is too large.
     :raises PixverseTransientError: a file does not arrive, even after retries.
     :raises StorageError: a file cannot be written.

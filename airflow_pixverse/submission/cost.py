@@ -43,7 +43,7 @@ class Cost:
         """
         Return it with the credits that the account has now.
 
-        :param told: what the triggerer has read. None to read it here.
+        :param told: what the triggerer has read. None if it is read here.
         """
         left = read_credits(service, self.email) if told is None else told.left
         return replace(self, credits_after=left)

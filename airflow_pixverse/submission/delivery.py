@@ -53,7 +53,7 @@ class Delivery:
         """
         Return the results in their JSON form, stored if that is asked for.
 
-        :param told: the credits that the triggerer has read. None to read them here, if they are reported.
+        :param told: the credits that the triggerer has read. None if they are read here.
         :raises PixverseError: none is completed.
         :raises AirflowException: they cannot be stored.
         """

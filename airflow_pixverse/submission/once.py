@@ -91,7 +91,7 @@ class SubmitOnce:
         Submit a job, and return its record, which is accepted.
 
         :param reference: the whole ``replyRef``, which no other submit has.
-        :param email: the account to send it to; None to let the service choose.
+        :param email: the account to send it to; None if the service is to choose.
         :param known_references: those of earlier submits that are no reason not to submit.
         :param is_resubmission: whether an earlier submit of the task may be paid for.
         :param credits_before: what the account has. None if unknown.

@@ -103,8 +103,8 @@ class SubmitRequest:
         Return the body of the POST: the payload, and what tells the job from others.
 
         :param reference: its ``replyRef``.
-        :param seed: a seed that was chosen for it; None to add none.
-        :param email: the account; None to add none.
+        :param seed: a seed that was chosen for it; None for none.
+        :param email: the account; None for none.
         """
         added: dict[str, Any] = {"replyRef": reference}
         if seed is not None:
@@ -146,7 +146,7 @@ def parse_payload(value: Any, name: str = "payload") -> dict[str, Any]:
 
 
 def parse_reply_ref(value: Any, name: str = "reply_ref") -> str | None:
-    """Return the beginning of a ``replyRef``; None stays None."""
+    """Return the beginning of a ``replyRef``; None if not set."""
     if value is None:
         return None
     if not isinstance(value, str) or not value.isprintable() or not 1 <= len(value) <= MAX_PREFIX:

@@ -66,9 +66,9 @@ class JobProgress:
     ) -> None:
         self.job_id = job_id
         self.result: JobResult | None = None
-        """The result, once the job is finished, well or not; None before."""
+        """The result, once the job is finished, well or not; None if it is not."""
         self.error: PixverseError | None = None
-        """The reason why the wait ends without a result; None otherwise."""
+        """The reason why the wait ends without a result; None if it does not."""
         self.trouble: PixverseError | None = None
         """The error of the last poll; None if it succeeded."""
         self.last_seen = "it has not been seen yet"

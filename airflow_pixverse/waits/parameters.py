@@ -21,7 +21,7 @@ from airflow_pixverse.parameters import (
 
 
 def parse_lease_update(value: Any, name: str) -> dict[str, str] | None:
-    """Return the update of a lease; None stays None."""
+    """Return the update of a lease; None if there is none."""
     if value is None:
         return None
     match value:
@@ -31,7 +31,7 @@ def parse_lease_update(value: Any, name: str) -> dict[str, str] | None:
 
 
 def parse_state(value: Any, name: str) -> dict[str, Any] | None:
-    """Return the state that a task passes through its trigger; None stays None."""
+    """Return the state that a task passes through its trigger; None if there is none."""
     if value is None or isinstance(value, dict):
         return value
     raise ValueError(f"{name} must be an object, not {short_form(value)}")

@@ -83,7 +83,7 @@ class ProxySettings:
     """
     The proxy and the certificates that requests use.
 
-    :param proxy: URL of an http(s) proxy; None to follow the environment.
+    :param proxy: URL of an http(s) proxy; None for the environment's.
     :param ca_bundle: file or folder of certificates to trust instead of the default ones.
     """
 
