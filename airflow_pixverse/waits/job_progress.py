@@ -27,7 +27,7 @@ _SHORTEST_INTERVAL = 0.1  # seconds
 
 # Seconds after which a listed job is polled, too: the list may fail, or be wrong.
 UNSEEN = 300.0
-# Seconds between two polls while a person has to act: 401, 402, 403.
+# Seconds between two polls while a person has to act: 401, 402, 403, 404, 412, 596.
 SLOW_LOOK = 300.0
 # Seconds until the poll that confirms a permanent error.
 _SECOND_LOOK = 5.0
