@@ -19,10 +19,10 @@ from airflow_pixverse.storage.destination import DEFAULT_FILE_NAME, DEFAULT_MAX_
 from airflow_pixverse.storage.errors import StorageError
 from airflow_pixverse.storage.stores_results import OUTPUT_FIELDS, StoresResults
 from airflow_pixverse.triggers.job import PixverseJobTrigger
+from airflow_pixverse.waits.deferral import defer_wait
 from airflow_pixverse.waits.events import WaitStatus
 from airflow_pixverse.waits.job_poller import JobPoller, ResultUnavailableError, fetch_results
 from airflow_pixverse.waits.parameters import JobParameters
-from airflow_pixverse.waits.start_in_triggerer import defer_wait
 
 __all__ = ["PixverseJobSensor"]
 

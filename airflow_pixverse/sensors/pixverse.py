@@ -27,14 +27,14 @@ from airflow_pixverse.parameters import (
 from airflow_pixverse.sensors.base import PixverseSensor
 from airflow_pixverse.triggers.pixverse import PixverseCapacityTrigger
 from airflow_pixverse.waits.begins_in_triggerer import BeginsInTriggerer
-from airflow_pixverse.waits.events import WaitStatus
-from airflow_pixverse.waits.parameters import WaitParameters
-from airflow_pixverse.waits.slot_poller import SlotPoller
-from airflow_pixverse.waits.start_in_triggerer import (
+from airflow_pixverse.waits.deferral import (
     defer_wait,
     reason_to_begin_on_worker,
     start_trigger_args,
 )
+from airflow_pixverse.waits.events import WaitStatus
+from airflow_pixverse.waits.parameters import WaitParameters
+from airflow_pixverse.waits.slot_poller import SlotPoller
 
 if TYPE_CHECKING:
     from airflow_pixverse.sensors.job import PixverseJobSensor

@@ -11,12 +11,12 @@ from airflow_pixverse.capabilities import PUSHES_FROM_TRIGGERER
 from airflow_pixverse.journal import drop_records
 from airflow_pixverse.parameters import as_json_list, holds_reference
 from airflow_pixverse.waits.deadlines import LONGEST_DEFERRAL
-from airflow_pixverse.waits.parameters import JobParameters, TriggerParameters, WaitParameters
-from airflow_pixverse.waits.start_in_triggerer import (
+from airflow_pixverse.waits.deferral import (
     defer_wait,
     reason_to_begin_on_worker,
     start_trigger_args,
 )
+from airflow_pixverse.waits.parameters import JobParameters, TriggerParameters, WaitParameters
 
 if TYPE_CHECKING:
     from datetime import datetime
