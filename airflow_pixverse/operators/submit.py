@@ -37,7 +37,7 @@ from airflow_pixverse.submission.request import (
 )
 from airflow_pixverse.submission.state import SubmitState
 from airflow_pixverse.submission.triggerer_waits import begin_without_worker, reason_of_mapped_payloads
-from airflow_pixverse.submission.waits import Timing
+from airflow_pixverse.submission.wait_protocol import Timing
 from airflow_pixverse.waits.begins_in_triggerer import BeginsInTriggerer
 from airflow_pixverse.waits.events import WaitStatus
 

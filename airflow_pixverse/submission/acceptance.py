@@ -21,7 +21,7 @@ from airflow_pixverse.submission.errors import NotListedError, UnsettledError
 from airflow_pixverse.submission.last_look import reason_not_to_submit
 from airflow_pixverse.submission.once import SubmitOnce
 from airflow_pixverse.submission.request import task_prefix
-from airflow_pixverse.submission.waits import Admission
+from airflow_pixverse.submission.wait_protocol import Admission
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from airflow_pixverse.submission.request import SubmitRequest
     from airflow_pixverse.submission.state import SubmitState
     from airflow_pixverse.submission.task import SubmitTask
-    from airflow_pixverse.submission.waits import SlotUpdate, Waits
+    from airflow_pixverse.submission.wait_protocol import SlotUpdate, Waits
 
 
 # A job that PixVerse has accepted, in this try or in an earlier one: its record, what to tell the gate of the

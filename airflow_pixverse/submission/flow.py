@@ -25,7 +25,7 @@ from airflow_pixverse.submission.delivery import JOB_IDS_KEY, Delivery
 from airflow_pixverse.submission.errors import UnsettledError
 from airflow_pixverse.submission.state import SubmitState
 from airflow_pixverse.submission.triggerer_waits import TriggererWaits
-from airflow_pixverse.submission.waits import Admission
+from airflow_pixverse.submission.wait_protocol import Admission
 from airflow_pixverse.submission.worker_waits import WorkerWaits
 from airflow_pixverse.threads import start_in_own_thread
 from airflow_pixverse.waits.deadlines import Deadlines
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from airflow_pixverse.api.results import JobResult
     from airflow_pixverse.submission.task import SubmitTask
-    from airflow_pixverse.submission.waits import Waits
+    from airflow_pixverse.submission.wait_protocol import Waits
 
 # How long Airflow may take to answer while a task is being killed, in seconds.
 _KILL_PATIENCE = 10.0

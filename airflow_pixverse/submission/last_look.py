@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from airflow_pixverse.api.client import PixverseClient
     from airflow_pixverse.api.scheduler import Capacity
     from airflow_pixverse.submission.request import SubmitRequest
-    from airflow_pixverse.submission.waits import Admission
+    from airflow_pixverse.submission.wait_protocol import Admission
 
 # A task that was let through before its slot is free looks for it this often, for so long; in seconds.
 _LOOK_EVERY = 2.0

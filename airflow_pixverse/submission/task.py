@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow_pixverse.journal import OnClear
     from airflow_pixverse.submission.request import SubmitRequest
     from airflow_pixverse.submission.state import SubmitState
-    from airflow_pixverse.submission.waits import Timing
+    from airflow_pixverse.submission.wait_protocol import Timing
 
 OnUnknown = Literal["fail", "resubmit"]
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from airflow_pixverse.submission.state import SubmitState
     from airflow_pixverse.submission.task import SubmitTask
-    from airflow_pixverse.submission.waits import SlotUpdate
+    from airflow_pixverse.submission.wait_protocol import SlotUpdate
 
 
 class TriggererWaits:

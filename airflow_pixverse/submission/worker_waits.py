@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowException
 
 from airflow_pixverse.api.errors import PixverseError, PixverseFatalError, PixverseTransientError
 from airflow_pixverse.gate.suspicion import Suspicion
-from airflow_pixverse.submission.waits import Admission
+from airflow_pixverse.submission.wait_protocol import Admission
 from airflow_pixverse.waits.job_poller import JobPoller
 from airflow_pixverse.waits.job_progress import are_worth_delivering
 from airflow_pixverse.waits.slot_poller import SlotPoller
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from airflow_pixverse.api.results import JobResult
     from airflow_pixverse.submission.state import SubmitState
     from airflow_pixverse.submission.task import SubmitTask
-    from airflow_pixverse.submission.waits import SlotUpdate
+    from airflow_pixverse.submission.wait_protocol import SlotUpdate
 
 
 # A task whose wait begins looks within this many seconds.

@@ -9,7 +9,7 @@ from airflow_pixverse.simulator import faults
 from airflow_pixverse.submission import last_look
 from airflow_pixverse.submission.last_look import reason_not_to_submit
 from airflow_pixverse.submission.request import SubmitRequest
-from airflow_pixverse.submission.waits import Admission
+from airflow_pixverse.submission.wait_protocol import Admission
 from tests.helpers.clients import client_of
 
 A, B = "a@example.com", "b@example.com"
