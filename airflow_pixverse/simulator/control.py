@@ -18,9 +18,9 @@ from airflow_pixverse.simulator.errors import (
 )
 from airflow_pixverse.simulator.faults import Fault
 from airflow_pixverse.simulator.jobs import Job, Outcome
+from airflow_pixverse.simulator.kinds import KINDS
 from airflow_pixverse.simulator.log import Log, LoggedRequest, Upload
 from airflow_pixverse.simulator.media import MAX_BYTES, MIN_BYTES, Links, MediaFile
-from airflow_pixverse.simulator.results import KINDS
 from airflow_pixverse.simulator.schema import NEWEST, find_schema
 from airflow_pixverse.simulator.script import Injected, Script
 from airflow_pixverse.simulator.service import Service

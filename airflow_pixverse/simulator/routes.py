@@ -24,9 +24,7 @@ from airflow_pixverse.simulator.errors import (
 )
 from airflow_pixverse.simulator.faults import IGNORES_RANGE
 from airflow_pixverse.simulator.jobs import Job
-from airflow_pixverse.simulator.log import Upload
-from airflow_pixverse.simulator.media import MediaFile
-from airflow_pixverse.simulator.results import (
+from airflow_pixverse.simulator.kinds import (
     KINDS,
     PAGE_LENGTHS,
     SUBMIT,
@@ -36,6 +34,8 @@ from airflow_pixverse.simulator.results import (
     write_accepted,
     write_result,
 )
+from airflow_pixverse.simulator.log import Upload
+from airflow_pixverse.simulator.media import MediaFile
 from airflow_pixverse.simulator.schema import find_schema
 from airflow_pixverse.simulator.service import MAX_SEED
 from airflow_pixverse.simulator.streams import BLOCK, Streamed

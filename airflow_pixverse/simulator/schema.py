@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from airflow_pixverse.simulator.errors import FieldError
 from airflow_pixverse.simulator.jobs import Job
-from airflow_pixverse.simulator.results import KINDS
+from airflow_pixverse.simulator.kinds import KINDS
 from airflow_pixverse.simulator.service import Snapshot
 
 
