@@ -1,1 +1,1 @@
-"""The decorator ``@task.pixverse``."""
+"""The decorators ``@task.pixverse`` and ``@task.pixverse_batch``."""

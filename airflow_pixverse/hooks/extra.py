@@ -42,7 +42,7 @@ _Number = BeforeValidator(_not_boolean)
 
 class ConnectionExtra(BaseModel):
     """
-    The extra of a connection. Every field is optional: None leaves it to the client.
+    The extra of a connection. Every field is optional; None for the client's default.
 
     Numbers and booleans may be strings, as in Airflow's older forms and connection URIs. Other keys are
     ignored.

@@ -1,4 +1,4 @@
-"""SubmitState: the knowledge of a submit operator, on its way through a trigger and back."""
+"""SubmitState: the knowledge of a submit operator, through a trigger and back; and the backoff of submits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waits: the waits of a submit operator, on its worker or in the triggerer."""
+"""Waits: the protocol of a submit operator's waits, on its worker or in the triggerer, and their values."""
 
 from __future__ import annotations
 

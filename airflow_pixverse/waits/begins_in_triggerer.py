@@ -1,4 +1,4 @@
-"""BeginsInTriggerer: the mix-in of tasks, mapped ones too, whose first wait can begin there."""
+"""BeginsInTriggerer: the mix-in of tasks, mapped ones too, whose first wait can begin in the triggerer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The start of waits in the triggerer: deferred by a worker, or without one with ``start_from_trigger``."""
+"""Deferral: hand a wait to the triggerer, from a worker, or without one (``start_from_trigger``)."""
 
 from __future__ import annotations
 
