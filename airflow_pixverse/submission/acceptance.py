@@ -84,9 +84,9 @@ class Acceptance:
         self._write_again(records, state)
         history = SubmitHistory.of(records, self._try, self._task.on_clear, state.unrecorded)
         request = None
-        if record := history.to_pick_up:
-            request = self._request_beside(record, state)
-            if record := self._adoption.adopt(record, history, request):
+        if records_to_pick_up := history.to_pick_up:
+            request = self._request_beside(records_to_pick_up[0], state)
+            if record := self._adoption.adopt(history, request):
                 state = self._remembering(state, request)
                 return record, admission and admission.lease_update(LeaseUpdate.RELEASED), state
         if history.may_be_paid_for:

@@ -99,5 +99,5 @@ def _status(
         return FailureStatus.UNKNOWN, job_ids
     if record := history.accepted:
         return FailureStatus.ACCEPTED, record.job_ids
-    is_unknown = isinstance(error, UnsettledError) or history.unsettled is not None
+    is_unknown = isinstance(error, UnsettledError) or bool(history.unsettled)
     return FailureStatus.UNKNOWN if is_unknown else FailureStatus.NOT_SUBMITTED, job_ids

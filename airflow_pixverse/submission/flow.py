@@ -75,7 +75,7 @@ class SubmitFlow:
     def resume(self, event: dict[str, Any] | None) -> Any:
         """Go on after the event of a trigger; return the value of the task."""
         with self._outcome():
-            if _found_no_slot(event) and self._read_history().to_pick_up is not None:
+            if _found_no_slot(event) and self._read_history().to_pick_up:
                 return self._submit_and_wait()
             match event:
                 case {
@@ -207,8 +207,8 @@ class SubmitFlow:
             self._task.check_is_rendered("pixverse_conn_id")
             self._task.hook.get_conn()
         except Exception as error:
-            if record := self._read_history().to_pick_up:
-                raise AirflowException(f"{error}{self._retry_hint(record.job_ids)}") from error
+            if records := self._read_history().to_pick_up:
+                raise AirflowException(f"{error}{self._retry_hint(records[0].job_ids)}") from error
             raise
 
     def _retry_hint(self, job_ids: Sequence[str]) -> str:
