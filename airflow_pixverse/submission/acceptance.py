@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from airflow_pixverse.api import reply_ref
@@ -17,8 +17,9 @@ from airflow_pixverse.api.errors import (
 from airflow_pixverse.gate.lease_update import LeaseUpdate
 from airflow_pixverse.journal import SubmitHistory, TaskTry
 from airflow_pixverse.submission.adoption import Adoption
-from airflow_pixverse.submission.errors import NotListedError, UnsettledError
+from airflow_pixverse.submission.errors import NotListedError, SlotUnusableError, UnsettledError
 from airflow_pixverse.submission.last_look import reason_not_to_submit
+from airflow_pixverse.submission.min_credits import account_above
 from airflow_pixverse.submission.once import SubmitOnce
 from airflow_pixverse.submission.request import task_prefix
 from airflow_pixverse.submission.waits import Admission
@@ -50,7 +51,7 @@ class Acceptance:
     :param task: the operator.
     :param context: its context.
     :param journal: the journal of the task instance.
-    :param waits_of: returns how to wait for a slot of the accounts of a request.
+    :param waits_of: returns how to wait for a slot of some accounts; None for all accounts.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class Acceptance:
         task: SubmitTask,
         context: Context,
         journal: SubmitJournal | NoJournal,
-        waits_of: Callable[[SubmitRequest], Waits],
+        waits_of: Callable[[Sequence[str] | None], Waits],
     ) -> None:
         self._task = task
         self._context = context
@@ -94,7 +95,7 @@ class Acceptance:
         request = request or self._task.make_request(self._context, state)
         state = self._remembering(state, request)
         self._request = self._task.prepare_request(self._context, request, check_output=check_output)
-        self._waits = self._waits_of(self._request)
+        self._waits = self._waits_of(self._request.emails)
         return self._submit_until_accepted(state, admission, {record.reference for record in records})
 
     def _submit_until_accepted(
@@ -103,13 +104,13 @@ class Acceptance:
         if admission is None:
             admission = self._next_admission(state)
         while True:
-            if reason := reason_not_to_submit(self._client, admission, self._request, self._log):
-                self._log.warning("%s. Back to the queue", reason)
-                state = state.after_wait_in_vain()
-                admission = self._waits.for_capacity(state, admission.lease_update(LeaseUpdate.RELEASED))
-                continue
             try:
                 return self._submit(state, admission, known_references)
+            except SlotUnusableError as error:
+                self._log.warning("%s. Back to the queue", error)
+                state = state.after_wait_in_vain()
+                waits = self._waits if error.emails is None else self._waits_of(error.emails)
+                admission = waits.for_capacity(state, admission.lease_update(LeaseUpdate.RELEASED))
             except UnsettledError as error:
                 if self._task.on_unknown == "fail" or state.is_resubmitted:
                     raise
@@ -128,8 +129,10 @@ class Acceptance:
         return self._task.hook.get_conn()
 
     def _submit(self, state: SubmitState, admission: Admission, known_references: set[str]) -> Accepted:
+        if reason := reason_not_to_submit(self._client, admission, self._account(admission), self._log):
+            raise SlotUnusableError(reason)
+        email, credits_before = self._account_and_credits(admission)
         prefix = self._request.reply_ref or task_prefix(self._try)
-        email, credits_before = self._account(admission)
         reference = reply_ref.join(prefix, admission.random_part or reply_ref.new_random_part())
         record = self._once.submit(
             self._request,
@@ -141,31 +144,35 @@ class Acceptance:
         )
         return record, admission.lease_update(LeaseUpdate.ACCEPTED), state
 
-    def _account(self, admission: Admission) -> tuple[str | None, int | None]:
+    @property
+    def _min_credits(self) -> int | None:
+        return self._task.hook.min_credits if self._task.min_credits is None else self._task.min_credits
+
+    def _account(self, admission: Admission) -> str | None:
+        """Return the account that the slot is of. None if the service is to choose one."""
+        if self._min_credits is not None and admission.random_part:
+            return next(iter(admission.emails), None)
+        return self._request.account(admission.accounts)
+
+    def _account_and_credits(self, admission: Admission) -> tuple[str | None, int | None]:
         """
         Return the account to submit to, None to let the service choose, and its credits, if they are known.
 
-        :raises PixverseFatalError: each would keep too few credits.
-        :raises PixverseTransientError: they cannot be read.
+        :raises SlotUnusableError: it has too few credits, and others have enough.
+        :raises PixverseFatalError: none has enough.
+        :raises PixverseTransientError: it is unknown whether one has.
         """
-        email = self._request.account(admission.accounts)
-        floor = self._task.hook.min_credits if self._task.min_credits is None else self._task.min_credits
-        if floor is None:
+        email = self._account(admission)
+        if (floor := self._min_credits) is None:
             return email, self._credits_to_report(email, admission.credits)
-        with_room = [account["email"] for account in admission.accounts if account.get("email")]
-        emails: list[str | None] = [*with_room, *(() if with_room else self._request.emails or ())]
-        if not emails:
-            emails = [account.email for account in self._client.get_accounts()] or [None]
-        have = {one: read_credits(self._client, one) for one in emails}
-        for one, left in have.items():
-            if left is not None and left > floor:
-                return one, left
-        if None in have.values():
-            raise PixverseTransientError(
-                "Nothing was submitted: the credits are unknown, of which min_credits says what to keep"
-            )
-        told = ", ".join(f"{one or 'the account'} has {left}" for one, left in have.items())
-        raise PixverseFatalError(f"Nothing was submitted: {told}, and min_credits={floor} keeps that")
+        # The gate has given a slot of one account, and those of the others to other tasks.
+        with_slot = [email] if admission.random_part and email else admission.emails
+        return account_above(floor, with_slot or self._chosen(), self._chosen, self._client)
+
+    def _chosen(self) -> Sequence[str | None]:
+        """Return the accounts that may make the job; only None if they are unknown."""
+        listed = self._request.emails or [account.email for account in self._client.get_accounts()]
+        return [email for email in listed if email] or [None]
 
     def _credits_to_report(self, email: str | None, told: AccountCredits | None) -> int | None:
         """Return the credits of the account, as the triggerer has read them or as they are now."""

@@ -36,6 +36,18 @@ class NotListedError(PixverseTransientError):
     """A submit was sent and its answer was lost, but its job would have been seen, so it is not accepted."""
 
 
+class SlotUnusableError(PixverseError):
+    """
+    A task does not submit to the slot that it has, and waits for another one.
+
+    :param emails: the accounts that it waits for now. None for those of its request.
+    """
+
+    def __init__(self, reason: str, emails: Sequence[str] | None = None) -> None:
+        super().__init__(reason)
+        self.emails = emails
+
+
 class UnsettledError(PixverseError):
     """
     It is unknown whether a submit was accepted.

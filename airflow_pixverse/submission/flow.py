@@ -148,9 +148,7 @@ class SubmitFlow:
         """Submit, unless an earlier try has, and wait for the result."""
         is_first_part = admission is None or not self.state.try_number
         self._check_connection()
-        acceptance = Acceptance(
-            self._task, self._context, self._journal, lambda request: self._waits(request.emails)
-        )
+        acceptance = Acceptance(self._task, self._context, self._journal, self._waits)
         record, update, state = acceptance.accepted(self.state, admission, check_output=is_first_part)
         self._delivery.push(JOB_IDS_KEY, list(record.job_ids))
         state = self.state = dataclasses.replace(

@@ -11,7 +11,6 @@ from airflow_pixverse.api.reply_ref import random_part_of
 if TYPE_CHECKING:
     from airflow_pixverse.api.client import PixverseClient
     from airflow_pixverse.api.scheduler import Capacity
-    from airflow_pixverse.submission.request import SubmitRequest
     from airflow_pixverse.submission.waits import Admission
 
 # A task that was let through before its slot is free looks for it this often, for so long; in seconds.
@@ -19,16 +18,14 @@ _LOOK_EVERY = 2.0
 _LOOK_FOR = 60.0
 
 
-def reason_not_to_submit(
-    client: PixverseClient, admission: Admission, request: SubmitRequest, log: Any
-) -> str:
+def reason_not_to_submit(client: PixverseClient, admission: Admission, email: str | None, log: Any) -> str:
     """
     Return why the slot that a gate has given to this task cannot be used; empty if it can.
 
     No clock tells how long this worker took to start: those of triggerer and worker differ. So the service is
     asked, and not the lease. Submitting to a slot that is taken costs no more than a refusal.
 
-    :param request: which says to which account the job goes.
+    :param email: the account that the job goes to. None if the service is to choose one.
     """
     from airflow_pixverse.api.scheduler import accounts_with_room
 
@@ -41,7 +38,7 @@ def reason_not_to_submit(
     except PixverseError as error:
         log.warning("Submitting without a look at the slots: %s", error)
         return ""
-    if accounts_with_room(capacity, 1, request.account(admission.accounts)):
+    if accounts_with_room(capacity, 1, email):
         return ""
     return "Slot was taken meanwhile, which happens where workers take longer than lease to start"
 

@@ -4,14 +4,18 @@ from dataclasses import replace
 
 import pytest
 
+from airflow_pixverse.api.errors import PixverseTransientError
+from airflow_pixverse.simulator import faults
 from airflow_pixverse.submission import flow, lost_jobs
 from airflow_pixverse.submission.lost_jobs import LookTiming
 from airflow_pixverse.triggers.job import PixverseJobTrigger
-from tests.helpers.submit_parts import MemoryJournal, end_of_part, submitter
-from tests.helpers.submits import posts
+from airflow_pixverse.triggers.pixverse import PixverseCapacityTrigger
+from tests.helpers.submit_parts import MemoryJournal, admitted, end_of_part, submitter, told
+from tests.helpers.submits import WITHIN, elsewhere, posts
 from tests.unit.journal.example import RECORD
 
-pytestmark = pytest.mark.pixverse_simulator(job_seconds=(600, 600))
+A, B = "a@example.com", "b@example.com"
+pytestmark = pytest.mark.pixverse_simulator(accounts={A: 1, B: 3}, job_seconds=(600, 600))
 
 # Submits of earlier tries, none of which has said how it ended.
 LOST = [
@@ -52,3 +56,69 @@ def test_the_newest_of_several_that_are_not_found_says_how_to_go_on(sim, journal
     error = end_of_part(submitter(durable=True), try_number=2, max_tries=RECORD.max_tries)
     assert f"replyRef {LOST[-1].reference}" in str(error)
     assert posts(sim) == []
+
+
+# The credits that an account keeps
+
+
+def fill(sim, email):
+    """Let other jobs take all slots of an account."""
+    return [sim.start_job(email) for _ in range(sim.free(email))]
+
+
+@pytest.fixture
+def poor_and_rich(sim):
+    """The credits of the two accounts, of which B has more than 100."""
+    sim.set_credits(A, 100)
+    sim.set_credits(B, 101)
+
+
+@pytest.mark.usefixtures("poor_and_rich")
+@pytest.mark.parametrize("emails", [None, [A, B]], ids=["any", "chosen"])
+@pytest.mark.parametrize(
+    "event", [admitted(A), admitted(A, B), admitted(A, ahead=[])], ids=["one", "both", "early"]
+)
+def test_slot_of_a_poor_account_is_given_back_and_one_of_a_rich_account_is_waited_for(sim, event, emails):
+    """Also where the rich one has slots: the gate has given these to other tasks."""
+    trigger = end_of_part(submitter(min_credits=100, emails=emails), event)
+    assert isinstance(trigger, PixverseCapacityTrigger)
+    assert (trigger.emails, told(trigger)) == ([B], "released")
+    assert trigger.serialize()[1]["first_poll_at"] is None, "no pause: nothing was refused"
+    assert posts(sim) == []
+
+
+@pytest.mark.usefixtures("poor_and_rich")
+def test_slot_that_was_waited_for_at_a_rich_account_is_used(sim):
+    trigger = end_of_part(submitter(min_credits=100), admitted(B))
+    assert told(trigger) == "accepted"
+    assert [job.email for job in sim.submitted()] == [B]
+
+
+def test_account_with_enough_credits_whose_slot_is_taken_gets_no_submit(sim):
+    sim.set_credits(A, 101)
+    fill(sim, A)
+    trigger = end_of_part(submitter(min_credits=100), admitted(A))
+    assert (trigger.emails, told(trigger)) == (None, "released")
+    assert posts(sim) == []
+
+
+@pytest.mark.usefixtures("poor_and_rich")
+def test_worker_waits_for_a_slot_of_the_rich_account(sim):
+    first, *_ = fill(sim, B)
+
+    def end_one():
+        sim.wait_for_requests(6, WITHIN)
+        sim.end_job(first)
+
+    task = submitter(min_credits=100, deferrable=False, wait_for_completion=False, poke_interval=0.05)
+    with elsewhere(end_one):
+        assert end_of_part(task)["email"] == B
+    assert len(posts(sim)) == 1
+
+
+def test_credits_that_cannot_be_read_are_no_reason_to_fail_for_good(sim):
+    sim.inject(faults.status(503), times=None, path="features/")
+    trigger = end_of_part(submitter(min_credits=100), admitted(A))
+    assert (trigger.emails, told(trigger)) == (None, "released")
+    error = end_of_part(submitter(min_credits=100, wait_for_capacity=False), try_number=2)
+    assert isinstance(error, PixverseTransientError)

@@ -8,7 +8,6 @@ from airflow_pixverse.api.reply_ref import join
 from airflow_pixverse.simulator import faults
 from airflow_pixverse.submission import last_look
 from airflow_pixverse.submission.last_look import reason_not_to_submit
-from airflow_pixverse.submission.request import SubmitRequest
 from airflow_pixverse.submission.waits import Admission
 from tests.helpers.clients import client_of
 
@@ -38,8 +37,7 @@ def clock(monkeypatch):
 
 def look(sim, *, ahead, email=A):
     admission = Admission([{"email": email, "available": 0}], "mine", is_leased=True, ahead=ahead)
-    request = SubmitRequest("videos/create", {"prompt": "a cat"}, None, "")
-    return reason_not_to_submit(client_of(sim), admission, request, logging.getLogger(__name__))
+    return reason_not_to_submit(client_of(sim), admission, None, logging.getLogger(__name__))
 
 
 def test_slot_that_is_free_already_is_used_after_one_look(sim):
