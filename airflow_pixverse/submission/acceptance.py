@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from airflow_pixverse.api import reply_ref
 from airflow_pixverse.api.credits import read_credits
@@ -194,7 +194,7 @@ class Acceptance:
         """Return how to go on after a job was not accepted, or raise the error that the task ends with."""
         waits = self._task.wait_for_capacity
         if isinstance(error, PixverseFatalError):
-            self._fail(state, admission, error)
+            raise PixverseFatalError(f"{error}{self._troubles()}") from error
         if isinstance(error, PixverseRateLimitError):
             state = state.after_refusal()
             if waits and state.refusals <= self._task.max_refusals:
@@ -232,14 +232,6 @@ class Acceptance:
         return PixverseRateLimitError(
             f"{error}; refused {times}{self._troubles()}", retry_after=error.retry_after, status=error.status
         )
-
-    def _fail(self, state: SubmitState, admission: Admission, error: PixverseFatalError) -> NoReturn:
-        """Fail for good, once the gate knows that the slot is not needed."""
-        message = f"{error}{self._troubles()}"
-        self._log.error("%s", message)
-        update = admission.lease_update(LeaseUpdate.RELEASED)
-        self._waits.give_back(dataclasses.replace(state, failure=message), update)
-        raise PixverseFatalError(message) from error
 
     def _troubles(self) -> str:
         """Return which of the accounts take no jobs, as a continuation of an error."""

@@ -34,6 +34,7 @@ class SubmitState:
     :param cost_credits: what these jobs cost. None if unknown.
     :param credits_before: what their account had before. None if unknown.
     :param failure: what the task is to fail with, once the gate knows; empty if it is not to fail.
+    :param may_retry: whether it is to fail such that a retry follows.
     :param value: what the task is to return, once the gate knows; None if it goes on.
     """
 
@@ -48,6 +49,7 @@ class SubmitState:
     cost_credits: int | None = None
     credits_before: int | None = None
     failure: str = ""
+    may_retry: bool = False
     value: dict[str, Any] | None = None
 
     @classmethod

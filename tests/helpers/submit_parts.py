@@ -4,7 +4,7 @@ import time
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
-from airflow.providers.common.compat.sdk import TaskDeferred
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout, TaskDeferred
 
 from airflow_pixverse.journal import NoJournal
 from airflow_pixverse.operators.pixverse import PixverseSubmitOperator
@@ -60,7 +60,7 @@ def end_of_part(operator, event=None, *, try_number=1, max_tries=1):
         return operator.execute_complete(context, event)
     except TaskDeferred as deferral:
         return deferral.trigger
-    except Exception as error:  # noqa: BLE001 - which is what a test looks at
+    except (Exception, AirflowTaskTimeout) as error:  # noqa: BLE001 - which is what a test looks at
         return error
 
 

@@ -3,19 +3,32 @@
 from dataclasses import replace
 
 import pytest
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+)
 
 from airflow_pixverse.api.errors import PixverseTransientError
+from airflow_pixverse.journal import RecordNotWrittenError
+from airflow_pixverse.operators.pixverse import PixverseSubmitOperator
 from airflow_pixverse.simulator import faults
 from airflow_pixverse.submission import flow, lost_jobs
 from airflow_pixverse.submission.lost_jobs import LookTiming
 from airflow_pixverse.triggers.job import PixverseJobTrigger
 from airflow_pixverse.triggers.pixverse import PixverseCapacityTrigger
+from airflow_pixverse.triggers.release import PixverseReleaseTrigger
 from tests.helpers.submit_parts import MemoryJournal, admitted, end_of_part, submitter, told
 from tests.helpers.submits import WITHIN, elsewhere, posts
+from tests.helpers.trigger_runs import payload_of
 from tests.unit.journal.example import RECORD
 
 A, B = "a@example.com", "b@example.com"
-pytestmark = pytest.mark.pixverse_simulator(accounts={A: 1, B: 3}, job_seconds=(600, 600))
+pytestmark = [
+    pytest.mark.pixverse_simulator(accounts={A: 1, B: 3}, job_seconds=(600, 600)),
+    pytest.mark.usefixtures("sim"),
+]
 
 # Submits of earlier tries, none of which has said how it ended.
 LOST = [
@@ -56,6 +69,71 @@ def test_the_newest_of_several_that_are_not_found_says_how_to_go_on(sim, journal
     error = end_of_part(submitter(durable=True), try_number=2, max_tries=RECORD.max_tries)
     assert f"replyRef {LOST[-1].reference}" in str(error)
     assert posts(sim) == []
+
+
+# A slot that is not used
+
+
+def give_back(task, event=None):
+    """Let a part of a task fail that has a slot; return what the task ends with once the gate knows."""
+    trigger = end_of_part(task, event or admitted(A))
+    assert isinstance(trigger, PixverseReleaseTrigger)
+    assert told(trigger) == "released"
+    return end_of_part(task, payload_of(trigger))
+
+
+@pytest.mark.parametrize(
+    ("changed", "kind", "words"),
+    [
+        ({"reply_ref": "two\nlines"}, AirflowFailException, "reply_ref must be"),
+        ({"output_path": "file:///proc/nowhere"}, AirflowException, "file:///proc/nowhere cannot be written"),
+        ({"pixverse_conn_id": "none"}, AirflowFailException, "none"),
+        ({"max_refusals": 0}, AirflowException, "refused once"),
+    ],
+    ids=["a bad value", "a folder", "no connection", "refused too often"],
+)
+def test_task_that_fails_with_a_slot_gives_it_back_and_fails_as_ever(sim, changed, kind, words):
+    sim.inject(faults.rate_limit(), times=None, method="POST")
+    task = submitter(output_path="file:///tmp")
+    for name, value in changed.items():
+        setattr(task, name, value)
+    error = give_back(task)
+    assert type(error) is kind
+    assert words in str(error)
+
+
+def test_journal_that_cannot_be_written_gives_the_slot_back_and_leaves_it_to_a_retry(sim, journal_of):
+    def fail(record):
+        raise RecordNotWrittenError("the API server is away")
+
+    journal_of().write = fail
+    error = give_back(submitter(durable=True))
+    assert (type(error), str(error)) == (AirflowException, "the API server is away")
+    assert posts(sim) == []
+
+
+def test_error_of_the_function_of_a_user_is_named(monkeypatch):
+    monkeypatch.setattr(PixverseSubmitOperator, "_payload", lambda *_: {}["prompt"])
+    error = give_back(submitter())
+    assert (type(error), str(error)) == (AirflowException, "KeyError: 'prompt'")
+
+
+@pytest.mark.parametrize("kind", [AirflowSkipException, AirflowTaskTimeout])
+def test_end_that_only_airflow_knows_is_left_to_it(monkeypatch, kind):
+    def end(*_):
+        raise kind("enough")
+
+    monkeypatch.setattr(PixverseSubmitOperator, "_payload", end)
+    with pytest.raises(kind):
+        raise end_of_part(submitter(), admitted(A))
+
+
+def test_slot_of_a_job_that_may_be_there_is_kept(sim, journal_of):
+    journal_of()
+    sim.inject(faults.lost_request(), times=None, method="POST")
+    error = end_of_part(submitter(durable=True, endpoint="music/create"), admitted(A))
+    assert isinstance(error, AirflowFailException)
+    assert "Nobody can know" in str(error)
 
 
 # The credits that an account keeps
