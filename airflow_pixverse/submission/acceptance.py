@@ -183,10 +183,12 @@ class Acceptance:
         return read_credits(self._client, email)
 
     def _write_again(self, records: list[SubmitRecord], state: SubmitState) -> None:
-        """Record the refusals that an earlier part of this try could not record."""
+        """Record the submits that an earlier part of this try could not record as not accepted."""
         for record in records:
             if record.reference in state.unrecorded:
-                self._once.record_not_accepted(record)
+                # One of them may have got lost: which one does not matter to the bound on lost submits.
+                was_lost = record.was_lost or state.is_resubmitted
+                self._once.record_not_accepted(dataclasses.replace(record, was_lost=was_lost))
 
     def _not_accepted(
         self, state: SubmitState, admission: Admission, error: PixverseError

@@ -10,8 +10,6 @@ from airflow_pixverse.journal import NoJournal
 from airflow_pixverse.operators.pixverse import PixverseSubmitOperator
 from tests.helpers.submits import PROMPT
 
-RANDOM_PART = "abcdefgh12345678"
-
 
 class MemoryJournal(NoJournal):
     """A journal that tells what it was given, and then what was written."""
@@ -33,11 +31,11 @@ def submitter(**kwargs):
     )
 
 
-def admitted(*emails, ahead=None):
+def admitted(*emails, ahead=None, random_part="abcdefgh12345678"):
     """The event of a gate that has let a task through to accounts, the first of which is leased to it."""
     accounts = [{"email": email, "available": int(ahead is None)} for email in emails]
     more = {} if ahead is None else {"ahead": ahead}
-    ticket = {"reference": RANDOM_PART, "lease": 120.0} | more
+    ticket = {"reference": random_part, "lease": 120.0} | more
     return {"status": "success", "accounts": accounts, "ticket": ticket, "waiting_since": time.time()}
 
 

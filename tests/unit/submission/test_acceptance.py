@@ -71,6 +71,30 @@ def test_the_newest_of_several_that_are_not_found_says_how_to_go_on(sim, journal
     assert posts(sim) == []
 
 
+def test_submit_that_got_lost_counts_although_the_journal_is_told_only_later(sim, journal_of, monkeypatch):
+    """So a retry knows of it: what gets lost after it is unknown."""
+    journal = journal_of()
+    monkeypatch.setattr(lost_jobs, "TIMING", LookTiming(look_for=0.1, every=0.01))
+    sim.inject(faults.lost_request(), method="POST")
+    write = journal.write
+
+    def fail(record):
+        if record.state == "not accepted":
+            raise RecordNotWrittenError("the API server is away")
+        write(record)
+
+    journal.write = fail
+    task = submitter(durable=True)
+    trigger = end_of_part(task, admitted(A))
+    [record] = journal.read_all()
+    assert (record.state, record.was_lost) == ("sending", False)
+    journal.write = write
+    sim.inject(faults.rate_limit(), method="POST")
+    end_of_part(task, admitted(A, random_part="next") | {"state": trigger.serialize()[1]["state"]})
+    [record, _] = journal.read_all()
+    assert (record.state, record.was_lost) == ("not accepted", True)
+
+
 # A slot that is not used
 
 
