@@ -82,8 +82,8 @@ class PixverseSubmitOperator(BeginsInTriggerer, StoresResults, BaseOperator):
 
     :param endpoint: any endpoint below ``videos/``, ``images/``, ``music/`` or ``speech/`` (templated).
     :param payload: what to send, plain JSON. Nothing in it is checked, so whatever the API learns can be used
-        at once. ``replyRef`` is added, ``email`` as ``emails`` says, and a ``seed`` where the endpoint takes
-        one and the payload has none. An ``ObjectStoragePath``, and a string such as ``s3://bucket/a.png``
+        at once. ``replyRef`` is added, ``email`` as ``emails`` or the leased slot says, and a ``seed`` where
+        the endpoint takes one and the payload has none. An ``ObjectStoragePath``, and a string such as ``s3://bucket/a.png``
         under a key such as ``first_frame_path``, is a file that is uploaded first (templated).
     :param emails: the accounts that may make it, one string or a list; None for the payload's ``email``, or
         any (templated).

@@ -14,6 +14,7 @@ from airflow_pixverse.api.errors import (
     PixverseRateLimitError,
     PixverseTransientError,
 )
+from airflow_pixverse.api.kinds import takes_any_account
 from airflow_pixverse.gate.lease_update import LeaseUpdate
 from airflow_pixverse.journal import SubmitHistory, TaskTry
 from airflow_pixverse.submission.adoption import Adoption
@@ -150,7 +151,8 @@ class Acceptance:
 
     def _account(self, admission: Admission) -> str | None:
         """Return the account that the slot is of. None if the service is to choose one."""
-        if self._min_credits is not None and admission.random_part:
+        names_any = self._min_credits is not None or takes_any_account(self._request.endpoint)
+        if admission.random_part and names_any:
             return next(iter(admission.emails), None)
         return self._request.account(admission.accounts)
 

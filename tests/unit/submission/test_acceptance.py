@@ -50,6 +50,11 @@ def journal_of(monkeypatch):
     return give
 
 
+def fill(sim, email):
+    """Let other jobs take all slots of an account."""
+    return [sim.start_job(email) for _ in range(sim.free(email))]
+
+
 @pytest.mark.parametrize("on_unknown", ["fail", "resubmit"])
 @pytest.mark.parametrize("max_tries", [RECORD.max_tries, RECORD.max_tries + 1], ids=["retry", "clear"])
 @pytest.mark.parametrize("accepted", LOST, ids=["oldest", "second", "newest"])
@@ -160,12 +165,28 @@ def test_slot_of_a_job_that_may_be_there_is_kept(sim, journal_of):
     assert "Nobody can know" in str(error)
 
 
+# The account that a slot is of
+
+
+@pytest.mark.parametrize("endpoint", ["videos/create", "videos/create-v4/", "images/create", "music/create"])
+def test_job_is_sent_to_the_account_whose_slot_is_kept_for_it(sim, endpoint):
+    assert told(end_of_part(submitter(endpoint=endpoint), admitted(A, B))) == "accepted"
+    assert [job.payload["email"] for job in sim.submitted()] == [A]
+
+
+def test_slot_of_another_account_is_that_of_another_task(sim):
+    fill(sim, A)
+    assert told(end_of_part(submitter(), admitted(A))) == "released"
+    assert posts(sim) == []
+
+
+def test_endpoint_that_takes_no_email_is_sent_none(sim):
+    fill(sim, A)
+    assert told(end_of_part(submitter(endpoint="videos/upscale"), admitted(A))) == "accepted"
+    assert "email" not in sim.submitted()[0].payload
+
+
 # The credits that an account keeps
-
-
-def fill(sim, email):
-    """Let other jobs take all slots of an account."""
-    return [sim.start_job(email) for _ in range(sim.free(email))]
 
 
 @pytest.fixture
