@@ -130,7 +130,15 @@ class Acceptance:
         return self._task.hook.get_conn()
 
     def _submit(self, state: SubmitState, admission: Admission, known_references: set[str]) -> Accepted:
-        if reason := reason_not_to_submit(self._client, admission, self._account(admission), self._log):
+        reason = reason_not_to_submit(
+            self._client,
+            admission,
+            self._account(admission),
+            self._log,
+            # The other accounts may be those that are too poor.
+            is_bound=self._request.emails is not None or self._min_credits is not None,
+        )
+        if reason:
             raise SlotUnusableError(reason)
         email, credits_before = self._account_and_credits(admission)
         prefix = self._request.reply_ref or task_prefix(self._try)
