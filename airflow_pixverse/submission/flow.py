@@ -30,7 +30,7 @@ from airflow_pixverse.submission.waits import Admission
 from airflow_pixverse.submission.worker_waits import WorkerWaits
 from airflow_pixverse.threads import start_in_own_thread
 from airflow_pixverse.waits.deadlines import Deadlines
-from airflow_pixverse.waits.events import CREDITS_KEY, WaitStatus
+from airflow_pixverse.waits.events import CREDITS_KEY, WaitStatus, portable
 from airflow_pixverse.waits.job_poller import ResultUnavailableError, fetch_results
 
 if TYPE_CHECKING:
@@ -193,8 +193,8 @@ class SubmitFlow:
             raise
         except Exception as error:
             if update := admission and admission.lease_update(LeaseUpdate.RELEASED):
-                is_own = isinstance(error, (PixverseError, AirflowException))
-                message = str(error) if is_own else f"{type(error).__name__}: {error}"
+                is_own = isinstance(error, (PixverseError, AirflowException)) and str(error)
+                message = portable(str(error) if is_own else f"{type(error).__name__}: {error}")
                 self._log.error("Giving the slot back: %s", message, exc_info=not is_own)
                 may_retry = not isinstance(error, (PixverseFatalError, AirflowFailException))
                 state = dataclasses.replace(self.state, failure=message, may_retry=may_retry)

@@ -141,10 +141,24 @@ def test_journal_that_cannot_be_written_gives_the_slot_back_and_leaves_it_to_a_r
     assert posts(sim) == []
 
 
-def test_error_of_the_function_of_a_user_is_named(monkeypatch):
-    monkeypatch.setattr(PixverseSubmitOperator, "_payload", lambda *_: {}["prompt"])
+@pytest.mark.parametrize(
+    ("raised", "kind", "text"),
+    [
+        (KeyError("prompt"), AirflowException, "KeyError: 'prompt'"),
+        (ValueError("\ud800\0"), AirflowException, "ValueError: ?"),
+        (AirflowException("no table"), AirflowException, "no table"),
+        (AirflowFailException("no table"), AirflowFailException, "no table"),
+        (AirflowFailException(), AirflowFailException, "AirflowFailException: "),
+    ],
+    ids=repr,
+)
+def test_error_of_the_function_of_a_user_ends_the_task_as_it_says(monkeypatch, raised, kind, text):
+    def fail(*_):
+        raise raised
+
+    monkeypatch.setattr(PixverseSubmitOperator, "_payload", fail)
     error = give_back(submitter())
-    assert (type(error), str(error)) == (AirflowException, "KeyError: 'prompt'")
+    assert (type(error), str(error)) == (kind, text)
 
 
 @pytest.mark.parametrize("kind", [AirflowSkipException, AirflowTaskTimeout])
