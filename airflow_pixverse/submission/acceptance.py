@@ -181,7 +181,9 @@ class Acceptance:
 
     def _chosen(self) -> Sequence[str | None]:
         """Return the accounts that may make the job; only None if they are unknown."""
-        listed = self._request.emails or [account.email for account in self._client.get_accounts()]
+        listed: Sequence[str | None] = self._request.emails or [
+            account.email for account in self._client.get_accounts()
+        ]
         return [email for email in listed if email] or [None]
 
     def _credits_to_report(self, email: str | None, told: AccountCredits | None) -> int | None:
