@@ -13,6 +13,7 @@ from airflow_pixverse.api.errors import (
     PixverseFatalError,
     PixverseRateLimitError,
     PixverseTransientError,
+    is_of_account,
 )
 from airflow_pixverse.api.kinds import takes_any_account
 from airflow_pixverse.gate.lease_update import LeaseUpdate
@@ -96,7 +97,7 @@ class Acceptance:
         request = request or self._task.make_request(self._context, state)
         state = self._remembering(state, request)
         self._request = self._task.prepare_request(self._context, request, check_output=check_output)
-        self._waits = self._waits_of(self._request.emails)
+        self._waits = self._waits_of(self._others(state.barred) if state.barred else self._request.emails)
         return self._submit_until_accepted(state, admission, {record.reference for record in records})
 
     def _submit_until_accepted(
@@ -109,7 +110,8 @@ class Acceptance:
                 return self._submit(state, admission, known_references)
             except SlotUnusableError as error:
                 self._log.warning("%s. Back to the queue", error)
-                state = state.after_wait_in_vain()
+                barred = (*state.barred, error.barred) if error.barred else state.barred
+                state = dataclasses.replace(self._knowing(state.after_wait_in_vain()), barred=barred)
                 waits = self._waits if error.emails is None else self._waits_of(error.emails)
                 admission = waits.for_capacity(state, admission.lease_update(LeaseUpdate.RELEASED))
             except UnsettledError as error:
@@ -120,8 +122,7 @@ class Acceptance:
                 state = state.after_loss()
                 admission = self._next_admission(state, admission.lease_update(LeaseUpdate.RELEASED))
             except PixverseError as error:
-                state = dataclasses.replace(state, unrecorded=tuple(sorted(self._once.unrecorded)))
-                state, update = self._not_accepted(state, admission, error)
+                state, update = self._not_accepted(self._knowing(state), admission, error)
                 self._log.warning("%s", error)
                 admission = self._next_admission(state, update, getattr(error, "retry_after", None))
 
@@ -140,17 +141,24 @@ class Acceptance:
         )
         if reason:
             raise SlotUnusableError(reason)
-        email, credits_before = self._account_and_credits(admission)
+        email, credits_before = self._account_and_credits(admission, state)
         prefix = self._request.reply_ref or task_prefix(self._try)
         reference = reply_ref.join(prefix, admission.random_part or reply_ref.new_random_part())
-        record = self._once.submit(
-            self._request,
-            reference,
-            email=email,
-            known_references=known_references | self._once.unrecorded - {reference},
-            is_resubmission=state.is_resubmitted,
-            credits_before=credits_before,
-        )
+        try:
+            record = self._once.submit(
+                self._request,
+                reference,
+                email=email,
+                known_references=known_references | self._once.unrecorded - {reference},
+                is_resubmission=state.is_resubmitted,
+                credits_before=credits_before,
+            )
+        except PixverseError as error:
+            if not (email and is_of_account(error) and self._task.wait_for_capacity):
+                raise
+            if others := self._others((*state.barred, email)):
+                raise SlotUnusableError(str(error), others, barred=email) from error
+            raise
         return record, admission.lease_update(LeaseUpdate.ACCEPTED), state
 
     @property
@@ -164,7 +172,7 @@ class Acceptance:
             return next(iter(admission.emails), None)
         return self._request.account(admission.accounts)
 
-    def _account_and_credits(self, admission: Admission) -> tuple[str | None, int | None]:
+    def _account_and_credits(self, admission: Admission, state: SubmitState) -> tuple[str | None, int | None]:
         """
         Return the account to submit to, None to let the service choose, and its credits, if they are known.
 
@@ -177,14 +185,23 @@ class Acceptance:
             return email, self._credits_to_report(email, admission.credits)
         # The gate has given a slot of one account, and those of the others to other tasks.
         with_slot = [email] if admission.random_part and email else admission.emails
-        return account_above(floor, with_slot or self._chosen(), self._chosen, self._client)
 
-    def _chosen(self) -> Sequence[str | None]:
-        """Return the accounts that may make the job; only None if they are unknown."""
-        listed: Sequence[str | None] = self._request.emails or [
-            account.email for account in self._client.get_accounts()
-        ]
-        return [email for email in listed if email] or [None]
+        def chosen() -> Sequence[str | None]:
+            return self._others(state.barred) or [None]
+
+        return account_above(floor, with_slot or chosen(), chosen, self._client)
+
+    def _others(self, barred: Sequence[str]) -> list[str]:
+        """Return the accounts that may make the job, as far as they are known, but for those barred."""
+        from airflow_pixverse.api.scheduler import email_key
+
+        emails = self._request.emails or [one.email for one in self._client.get_accounts() if one.email]
+        keys = set(map(email_key, barred))
+        return [email for email in emails if email_key(email) not in keys]
+
+    def _knowing(self, state: SubmitState) -> SubmitState:
+        """Return the state with what the journal could not be told."""
+        return dataclasses.replace(state, unrecorded=tuple(sorted(self._once.unrecorded)))
 
     def _credits_to_report(self, email: str | None, told: AccountCredits | None) -> int | None:
         """Return the credits of the account, as the triggerer has read them or as they are now."""

@@ -40,12 +40,14 @@ class SlotUnusableError(PixverseError):
     """
     A task does not submit to the slot that it has, and waits for another one.
 
-    :param emails: the accounts that it waits for now. None for those of its request.
+    :param emails: the accounts that it waits for now. None for the same as before.
+    :param barred: the account that takes no job. None if it may take the next one.
     """
 
-    def __init__(self, reason: str, emails: Sequence[str] | None = None) -> None:
+    def __init__(self, reason: str, emails: Sequence[str] | None = None, barred: str | None = None) -> None:
         super().__init__(reason)
         self.emails = emails
+        self.barred = barred
 
 
 class UnsettledError(PixverseError):

@@ -13,6 +13,8 @@ _FIRST_BACKOFF = 5.0
 _LONGEST_BACKOFF = 300.0
 _MOST_DOUBLINGS = 6
 
+_TUPLES = ("job_ids", "unrecorded", "barred")
+
 
 @dataclass(frozen=True, kw_only=True)
 class SubmitState:
@@ -28,6 +30,7 @@ class SubmitState:
         done once: what gets lost after it is unknown.
     :param unrecorded: references of submits that are not accepted although their records do not say so: they
         could not be written.
+    :param barred: accounts that have refused it for a reason of their own.
     :param payload: the payload that a decorated function has returned, which is not called again. None if
         there is none.
     :param job_ids: the jobs that it waits for; none while it waits for a slot.
@@ -44,6 +47,7 @@ class SubmitState:
     refusals: int = 0
     is_resubmitted: bool = False
     unrecorded: tuple[str, ...] = ()
+    barred: tuple[str, ...] = ()
     payload: dict[str, Any] | None = None
     job_ids: tuple[str, ...] = ()
     cost_credits: int | None = None
@@ -68,12 +72,12 @@ class SubmitState:
         known = {name: value for name, value in state.items() if name in names}
         payload = known.get("payload")
         known["payload"] = None if payload is None else json.loads(payload)
-        return cls(**known | {name: tuple(known.get(name, ())) for name in ("job_ids", "unrecorded")})
+        return cls(**known | {name: tuple(known.get(name, ())) for name in _TUPLES})
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON, the payload as a text: Airflow takes no number of more than 64 bits."""
         payload = None if self.payload is None else json.dumps(self.payload)
-        lists = {"job_ids": list(self.job_ids), "unrecorded": list(self.unrecorded)}
+        lists = {name: list(getattr(self, name)) for name in _TUPLES}
         return dataclasses.asdict(self) | lists | {"payload": payload}
 
     def after_refusal(self) -> Self:

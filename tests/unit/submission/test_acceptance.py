@@ -200,6 +200,55 @@ def test_endpoint_that_takes_no_email_is_sent_none(sim):
     assert "email" not in sim.submitted()[0].payload
 
 
+# An account that takes no job
+
+
+@pytest.fixture(params=["no credits", "an error"])
+def bar(sim, request):
+    """A function that lets an account take no job."""
+    return (lambda email: sim.set_credits(email, 0)) if request.param == "no credits" else (
+        lambda email: sim.set_pending_error(email, "the password has changed")
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("emails", [None, [A, B]], ids=["any", "chosen"])
+def test_account_that_takes_no_job_is_left_for_those_that_may(sim, bar, emails):
+    bar(A)
+    task = submitter(emails=emails)
+    waiting = end_of_part(task, admitted(A))
+    assert isinstance(waiting, PixverseCapacityTrigger)
+    assert (waiting.serialize()[1]["emails"], told(waiting)) == ([B], "released")
+    state = waiting.serialize()[1]["state"]
+    assert told(end_of_part(task, admitted(B) | {"state": state})) == "accepted"
+    assert [job.email for job in sim.submitted()] == [B]
+
+
+def test_accounts_that_take_no_job_are_each_tried_once(sim, bar):
+    bar(A)
+    bar(B)
+    task = submitter()
+    state = end_of_part(task, admitted(A)).serialize()[1]["state"]
+    error = give_back(task, admitted(B) | {"state": state})
+    assert isinstance(error, AirflowFailException)
+    assert len(posts(sim)) == 2
+
+
+def test_refusal_of_the_other_account_keeps_the_first_one_out(sim, bar):
+    bar(A)
+    task = submitter()
+    state = end_of_part(task, admitted(A)).serialize()[1]["state"]
+    sim.inject(faults.rate_limit(), method="POST")
+    waiting = end_of_part(task, admitted(B) | {"state": state})
+    assert waiting.serialize()[1]["emails"] == [B]
+
+
+@pytest.mark.parametrize("changed", [{"emails": A}, {"endpoint": "videos/upscale"}], ids=["chosen", "none"])
+def test_only_account_that_takes_no_job_fails_the_task(bar, changed):
+    bar(A)
+    bar(B)
+    assert isinstance(give_back(submitter(**changed)), AirflowFailException)
+
+
 # The credits that an account keeps
 
 
