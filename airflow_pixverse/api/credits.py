@@ -70,3 +70,14 @@ def read_credits(service: CreditsClient, email: str | None) -> int | None:
     except PixverseError as error:
         log.warning("The credits of %s are not known: %s", email or "the account", error)
         return None
+
+
+def keeps_enough(left: int, min_credits: int, cost: int = 1) -> bool:
+    """
+    Return whether an account keeps enough once a job is paid for.
+
+    :param left: what the account has.
+    :param min_credits: what it is to keep.
+    :param cost: what the job costs. An unknown cost is more than nothing, and counts as 1.
+    """
+    return left - cost >= min_credits

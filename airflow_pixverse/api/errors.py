@@ -151,11 +151,13 @@ class StatusMeaning(NamedTuple):
     :param error: class of the error to raise.
     :param hint: what a user can do; empty where the status says it all.
     :param refuses: whether a job that was submitted is certainly not accepted.
+    :param of_account: whether another account may well take the job.
     """
 
     error: type[PixverseError]
     hint: str = ""
     refuses: bool = False
+    of_account: bool = False
 
 
 # The one place that knows the meaning of a status. A status without a row is fatal where it blames the client
@@ -176,12 +178,17 @@ STATUS_MEANINGS: Mapping[int, StatusMeaning] = MappingProxyType(
         ),
         405: StatusMeaning(PixverseFatalError, "check the path", refuses=True),
         408: StatusMeaning(PixverseTransientError),
-        412: StatusMeaning(PixverseAccessError, "the account has no credits left", refuses=True),
+        412: StatusMeaning(
+            PixverseAccessError, "the account has no credits left", refuses=True, of_account=True
+        ),
         422: StatusMeaning(PixverseFatalError, "the input is refused, by moderation perhaps", refuses=True),
         425: StatusMeaning(PixverseTransientError),
         429: StatusMeaning(PixverseRateLimitError, refuses=True),
         596: StatusMeaning(
-            PixverseAccessError, "the account is in an error state at useapi.net", refuses=True
+            PixverseAccessError,
+            "the account is in an error state at useapi.net",
+            refuses=True,
+            of_account=True,
         ),
     }
 )
@@ -193,6 +200,11 @@ def is_not_accepted(error: PixverseError) -> bool:
         return _meaning_of(error.status).refuses
     # Without a response, a fatal error means that it could not even be sent.
     return isinstance(error, (PixverseFatalError, PixverseNoConnectionError))
+
+
+def is_of_account(error: PixverseError) -> bool:
+    """Return whether an error is of the account that was asked, so that another one may take the job."""
+    return error.status is not None and _meaning_of(error.status).of_account
 
 
 def unknown_outcome(error: PixverseError, answer: Any = None) -> PixverseUnknownOutcomeError:

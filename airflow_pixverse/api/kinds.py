@@ -37,6 +37,8 @@ class Kind(NamedTuple):
     :param makes_several: whether one submit may make several jobs.
     :param states: names of the numbers in ``<prefix>_status``.
     :param seeded: the endpoints that take a ``seed``.
+    :param anywhere: the endpoints that any account can be named to. The others take no ``email``, or may make
+        something of an earlier job, which has an account of its own.
     """
 
     folder: str
@@ -49,6 +51,7 @@ class Kind(NamedTuple):
     makes_several: bool = False
     states: Mapping[int, str] = MappingProxyType(_STATES)
     seeded: frozenset[str] = frozenset()
+    anywhere: frozenset[str] = frozenset()
 
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
@@ -64,16 +67,23 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
                     "videos/restyle",
                 }
             ),
+            anywhere=frozenset(
+                {
+                    "videos/create", "videos/create-v3", "videos/create-v4", "videos/create-frames",
+                    "videos/create-transition", "videos/create-fusion",
+                }
+            ),
         ),
         "image": Kind(
             "images", "image", ("image_id", "success_ids"), makes=("image",), results_of="image",
             is_listed=True, makes_several=True, states=_STATES | {10: "PROCESSING"},
-            seeded=frozenset({"images/create"}),
+            seeded=frozenset({"images/create"}), anywhere=frozenset({"images/create"}),
         ),
         # One sentence of one page names music (scheduler/available, 2026-06-24). No sample has it, and the
         # page of GET scheduler/ leaves it out. Where it is listed it is found; its absence proves nothing.
         "music": Kind(
-            "music", "audio", ("audio_id",), makes=("music",), results_of="music", is_listed=False
+            "music", "audio", ("audio_id",), makes=("music",), results_of="music", is_listed=False,
+            anywhere=frozenset({"music/create"}),
         ),
         # No page names speech. Its results are in the list of music.
         "speech": Kind(
@@ -100,6 +110,11 @@ def kind_of_endpoint(endpoint: str) -> str | None:
 def takes_seed(endpoint: str) -> bool:
     """Return whether the seed of a job may be chosen when it is submitted."""
     return any(endpoint.rstrip("/") in kind.seeded for kind in KINDS.values())
+
+
+def takes_any_account(endpoint: str) -> bool:
+    """Return whether a job may be sent to any account by its ``email``."""
+    return any(endpoint.rstrip("/") in kind.anywhere for kind in KINDS.values())
 
 
 def kinds_made(endpoint: str) -> Mapping[str, Kind]:

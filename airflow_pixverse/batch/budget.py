@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airflow_pixverse.api.credits import keeps_enough
 from airflow_pixverse.api.scheduler import email_key
 
 if TYPE_CHECKING:
@@ -152,8 +153,8 @@ class AccountFloor:
             return self._unknown(email)
         if expected is None and in_flight:
             return _NOT_NOW
-        left = credits_left - self._spent[key] - (in_flight + 1) * (expected or 1)
-        if left >= self._min:
+        cost = (in_flight + 1) * (expected or 1)
+        if keeps_enough(credits_left - self._spent[key], self._min, cost):
             return _YES
         if in_flight:
             return _NOT_NOW

@@ -17,6 +17,7 @@ from airflow_pixverse.api.errors import (
     PixverseError,
     PixverseFatalError,
     PixverseRateLimitError,
+    is_of_account,
 )
 from airflow_pixverse.api.reply_ref import prefix_of
 from airflow_pixverse.api.scheduler import email_key, obstacles
@@ -248,7 +249,7 @@ class Submitting:
                 self._refuse(row, error)
             case InputError(is_final=False):
                 self._try_row_again(row, error)
-            case PixverseAccessError() if email and error.status in _OF_AN_ACCOUNT:
+            case PixverseError() if email and is_of_account(error):
                 self._bar(email, str(error))
                 self._waiting.appendleft(row)
             case PixverseAccessError():
@@ -340,7 +341,3 @@ class Submitting:
         if not self.stopped:
             log.warning("No more rows are submitted: %s", why)
             self.stopped, self.is_final = why, is_final
-
-
-# Credits used up; an error of the account: others may go on.
-_OF_AN_ACCOUNT = frozenset({412, 596})

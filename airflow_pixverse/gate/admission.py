@@ -61,6 +61,7 @@ class _Decision:
         self._leases = leases
         self._now = now
         self._forecast = forecast
+        forecast.wanted = set()
         handover = leases.handover
         self._ending = forecast.ending(now, handover) if handover else []
         self._leased = leases.counts()
@@ -83,8 +84,10 @@ class _Decision:
         # A lease may land on an account that its holder was not told to use: the slot is kept there too.
         free = sum(map(self._available.__getitem__, chosen)) - counted_against(self._leased, chosen)
         if free < request.slots:
-            if waiter.can_pass_early and (end := self._next_end(chosen)):
-                return self._lease_early(waiter, *end)
+            if waiter.can_pass_early:
+                if end := self._next_end(chosen):
+                    return self._lease_early(waiter, *end)
+                self._forecast.wanted |= chosen
             if sum(self._total[key] for key in listed) >= request.slots:
                 self._claimed |= chosen
             return []

@@ -252,16 +252,12 @@ class CapacityGate:
 
     def _early_poll_at(self) -> float:
         """Return when a poll may let the next in line through early; infinity for no such time."""
-        handover = self._leases.handover
-        if handover is None:
-            return math.inf
-        chosen = {waiter.request.emails for waiter in self._queue if waiter.can_pass_early}
-        if not chosen:
+        handover, wanted = self._leases.handover, self._forecast.wanted
+        if handover is None or not self._queue or not wanted:
             return math.inf
         if self._leases.awaits_slot:
             return -math.inf
-        emails = None if None in chosen else frozenset().union(*filter(None, chosen))
-        return self._forecast.next_end(self._clock(), emails) - handover
+        return self._forecast.next_end(self._clock(), wanted) - handover
 
     async def _poll(self) -> None:
         started = self._clock()

@@ -44,6 +44,8 @@ class Forecast:
         self._durations: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_REMEMBERED))
         self._polled_at = -math.inf
         self._used: set[str] = set()
+        self.wanted: set[str] = set()
+        """Keys of the accounts on which, by the last decision, an end lets a wait through early."""
 
     def observe(self, capacity: Capacity, now: float) -> None:
         """Learn from a snapshot, if it lists all jobs."""

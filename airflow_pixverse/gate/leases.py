@@ -210,8 +210,10 @@ class Leases:
             case LeaseUpdate.REFUSED if not lease.has_slot or self._is_taken_by_other_triggerer(lease):
                 self.revoke(lease)
             case LeaseUpdate.REFUSED:
+                is_slot_free = self._end_earlier_refusal(lease.holder)
                 lease.expires_at = now + _AFTER_REFUSAL
                 lease.is_abandoned = True
+                return is_slot_free
             case LeaseUpdate.RELEASED:
                 self.revoke(lease)
         return update is LeaseUpdate.RELEASED
@@ -277,6 +279,18 @@ class Leases:
                 self.revoke(lease)
                 return
         self._taken.append((email, now))
+
+    def _end_earlier_refusal(self, holder: str) -> bool:
+        """
+        End the lease of a slot that a task instance was refused earlier, and return whether there was one.
+
+        Its own job may be the reason, so it keeps one slot from the others and not one after another.
+        """
+        for lease in self:
+            if holder and lease.holder == holder and lease.is_abandoned:
+                self.revoke(lease)
+                return True
+        return False
 
     def _is_taken_by_other_triggerer(self, lease: Lease) -> bool:
         for email, seen_at in self._taken:

@@ -82,7 +82,7 @@ class ConnectionExtra(BaseModel):
     min_credits: Annotated[Annotated[int, Field(ge=0)] | None, _Number, _Empty] = Field(
         None,
         title="Min credits",
-        description="Credits that each account keeps: below it, no task submits to it.",
+        description="Credits that each account keeps: an account that has no more gets no job.",
     )
 
 

@@ -290,21 +290,22 @@ class SubmitHistory:
 
         One that has ended without a result counts until the task is cleared: a retry does not submit again.
         """
-        return _latest(
+        accepted = _newest_first(
             record
             for record in self.records
             if record.state == "accepted" or (record.state in _ENDED and not self.is_cleared(record))
         )
+        return next(iter(accepted), None)
 
     @property
-    def unsettled(self) -> SubmitRecord | None:
-        """The latest submit of which it is unknown whether it was accepted. None if there is none."""
-        return _latest(record for record in self.records if record.state == "sending")
+    def unsettled(self) -> list[SubmitRecord]:
+        """The submits of which it is unknown whether they were accepted, newest first."""
+        return _newest_first(record for record in self.records if record.state == "sending")
 
     @property
-    def to_pick_up(self) -> SubmitRecord | None:
-        """The submit that a try picks up instead of submitting. None if there is none."""
-        return self.accepted or self.unsettled
+    def to_pick_up(self) -> list[SubmitRecord]:
+        """The submits of which a try picks up the first that was accepted, instead of submitting."""
+        return [*([self.accepted] if self.accepted else []), *self.unsettled]
 
     @property
     def may_be_paid_for(self) -> bool:
@@ -319,5 +320,5 @@ class SubmitHistory:
         return record.max_tries != self.generation
 
 
-def _latest(records: Iterable[SubmitRecord]) -> SubmitRecord | None:
-    return max(records, key=lambda record: record.sent_at, default=None)
+def _newest_first(records: Iterable[SubmitRecord]) -> list[SubmitRecord]:
+    return sorted(records, key=lambda record: record.sent_at, reverse=True)

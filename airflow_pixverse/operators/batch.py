@@ -73,8 +73,8 @@ class PixverseBatchOperator(BaseOperator):
     :param keep_free: slots that it leaves to others.
     :param max_credits: what the rows of this run may cost; None for no limit. Reached, what runs is brought
         home, and the task fails without retry.
-    :param min_credits: what an account keeps; below it, nothing is submitted to it. None for what the
-        connection's extra says.
+    :param min_credits: credits that an account keeps: it gets a row only if it has more, by what the row may
+        cost. If none has, the task fails without retry. None for what the connection's extra says.
     :param max_refusals: how many refusals (429) in a row are waited out.
     :param poke_interval: seconds, or a timedelta, between two polls.
     :param completion_timeout: seconds, or a timedelta, from the submit, after which a job is left to a retry.

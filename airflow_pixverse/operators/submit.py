@@ -82,8 +82,8 @@ class PixverseSubmitOperator(BeginsInTriggerer, StoresResults, BaseOperator):
 
     :param endpoint: any endpoint below ``videos/``, ``images/``, ``music/`` or ``speech/`` (templated).
     :param payload: what to send, plain JSON. Nothing in it is checked, so whatever the API learns can be used
-        at once. ``replyRef`` is added, ``email`` as ``emails`` says, and a ``seed`` where the endpoint takes
-        one and the payload has none. An ``ObjectStoragePath``, and a string such as ``s3://bucket/a.png``
+        at once. ``replyRef`` is added, ``email`` as ``emails`` or the leased slot says, and a ``seed`` where
+        the endpoint takes one and the payload has none. An ``ObjectStoragePath``, and a string such as ``s3://bucket/a.png``
         under a key such as ``first_frame_path``, is a file that is uploaded first (templated).
     :param emails: the accounts that may make it, one string or a list; None for the payload's ``email``, or
         any (templated).
@@ -126,7 +126,9 @@ class PixverseSubmitOperator(BeginsInTriggerer, StoresResults, BaseOperator):
     :param durable: write a journal, in which a retry finds what was submitted. False: a retry submits again.
     :param cancel_on_kill: cancel the job when the task is killed while a worker runs it, or marked as failed,
         unless a retry follows, which picks the job up.
-    :param min_credits: credits that an account keeps, else nothing is sent; None: by the connection's extra.
+    :param min_credits: credits that an account keeps: one that has no more gets no job. The task waits for a
+        slot of one that has more. If none has more, it fails without retry. None for what the connection's
+        extra says.
     :param report_credits: report the credits of the account, if it is known, before the submit and once the
         job is finished. Deferrable, the triggerer reads them for all its tasks, so the first may be a minute
         old. An error of that is logged, and ends nothing.

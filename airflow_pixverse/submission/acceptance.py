@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from airflow_pixverse.api import reply_ref
 from airflow_pixverse.api.credits import read_credits
@@ -13,12 +13,15 @@ from airflow_pixverse.api.errors import (
     PixverseFatalError,
     PixverseRateLimitError,
     PixverseTransientError,
+    is_of_account,
 )
+from airflow_pixverse.api.kinds import takes_any_account
 from airflow_pixverse.gate.lease_update import LeaseUpdate
 from airflow_pixverse.journal import SubmitHistory, TaskTry
 from airflow_pixverse.submission.adoption import Adoption
-from airflow_pixverse.submission.errors import NotListedError, UnsettledError
+from airflow_pixverse.submission.errors import NotListedError, SlotUnusableError, UnsettledError
 from airflow_pixverse.submission.last_look import reason_not_to_submit
+from airflow_pixverse.submission.min_credits import account_above
 from airflow_pixverse.submission.once import SubmitOnce
 from airflow_pixverse.submission.request import task_prefix
 from airflow_pixverse.submission.wait_protocol import Admission
@@ -50,7 +53,7 @@ class Acceptance:
     :param task: the operator.
     :param context: its context.
     :param journal: the journal of the task instance.
-    :param waits_of: returns how to wait for a slot of the accounts of a request.
+    :param waits_of: returns how to wait for a slot of some accounts; None for all accounts.
     """
 
     def __init__(
@@ -58,7 +61,7 @@ class Acceptance:
         task: SubmitTask,
         context: Context,
         journal: SubmitJournal | NoJournal,
-        waits_of: Callable[[SubmitRequest], Waits],
+        waits_of: Callable[[Sequence[str] | None], Waits],
     ) -> None:
         self._task = task
         self._context = context
@@ -84,9 +87,9 @@ class Acceptance:
         self._write_again(records, state)
         history = SubmitHistory.of(records, self._try, self._task.on_clear, state.unrecorded)
         request = None
-        if record := history.to_pick_up:
-            request = self._request_beside(record, state)
-            if record := self._adoption.adopt(record, history, request):
+        if records_to_pick_up := history.to_pick_up:
+            request = self._request_beside(records_to_pick_up[0], state)
+            if record := self._adoption.adopt(history, request):
                 state = self._remembering(state, request)
                 return record, admission and admission.lease_update(LeaseUpdate.RELEASED), state
         if history.may_be_paid_for:
@@ -94,7 +97,7 @@ class Acceptance:
         request = request or self._task.make_request(self._context, state)
         state = self._remembering(state, request)
         self._request = self._task.prepare_request(self._context, request, check_output=check_output)
-        self._waits = self._waits_of(self._request)
+        self._waits = self._waits_of(self._others(state.barred) if state.barred else self._request.emails)
         return self._submit_until_accepted(state, admission, {record.reference for record in records})
 
     def _submit_until_accepted(
@@ -103,13 +106,14 @@ class Acceptance:
         if admission is None:
             admission = self._next_admission(state)
         while True:
-            if reason := reason_not_to_submit(self._client, admission, self._request, self._log):
-                self._log.warning("%s. Back to the queue", reason)
-                state = state.after_wait_in_vain()
-                admission = self._waits.for_capacity(state, admission.lease_update(LeaseUpdate.RELEASED))
-                continue
             try:
                 return self._submit(state, admission, known_references)
+            except SlotUnusableError as error:
+                self._log.warning("%s. Back to the queue", error)
+                barred = (*state.barred, error.barred) if error.barred else state.barred
+                state = dataclasses.replace(self._knowing(state.after_wait_in_vain()), barred=barred)
+                waits = self._waits if error.emails is None else self._waits_of(error.emails)
+                admission = waits.for_capacity(state, admission.lease_update(LeaseUpdate.RELEASED))
             except UnsettledError as error:
                 if self._task.on_unknown == "fail" or state.is_resubmitted:
                     raise
@@ -118,8 +122,7 @@ class Acceptance:
                 state = state.after_loss()
                 admission = self._next_admission(state, admission.lease_update(LeaseUpdate.RELEASED))
             except PixverseError as error:
-                state = dataclasses.replace(state, unrecorded=tuple(sorted(self._once.unrecorded)))
-                state, update = self._not_accepted(state, admission, error)
+                state, update = self._not_accepted(self._knowing(state), admission, error)
                 self._log.warning("%s", error)
                 admission = self._next_admission(state, update, getattr(error, "retry_after", None))
 
@@ -128,44 +131,77 @@ class Acceptance:
         return self._task.hook.get_conn()
 
     def _submit(self, state: SubmitState, admission: Admission, known_references: set[str]) -> Accepted:
-        prefix = self._request.reply_ref or task_prefix(self._try)
-        email, credits_before = self._account(admission)
-        reference = reply_ref.join(prefix, admission.random_part or reply_ref.new_random_part())
-        record = self._once.submit(
-            self._request,
-            reference,
-            email=email,
-            known_references=known_references | self._once.unrecorded - {reference},
-            is_resubmission=state.is_resubmitted,
-            credits_before=credits_before,
+        reason = reason_not_to_submit(
+            self._client,
+            admission,
+            self._account(admission),
+            self._log,
+            # The other accounts may be those that are too poor.
+            is_bound=self._request.emails is not None or self._min_credits is not None,
         )
+        if reason:
+            raise SlotUnusableError(reason)
+        email, credits_before = self._account_and_credits(admission, state)
+        prefix = self._request.reply_ref or task_prefix(self._try)
+        reference = reply_ref.join(prefix, admission.random_part or reply_ref.new_random_part())
+        try:
+            record = self._once.submit(
+                self._request,
+                reference,
+                email=email,
+                known_references=known_references | self._once.unrecorded - {reference},
+                is_resubmission=state.is_resubmitted,
+                credits_before=credits_before,
+            )
+        except PixverseError as error:
+            if not (email and is_of_account(error) and self._task.wait_for_capacity):
+                raise
+            if others := self._others((*state.barred, email)):
+                raise SlotUnusableError(str(error), others, barred=email) from error
+            raise
         return record, admission.lease_update(LeaseUpdate.ACCEPTED), state
 
-    def _account(self, admission: Admission) -> tuple[str | None, int | None]:
+    @property
+    def _min_credits(self) -> int | None:
+        return self._task.hook.min_credits if self._task.min_credits is None else self._task.min_credits
+
+    def _account(self, admission: Admission) -> str | None:
+        """Return the account that the slot is of. None if the service is to choose one."""
+        names_any = self._min_credits is not None or takes_any_account(self._request.endpoint)
+        if admission.random_part and names_any:
+            return next(iter(admission.emails), None)
+        return self._request.account(admission.accounts)
+
+    def _account_and_credits(self, admission: Admission, state: SubmitState) -> tuple[str | None, int | None]:
         """
         Return the account to submit to, None to let the service choose, and its credits, if they are known.
 
-        :raises PixverseFatalError: each would keep too few credits.
-        :raises PixverseTransientError: they cannot be read.
+        :raises SlotUnusableError: it has too few credits, and others have enough.
+        :raises PixverseFatalError: none has enough.
+        :raises PixverseTransientError: it is unknown whether one has.
         """
-        email = self._request.account(admission.accounts)
-        floor = self._task.hook.min_credits if self._task.min_credits is None else self._task.min_credits
-        if floor is None:
+        email = self._account(admission)
+        if (floor := self._min_credits) is None:
             return email, self._credits_to_report(email, admission.credits)
-        with_room = [account["email"] for account in admission.accounts if account.get("email")]
-        emails: list[str | None] = [*with_room, *(() if with_room else self._request.emails or ())]
-        if not emails:
-            emails = [account.email for account in self._client.get_accounts()] or [None]
-        have = {one: read_credits(self._client, one) for one in emails}
-        for one, left in have.items():
-            if left is not None and left > floor:
-                return one, left
-        if None in have.values():
-            raise PixverseTransientError(
-                "Nothing was submitted: the credits are unknown, of which min_credits says what to keep"
-            )
-        told = ", ".join(f"{one or 'the account'} has {left}" for one, left in have.items())
-        raise PixverseFatalError(f"Nothing was submitted: {told}, and min_credits={floor} keeps that")
+        # The gate has given a slot of one account, and those of the others to other tasks.
+        with_slot = [email] if admission.random_part and email else admission.emails
+
+        def chosen() -> Sequence[str | None]:
+            return self._others(state.barred) or [None]
+
+        return account_above(floor, with_slot or chosen(), chosen, self._client)
+
+    def _others(self, barred: Sequence[str]) -> list[str]:
+        """Return the accounts that may make the job, as far as they are known, but for those barred."""
+        from airflow_pixverse.api.scheduler import email_key
+
+        emails = self._request.emails or [one.email for one in self._client.get_accounts() if one.email]
+        keys = set(map(email_key, barred))
+        return [email for email in emails if email_key(email) not in keys]
+
+    def _knowing(self, state: SubmitState) -> SubmitState:
+        """Return the state with what the journal could not be told."""
+        return dataclasses.replace(state, unrecorded=tuple(sorted(self._once.unrecorded)))
 
     def _credits_to_report(self, email: str | None, told: AccountCredits | None) -> int | None:
         """Return the credits of the account, as the triggerer has read them or as they are now."""
@@ -176,10 +212,12 @@ class Acceptance:
         return read_credits(self._client, email)
 
     def _write_again(self, records: list[SubmitRecord], state: SubmitState) -> None:
-        """Record the refusals that an earlier part of this try could not record."""
+        """Record the submits that an earlier part of this try could not record as not accepted."""
         for record in records:
             if record.reference in state.unrecorded:
-                self._once.record_not_accepted(record)
+                # One of them may have got lost: which one does not matter to the bound on lost submits.
+                was_lost = record.was_lost or state.is_resubmitted
+                self._once.record_not_accepted(dataclasses.replace(record, was_lost=was_lost))
 
     def _not_accepted(
         self, state: SubmitState, admission: Admission, error: PixverseError
@@ -187,7 +225,7 @@ class Acceptance:
         """Return how to go on after a job was not accepted, or raise the error that the task ends with."""
         waits = self._task.wait_for_capacity
         if isinstance(error, PixverseFatalError):
-            self._fail(state, admission, error)
+            raise PixverseFatalError(f"{error}{self._troubles()}") from error
         if isinstance(error, PixverseRateLimitError):
             state = state.after_refusal()
             if waits and state.refusals <= self._task.max_refusals:
@@ -225,14 +263,6 @@ class Acceptance:
         return PixverseRateLimitError(
             f"{error}; refused {times}{self._troubles()}", retry_after=error.retry_after, status=error.status
         )
-
-    def _fail(self, state: SubmitState, admission: Admission, error: PixverseFatalError) -> NoReturn:
-        """Fail for good, once the gate knows that the slot is not needed."""
-        message = f"{error}{self._troubles()}"
-        self._log.error("%s", message)
-        update = admission.lease_update(LeaseUpdate.RELEASED)
-        self._waits.give_back(dataclasses.replace(state, failure=message), update)
-        raise PixverseFatalError(message) from error
 
     def _troubles(self) -> str:
         """Return which of the accounts take no jobs, as a continuation of an error."""

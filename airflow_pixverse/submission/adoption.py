@@ -13,6 +13,7 @@ from airflow_pixverse.submission.metrics import count
 
 if TYPE_CHECKING:
     from airflow_pixverse.journal import SubmitHistory, SubmitRecord, TaskTry
+    from airflow_pixverse.submission.lost_jobs import JobSearch
     from airflow_pixverse.submission.once import SubmitOnce
     from airflow_pixverse.submission.request import SubmitRequest
     from airflow_pixverse.submission.task import SubmitTask
@@ -35,49 +36,60 @@ class Adoption:
         self._item = item
         self._log = task.log
 
-    def adopt(
-        self, record: SubmitRecord, history: SubmitHistory, request: SubmitRequest | None
-    ) -> SubmitRecord | None:
+    def adopt(self, history: SubmitHistory, request: SubmitRequest | None) -> SubmitRecord | None:
         """
         Return the record of the job that an earlier try has submitted. None if this try is to submit.
 
-        :param record: the submit that may be picked up.
+        All that may have been accepted is looked for, before the newest submit says how to go on.
+
         :param history: all that this task instance has submitted.
         :param request: what this try would submit. None if it cannot be made.
         :raises PixverseFatalError: it is the job of another item, and the task was not cleared since.
         :raises UnsettledError: it is unknown whether it was accepted.
         :raises AirflowException: it cannot be looked for now.
         """
-        if not self._is_of_this_item(record, request, is_cleared=history.is_cleared(record)):
-            return None
-        if record.state != "sending":
-            self._log.info("Waiting for %s, which try %d submitted", record.jobs, record.try_number)
-            return record
+        not_found: list[tuple[SubmitRecord, JobSearch]] = []
+        for record in history.to_pick_up:
+            if not self._is_of_this_item(record, request, is_cleared=history.is_cleared(record)):
+                continue
+            if record.state != "sending":
+                self._log.info("Waiting for %s, which try %d submitted", record.jobs, record.try_number)
+                return record
+            search = self._search(record)
+            if search.found:
+                return self._once.record_accepted(record, search.found)
+            not_found.append((record, search))
+        if not_found:
+            newest, search = not_found[0]
+            self._check_may_submit(newest, search, is_cleared=history.is_cleared(newest))
+        return None
+
+    def _search(self, record: SubmitRecord) -> JobSearch:
         try:
-            search = find_submitted_jobs(self._task.hook.get_conn(), record)
+            return find_submitted_jobs(self._task.hook.get_conn(), record)
         except PixverseError as error:
             raise AirflowException(
                 f"what try {record.try_number} of this task has sent to {record.endpoint} at "
                 f"{record.sent_at} with replyRef {record.reference} cannot be looked for now: "
                 f"{error}. A retry looks for it"
             ) from error
-        if search.found:
-            return self._once.record_accepted(record, search.found)
-        if history.is_cleared(record):
+
+    def _check_may_submit(self, record: SubmitRecord, search: JobSearch, *, is_cleared: bool) -> None:
+        """Raise an error, unless the user has said to submit again what was not found."""
+        if is_cleared:
             self._log.warning(
                 "Did not find %s, which try %d of this task may have submitted. The task was cleared since, "
                 "so it submits",
                 record.jobs,
                 record.try_number,
             )
-            return None
+            return
         count("unknown", record.endpoint)
         ended = f"try {record.try_number} of this task ended before it knew"
         unsettled = UnsettledError(record, "; ".join(filter(None, [ended, suspicion_of(search.suspects)])))
         if self._task.on_unknown == "fail":
             raise unsettled
         self._log.warning("%s. Submitting again, as on_unknown says", unsettled)
-        return None
 
     def _is_of_this_item(
         self, record: SubmitRecord, request: SubmitRequest | None, *, is_cleared: bool

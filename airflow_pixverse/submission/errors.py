@@ -36,6 +36,20 @@ class NotListedError(PixverseTransientError):
     """A submit was sent and its answer was lost, but its job would have been seen, so it is not accepted."""
 
 
+class SlotUnusableError(PixverseError):
+    """
+    A task does not submit to the slot that it has, and waits for another one.
+
+    :param emails: the accounts that it waits for now. None for the same as before.
+    :param barred: the account that takes no job. None if it may take the next one.
+    """
+
+    def __init__(self, reason: str, emails: Sequence[str] | None = None, barred: str | None = None) -> None:
+        super().__init__(reason)
+        self.emails = emails
+        self.barred = barred
+
+
 class UnsettledError(PixverseError):
     """
     It is unknown whether a submit was accepted.
@@ -99,5 +113,5 @@ def _status(
         return FailureStatus.UNKNOWN, job_ids
     if record := history.accepted:
         return FailureStatus.ACCEPTED, record.job_ids
-    is_unknown = isinstance(error, UnsettledError) or history.unsettled is not None
+    is_unknown = isinstance(error, UnsettledError) or bool(history.unsettled)
     return FailureStatus.UNKNOWN if is_unknown else FailureStatus.NOT_SUBMITTED, job_ids

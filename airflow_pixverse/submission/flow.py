@@ -18,6 +18,7 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_pixverse.api.credits import AccountCredits
 from airflow_pixverse.api.errors import PixverseError, PixverseFatalError
+from airflow_pixverse.gate.lease_update import LeaseUpdate
 from airflow_pixverse.hooks.pixverse import PixverseHook
 from airflow_pixverse.journal import NoJournal, SubmitHistory, TaskTry, journal_of
 from airflow_pixverse.submission.acceptance import Acceptance
@@ -29,7 +30,7 @@ from airflow_pixverse.submission.wait_protocol import Admission
 from airflow_pixverse.submission.worker_waits import WorkerWaits
 from airflow_pixverse.threads import start_in_own_thread
 from airflow_pixverse.waits.deadlines import Deadlines
-from airflow_pixverse.waits.events import CREDITS_KEY, WaitStatus
+from airflow_pixverse.waits.events import CREDITS_KEY, WaitStatus, portable
 from airflow_pixverse.waits.job_poller import ResultUnavailableError, fetch_results
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class SubmitFlow:
     def resume(self, event: dict[str, Any] | None) -> Any:
         """Go on after the event of a trigger; return the value of the task."""
         with self._outcome():
-            if _found_no_slot(event) and self._read_history().to_pick_up is not None:
+            if _found_no_slot(event) and self._read_history().to_pick_up:
                 return self._submit_and_wait()
             match event:
                 case {
@@ -95,8 +96,10 @@ class SubmitFlow:
                 case {"status": WaitStatus.FINISHED, "results": list(jobs)}:
                     results = self._fetch_results(jobs)
                     return self._delivery.deliver(results, self.state, _credits_of(event))
-                case {"status": WaitStatus.RELEASED} if self.state.failure:
-                    raise AirflowFailException(self.state.failure)
+                case _ if self.state.failure:
+                    raise (AirflowException if self.state.may_retry else AirflowFailException)(
+                        self.state.failure
+                    )
                 case {"status": WaitStatus.RELEASED} if self.state.value is not None:
                     return self.state.value
                 case {"status": WaitStatus.EXECUTION_TIMEOUT, "message": message}:
@@ -147,11 +150,10 @@ class SubmitFlow:
     def _submit_and_wait(self, admission: Admission | None = None) -> Any:
         """Submit, unless an earlier try has, and wait for the result."""
         is_first_part = admission is None or not self.state.try_number
-        self._check_connection()
-        acceptance = Acceptance(
-            self._task, self._context, self._journal, lambda request: self._waits(request.emails)
-        )
-        record, update, state = acceptance.accepted(self.state, admission, check_output=is_first_part)
+        with self._giving_back(admission):
+            self._check_connection()
+            acceptance = Acceptance(self._task, self._context, self._journal, self._waits)
+            record, update, state = acceptance.accepted(self.state, admission, check_output=is_first_part)
         self._delivery.push(JOB_IDS_KEY, list(record.job_ids))
         state = self.state = dataclasses.replace(
             state,
@@ -177,6 +179,27 @@ class SubmitFlow:
         except AirflowException as error:
             raise AirflowException(f"{error}{self._retry_hint(state.job_ids)}") from error
         return self._delivery.deliver(results, state)
+
+    @contextmanager
+    def _giving_back(self, admission: Admission | None) -> Iterator[None]:
+        """
+        Let the gate know first if the task fails without a job, so that another task gets the slot.
+
+        In the triggerer the task then ends with the same error, once it is resumed.
+        """
+        try:
+            yield
+        except (AirflowSkipException, UnsettledError):  # the latter's job may be there
+            raise
+        except Exception as error:
+            if update := admission and admission.lease_update(LeaseUpdate.RELEASED):
+                is_own = isinstance(error, (PixverseError, AirflowException)) and str(error)
+                message = portable(str(error) if is_own else f"{type(error).__name__}: {error}")
+                self._log.error("Giving the slot back: %s", message, exc_info=not is_own)
+                may_retry = not isinstance(error, (PixverseFatalError, AirflowFailException))
+                state = dataclasses.replace(self.state, failure=message, may_retry=may_retry)
+                self._waits(None).give_back(state, update)
+            raise
 
     def _fetch_results(self, jobs: list[dict[str, Any]]) -> list[JobResult]:
         """Return the results that the trigger has seen, or go on waiting for them."""
@@ -207,8 +230,8 @@ class SubmitFlow:
             self._task.check_is_rendered("pixverse_conn_id")
             self._task.hook.get_conn()
         except Exception as error:
-            if record := self._read_history().to_pick_up:
-                raise AirflowException(f"{error}{self._retry_hint(record.job_ids)}") from error
+            if records := self._read_history().to_pick_up:
+                raise AirflowException(f"{error}{self._retry_hint(records[0].job_ids)}") from error
             raise
 
     def _retry_hint(self, job_ids: Sequence[str]) -> str:

@@ -13,6 +13,8 @@ _FIRST_BACKOFF = 5.0
 _LONGEST_BACKOFF = 300.0
 _MOST_DOUBLINGS = 6
 
+_TUPLES = ("job_ids", "unrecorded", "barred")
+
 
 @dataclass(frozen=True, kw_only=True)
 class SubmitState:
@@ -28,12 +30,14 @@ class SubmitState:
         done once: what gets lost after it is unknown.
     :param unrecorded: references of submits that are not accepted although their records do not say so: they
         could not be written.
+    :param barred: accounts that have refused it for a reason of their own.
     :param payload: the payload that a decorated function has returned, which is not called again. None if
         there is none.
     :param job_ids: the jobs that it waits for; none while it waits for a slot.
     :param cost_credits: what these jobs cost. None if unknown.
     :param credits_before: what their account had before. None if unknown.
     :param failure: what the task is to fail with, once the gate knows; empty if it is not to fail.
+    :param may_retry: whether it is to fail such that a retry follows.
     :param value: what the task is to return, once the gate knows; None if it goes on.
     """
 
@@ -43,11 +47,13 @@ class SubmitState:
     refusals: int = 0
     is_resubmitted: bool = False
     unrecorded: tuple[str, ...] = ()
+    barred: tuple[str, ...] = ()
     payload: dict[str, Any] | None = None
     job_ids: tuple[str, ...] = ()
     cost_credits: int | None = None
     credits_before: int | None = None
     failure: str = ""
+    may_retry: bool = False
     value: dict[str, Any] | None = None
 
     @classmethod
@@ -66,12 +72,12 @@ class SubmitState:
         known = {name: value for name, value in state.items() if name in names}
         payload = known.get("payload")
         known["payload"] = None if payload is None else json.loads(payload)
-        return cls(**known | {name: tuple(known.get(name, ())) for name in ("job_ids", "unrecorded")})
+        return cls(**known | {name: tuple(known.get(name, ())) for name in _TUPLES})
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON, the payload as a text: Airflow takes no number of more than 64 bits."""
         payload = None if self.payload is None else json.dumps(self.payload)
-        lists = {"job_ids": list(self.job_ids), "unrecorded": list(self.unrecorded)}
+        lists = {name: list(getattr(self, name)) for name in _TUPLES}
         return dataclasses.asdict(self) | lists | {"payload": payload}
 
     def after_refusal(self) -> Self:

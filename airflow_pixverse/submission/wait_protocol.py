@@ -61,6 +61,11 @@ class Admission(NamedTuple):
     ahead: Sequence[str] | None = None
     credits: AccountCredits | None = None
 
+    @property
+    def emails(self) -> list[str]:
+        """The accounts with room, as far as they have names."""
+        return [account["email"] for account in self.accounts if account.get("email")]
+
     def lease_update(self, update: LeaseUpdate) -> SlotUpdate:
         """Return the update for the gate. None if no slot is kept."""
         return {"reference": self.random_part, "update": update.value} if self.is_leased else None

@@ -108,8 +108,7 @@ class PixverseCapacityTrigger(WaitTrigger[WaitParameters]):
             except GateMovedError:
                 self.log.info("The connection leads to another token or service now: queueing there")
         if parameters.report_credits and payload["status"] == WaitStatus.SUCCESS:
-            # A submit names an account only where its task does, and then the first.
-            email = None if parameters.emails is None else payload["accounts"][0].get("email")
+            email = payload["accounts"][0].get("email")  # which the submit names, if its endpoint takes any
             left = await shared_gate_of(parameters.pixverse_conn_id).credits.get(email)
             payload[CREDITS_KEY] = AccountCredits(email, left).to_json()
         return payload

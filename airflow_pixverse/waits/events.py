@@ -68,6 +68,9 @@ def retry_event() -> dict[str, Any]:
 
 def end_event(status: WaitStatus, message: str) -> dict[str, Any]:
     """Return the payload for any other end."""
-    # A rendered parameter may hold characters that neither msgpack nor a database can carry.
-    text = message.encode("utf-8", "replace").decode().replace("\0", "")
-    return {"status": str(status), "message": text}
+    return {"status": str(status), "message": portable(message)}
+
+
+def portable(text: str) -> str:
+    """Return a text without the characters that neither msgpack nor a database can carry."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "")

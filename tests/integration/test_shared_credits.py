@@ -35,7 +35,7 @@ def asked(sim):
 async def test_all_waits_for_slots_share_one_call(sim):
     sim.set_credits(A, 100)
     events = await asyncio.gather(*(payload(slot()) for _ in range(5)))
-    assert [event["credits"] for event in events] == [{"email": None, "left": 100}] * 5
+    assert [event["credits"] for event in events] == [{"email": A, "left": 100}] * 5
     assert asked(sim) == 1
 
 
@@ -49,9 +49,12 @@ async def test_the_credits_are_those_of_the_account_that_the_task_submits_to(sim
 
 
 @SEVERAL
-def test_where_the_service_chooses_the_account_its_credits_are_unknown(sim):
-    assert payload_of(slot())["credits"] == {"email": None, "left": None}
-    assert asked(sim) == 0
+def test_without_a_chosen_account_they_are_those_of_the_account_whose_slot_it_is(sim):
+    for email in (A, B):
+        sim.set_credits(email, 50)
+    event = payload_of(slot())
+    assert event["credits"] == {"email": event["accounts"][0]["email"], "left": 50}
+    assert asked(sim) == 1
 
 
 @ONE

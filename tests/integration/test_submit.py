@@ -48,6 +48,7 @@ def test_the_payload_goes_untouched_with_a_reference_and_a_seed(sim, mode):
     sent = dict(job.payload)
     assert sent.pop("replyRef").startswith("airflow:submit/")
     assert 1 <= sent.pop("seed") <= 2_147_483_647
+    assert sent.pop("email", None) == (job.email if mode["deferrable"] else None), "that of the leased slot"
     assert sent == payload
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from copy import deepcopy
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -107,6 +108,18 @@ def test_a_refused_job_leaves_its_slot_leased_for_three_minutes_whatever_else_ha
         assert each.slots == 1
         see(each, now=190.0)
         assert each.slots == 0
+
+
+@pytest.mark.parametrize(("holder", "slots"), [("task", 1), ("", 3)], ids=["one task", "unknown tasks"])
+def test_a_task_that_is_refused_again_and_again_keeps_one_slot_from_others(holder, slots):
+    all_ = leases()
+    for number in range(3):
+        all_.grant(replace(lease(A, reference=f"{number}"), holder=holder))
+        is_slot_free = all_.update_lease(f"{number}", LeaseUpdate.REFUSED, 10.0 * number)
+        assert is_slot_free is (bool(holder) and number > 0)
+    assert all_.slots == slots
+    see(all_, now=20.0 + 179)
+    assert all_.slots >= 1, "the last one is kept for its three minutes"
 
 
 def test_a_job_that_was_not_listed_for_an_hour_counts_as_new():

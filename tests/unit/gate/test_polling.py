@@ -130,6 +130,24 @@ async def test_leases_cause_no_poll_when_no_wait_is_queued(service, gate):
     assert service.gaps == [60]
 
 
+@pytest.mark.service({A: 2})
+@pytest.mark.parametrize("is_behind", [False, True])
+async def test_job_about_to_end_brings_a_poll_forward_only_for_a_wait_that_may_have_its_slot_early(
+    service, gate, is_behind
+):
+    """One for many slots may not, nor those behind it."""
+    gate._forecast._durations["video"].extend([60.0] * 3)
+    gate._leases._handovers.extend([40.0] * 3)
+    with gate.watch(20) as watcher:
+        await watcher.next_capacity()
+        service.fill()
+        await watcher.next_capacity()
+        ahead = [wait(gate, slots=2, poke_interval=20, waiting_since=now() - 5)] if is_behind else []
+        async with in_background(*ahead, wait(gate, poke_interval=20, reference="one", holder="one")):
+            await asyncio.sleep(60)
+    assert (min(service.gaps) == 20) is is_behind
+
+
 async def test_the_last_to_leave_stops_the_polling(service, gate):
     service.fill()
     async with in_background(*(wait(gate) for _ in range(3))):

@@ -8,7 +8,6 @@ from airflow_pixverse.api.reply_ref import join
 from airflow_pixverse.simulator import faults
 from airflow_pixverse.submission import last_look
 from airflow_pixverse.submission.last_look import reason_not_to_submit
-from airflow_pixverse.submission.request import SubmitRequest
 from airflow_pixverse.submission.wait_protocol import Admission
 from tests.helpers.clients import client_of
 
@@ -21,12 +20,14 @@ class Clock:
 
     def __init__(self):
         self.now = 0.0
+        self.at = {}
 
     def monotonic(self):
         return self.now
 
     def sleep(self, seconds):
         self.now += seconds
+        self.at.pop(self.now, lambda: None)()
 
 
 @pytest.fixture(autouse=True)
@@ -36,10 +37,10 @@ def clock(monkeypatch):
     return clock
 
 
-def look(sim, *, ahead, email=A):
+def look(sim, *, ahead, email=A, is_bound=True):
     admission = Admission([{"email": email, "available": 0}], "mine", is_leased=True, ahead=ahead)
-    request = SubmitRequest("videos/create", {"prompt": "a cat"}, None, "")
-    return reason_not_to_submit(client_of(sim), admission, request, logging.getLogger(__name__))
+    log = logging.getLogger(__name__)
+    return reason_not_to_submit(client_of(sim), admission, None, log, is_bound=is_bound)
 
 
 def test_slot_that_is_free_already_is_used_after_one_look(sim):
@@ -52,6 +53,22 @@ def test_slot_of_another_account_is_not_that_of_this_wait(sim):
     sim.start_job(A)
     assert "goes on" in look(sim, ahead=[])
     assert sim.request_count == 31, "every two seconds, for a minute"
+
+
+def test_slot_that_another_account_has_for_ten_seconds_is_better_than_none(sim, clock):
+    sim.start_job(A)
+    sim.start_job(A)
+    assert look(sim, ahead=[], is_bound=False) == "Another account has a slot"
+    assert clock.now == 10
+
+
+def test_slot_that_another_account_has_for_a_moment_is_that_of_another_task(sim, clock):
+    sim.start_job(A)
+    sim.start_job(A)
+    clock.at[4] = lambda: sim.start_job(B)
+    clock.at[20] = lambda: sim.end_job(sim.jobs[0].id)
+    assert look(sim, ahead=[], is_bound=False) == ""
+    assert clock.now == 20
 
 
 def test_slots_of_tasks_ahead_are_theirs_until_their_jobs_are_listed(sim):
