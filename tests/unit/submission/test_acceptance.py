@@ -176,7 +176,7 @@ def test_slot_of_a_job_that_may_be_there_is_kept(sim, journal_of):
     sim.inject(faults.lost_request(), times=None, method="POST")
     error = end_of_part(submitter(durable=True, endpoint="music/create"), admitted(A))
     assert isinstance(error, AirflowFailException)
-    assert "Nobody can know" in str(error)
+    assert "It cannot be known" in str(error)
 
 
 # The account that a slot is of
