@@ -70,6 +70,8 @@ class Row:
     """References of all its submits so far."""
     is_resubmission: bool = False
     """Whether an earlier submit may be paid for."""
+    lost_job_ids: tuple[str, ...] = ()
+    """Jobs that only the manifest names, as their records are gone."""
 
 
 @dataclass(frozen=True, kw_only=True)

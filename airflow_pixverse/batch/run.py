@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,8 +18,8 @@ from airflow_pixverse.batch.budget import AccountFloor, CreditLimit
 from airflow_pixverse.batch.following import Following
 from airflow_pixverse.batch.looks import SharedLooks
 from airflow_pixverse.batch.loop import BatchLoop
-from airflow_pixverse.batch.manifest import Manifest
-from airflow_pixverse.batch.placing import place
+from airflow_pixverse.batch.manifest import Manifest, Remembered
+from airflow_pixverse.batch.placing import deciding, place
 from airflow_pixverse.batch.progress import ProgressMeter
 from airflow_pixverse.batch.row_work import RowWork
 from airflow_pixverse.batch.rows import Row, RowPlan, RowStatus, refuse_clashes
@@ -176,9 +176,9 @@ class BatchRun:
             if row.status is not RowStatus.WAITING:
                 continue
             of_row = records.get(row.key, [])
-            if not of_row and row.key in remembered:
-                row.status = RowStatus.UNKNOWN
-                row.reason = remembered[row.key]
+            line = remembered.get(row.key)
+            if line and _are_gone(of_row, line):
+                row.status, row.reason, row.lost_job_ids = RowStatus.UNKNOWN, line.text, line.job_ids
                 if _GONE not in row.reason:
                     row.reason = (
                         f"{self._manifest.path} said: {row.reason}. {_GONE} from "
@@ -302,6 +302,14 @@ class BatchRun:
         return (
             f"of {len(self.rows)} distinct rows: {', '.join(parts)}{stopped}{why}. See {summary['manifest']}"
         )
+
+
+def _are_gone(records: Sequence[SubmitRecord], line: Remembered) -> bool:
+    """Return whether the records of what the manifest says of a row are gone from the folder."""
+    if deciding(records):
+        return False
+    known = {job_id for record in records for job_id in record.job_ids}
+    return not records or not known.issuperset(line.job_ids)
 
 
 def _failures(rows: Iterable[Row]) -> list[dict[str, Any]]:

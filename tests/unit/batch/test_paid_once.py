@@ -199,6 +199,22 @@ def test_row_of_which_only_the_manifest_knows_is_unknown(sim, batch):
     assert len(posts(sim)) == 3
 
 
+def test_row_of_which_only_a_refused_attempt_is_left_is_unknown(sim, batch):
+    """The manifest names its job, and goes on to do so."""
+    sim.inject(faults.rate_limit(), times=1, method="POST")
+    batch(prompts(1))
+    [record] = batch.records("stored")
+    for one in batch.folder.glob(f"{record.relative_to(batch.folder).with_suffix('')}.*"):
+        one.unlink()
+    for run in ("another", "third"):
+        with pytest.raises(AirflowFailException, match=r"Its records are gone from"):
+            batch(prompts(1), run=run)
+    assert batch.statuses == ["unknown"]
+    [job] = sim.submitted()
+    assert job.id in (batch.folder / "campaign.csv").read_text()
+    assert len(posts(sim)) == 2
+
+
 def test_record_that_only_the_index_has_counts(sim, batch, monkeypatch, caplog):
     monkeypatch.setattr(folder, "_MOST_AHEAD", 1)
     batch(prompts(1, 2))
