@@ -7,13 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from airflow_pixverse.api.credits import read_credits
 from airflow_pixverse.api.errors import PixverseError, PixverseFatalError
-from airflow_pixverse.api.reply_ref import prefix_of
 from airflow_pixverse.batch.budget import AccountFloor, CreditLimit
 from airflow_pixverse.batch.following import Following
 from airflow_pixverse.batch.looks import SharedLooks
@@ -42,8 +42,6 @@ _PROGRESS_EVERY = 30.0
 _MANIFEST_EVERY = 60.0
 _MOST_FAILURES = 100
 _GONE = "Its records are gone"
-# States of submits that are paid for, or may be.
-_PAID_FOR = {"accepted", "stored", "failed", "moderated", "unknown"}
 # The states of rows that have no video.
 _BAD = (RowStatus.FAILED, RowStatus.MODERATED, RowStatus.REFUSED, RowStatus.UNKNOWN)
 
@@ -125,7 +123,9 @@ class BatchRun:
         records = self._journal.read_all()
         self._place_all(records)
         self._stored_before = {row for row in self.rows if row.status is RowStatus.STORED}
-        self._credit_limit = CreditLimit(given.max_credits, self._own(records))
+        self._credit_limit = CreditLimit(given.max_credits, self._prefix)
+        for record in chain.from_iterable(records.values()):
+            self._credit_limit.add(record)
         self._meter = ProgressMeter(self.rows)
         loop, submitting = self._new_loop(folder)
         log.info("%d rows, %d distinct", self._all, len(self.rows))
@@ -159,15 +159,6 @@ class BatchRun:
     @property
     def _all(self) -> int:
         return sum(len(row.numbers) for row in self.rows)
-
-    def _own(self, records: dict[str, list[SubmitRecord]]) -> Iterable[SubmitRecord]:
-        """Return the submits of this run that are paid for."""
-        return [
-            record
-            for of_row in records.values()
-            for record in of_row
-            if record.state in _PAID_FOR and prefix_of(record.reference) == self._prefix
-        ]
 
     def _place_all(self, records: dict[str, list[SubmitRecord]]) -> None:
         """Give each row the status that the folder tells. What is gone from it is not guessed."""

@@ -18,7 +18,6 @@ from airflow_pixverse.api.errors import (
     PixverseFatalError,
     PixverseRateLimitError,
 )
-from airflow_pixverse.api.reply_ref import prefix_of
 from airflow_pixverse.api.scheduler import email_key, obstacles
 from airflow_pixverse.batch.placing import place
 from airflow_pixverse.batch.row_work import InputError
@@ -101,6 +100,8 @@ class Submitting:
         self.accepted_at = -math.inf
         """When the last row was accepted, by the monotonic clock."""
         self._waiting: deque[Row] = deque()
+        # Rows that another process was sending when it ended: their jobs may run, and be paid for.
+        self._sought: set[Row] = set()
         self._tries: Counter[Row] = Counter()
         self._not_before: dict[Row, float] = {}
         self._paused_until = 0.0
@@ -149,7 +150,7 @@ class Submitting:
         free = self._free(capacity, taken)
         room = sum(free.values()) - self._limits.keep_free
         if self._limits.max_slots is not None:
-            room = min(room, self._limits.max_slots - running - len(self.in_flight))
+            room = min(room, self._limits.max_slots - running - len(self.in_flight) - len(self._sought))
         if self._setbacks:  # one row tells whether the trouble is over
             room = min(room, 1 - len(self.in_flight))
         for _ in range(len(self._waiting)):
@@ -211,7 +212,7 @@ class Submitting:
         if not floor.allows:
             return False
         limit = self._credit_limit.answer(len(self.in_flight))
-        if limit.stops:
+        if limit.stops and not self._sought:  # of which one may turn out to be not accepted
             self._stop(limit.stops, is_final=True)
         return limit.allows
 
@@ -243,6 +244,7 @@ class Submitting:
                 self._credit_limit.add(error.record)
                 log.warning("Row %s: %s", row.key, error)
             case NotOursError():
+                self._credit_limit.add(error.record)
                 self._give_way(row)
             case PixverseRateLimitError():
                 self._refuse(row, error)
@@ -310,6 +312,8 @@ class Submitting:
 
     def _place(self, row: Row, records: list[SubmitRecord]) -> None:
         """Go on with a row by what the folder has of it now."""
+        for record in records:
+            self._credit_limit.add(record)
         place(row, records, prefix=self._prefix, remake=self._remake)
         if row.status is not RowStatus.UNKNOWN:  # which was just looked for
             self.take_up(row)
@@ -318,17 +322,16 @@ class Submitting:
         """Look for the job of a submit that another process has sent."""
 
         def known(records: list[SubmitRecord]) -> None:
-            is_own = prefix_of(record.reference) == self._prefix
-            if is_own and any(
-                one.reference == record.reference and one.state == "accepted" for one in records
-            ):
-                self._credit_limit.add(record)
+            self._sought.discard(row)
             self._place(row, records)
 
         def failed(error: PixverseError) -> None:
+            self._sought.discard(row)
             row.reason = f"its job cannot be looked for now: {error}"
             log.warning("Row %s: %s", row.key, row.reason)
 
+        if record.state == "sending":
+            self._sought.add(row)
         log.info("Row %s: looking for what another process has sent", row.key)
         self._steps.start(partial(self._work.find, row, record), known, failed)
 

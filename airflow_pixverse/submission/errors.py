@@ -29,7 +29,15 @@ class NotSentError(PixverseError):
 
 
 class NotOursError(NotSentError):
-    """Another try of the same task has submitted, or is submitting."""
+    """
+    Another try of the same task has submitted, or is submitting.
+
+    :param record: the record of that submit.
+    """
+
+    def __init__(self, message: str, record: SubmitRecord) -> None:
+        super().__init__(message)
+        self.record = record
 
 
 class NotListedError(PixverseTransientError):

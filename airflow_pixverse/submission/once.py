@@ -179,7 +179,8 @@ class SubmitOnce:
         others = [other for other in self._journal.read_all() if other.reference not in known_references]
         if other := concurrent_attempt(record, others):
             raise NotOursError(
-                f"try {other.try_number} of this task has submitted, or is just submitting: this try has not"
+                f"try {other.try_number} of this task has submitted, or is just submitting: this try has not",
+                other,
             )
         self._journal.check_still_running()
 
