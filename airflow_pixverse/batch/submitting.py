@@ -242,6 +242,7 @@ class Submitting:
             case UnsettledError():
                 row.status, row.reason, row.record = RowStatus.UNKNOWN, str(error), error.record
                 self._credit_limit.add(error.record)
+                self._floor.add(email, self._credit_limit.dearest)
                 log.warning("Row %s: %s", row.key, error)
             case NotOursError():
                 self._credit_limit.add(error.record)

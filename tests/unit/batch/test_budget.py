@@ -134,6 +134,17 @@ def test_min_credits_end_a_run_in_the_middle_of_a_table(sim, batch):
     assert sorted(job.payload["email"] for job in sim.submitted()) == [A, A, B]
 
 
+@pytest.mark.pixverse_simulator(accounts={A: 3}, job_seconds=(0.1, 0.2), credits=1000)
+def test_min_credits_count_a_submit_of_which_nobody_knows(sim, batch, monkeypatch):
+    batch(prompts(0))  # whose cost is known to this run
+    sim.set_credits(A, 100)
+    sim.inject(faults.lost_request(code=200, body={}), times=2, method="POST")
+    with pytest.raises(AirflowFailException, match="would keep less than min_credits=40"):
+        batch(prompts(*range(9)), min_credits=40, limits={"max_slots": 1})
+    assert batch.statuses.count("unknown") == 2
+    assert len(posts(sim)) == 1 + 3
+
+
 def test_account_without_credits_leaves_the_rows_to_others(sim, batch):
     sim.set_credits(A, 0)
     assert batch(prompts(*range(5)))["made"] == 5
