@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from string import Formatter
 from typing import TYPE_CHECKING, Any
 
+from airflow_pixverse.api.kinds import KINDS
 from airflow_pixverse.batch.template import fill
 from airflow_pixverse.parameters import from_json, texts_in
 from airflow_pixverse.storage.destination import fit, parse_file_name
@@ -151,11 +152,13 @@ class RowPlan:
         return f"{folder.rstrip('/')}/{name}"
 
 
-def refuse_clashes(rows: Sequence[Row]) -> None:
+def refuse_clashes(rows: Sequence[Row], stored: Mapping[str, str]) -> None:
     """
     Refuse rows that wait, and whose file would have the name of another row's.
 
     :param rows: rows that are placed: one that the folder has already keeps its name, wherever it stands.
+    :param stored: the names of all files of the folder, each with the key of its row, which may stand in
+        another table.
     """
     named = [row for row in rows if row.request and "{number" not in row.file_name]
     owners: dict[str, Row] = {}
@@ -164,6 +167,21 @@ def refuse_clashes(rows: Sequence[Row]) -> None:
         if owner is not row and row.status is RowStatus.WAITING:
             row.status = RowStatus.REFUSED
             row.reason = f"its file would have the name of that of row {owner.numbers[0]}: {row.file_name}"
+    extensions = {name.rpartition(".")[2] for name in stored}
+    for row in rows:
+        if row.status is RowStatus.WAITING and (names := sorted(_names(row, extensions) & stored.keys())):
+            row.status = RowStatus.REFUSED
+            row.reason = (
+                f"its file would replace {names[0]} of row {stored[names[0]]}. Give it another file_name, or "
+                "let the folder forget that row"
+            )
+
+
+def _names(row: Row, extensions: Iterable[str]) -> set[str]:
+    """Return the names that the file of a row may have; none if they have the number of its job."""
+    if "{number" in row.file_name:
+        return set()
+    return {row.file_name.format(type=kind, ext=extension) for kind in KINDS for extension in extensions}
 
 
 def literals_of(template: Any) -> frozenset[str]:

@@ -177,7 +177,18 @@ class BatchRun:
                     )
                 continue
             place(row, of_row, prefix=self._prefix, remake=self._parameters.remake)
-        refuse_clashes(self.rows)
+        refuse_clashes(self.rows, self._stored_names(records))
+
+    def _stored_names(self, records: dict[str, list[SubmitRecord]]) -> dict[str, str]:
+        """Return the names of the files that the folder has, each with the key of its row."""
+        root = f"{object_path(self._parameters.folder).path.rstrip('/')}/"
+        return {
+            path.partition(root)[2]: key
+            for key, of_row in records.items()
+            for record in of_row
+            if record.state == "stored"
+            for path in record.paths
+        }
 
     def _new_loop(self, folder: Any) -> tuple[BatchLoop, Submitting]:
         given = self._parameters

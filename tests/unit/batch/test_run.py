@@ -9,6 +9,7 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 
 from airflow_pixverse.batch import run as run_module
 from airflow_pixverse.batch import table as table_module
+from airflow_pixverse.batch.__main__ import main
 from airflow_pixverse.batch.looks import StoppedError
 from airflow_pixverse.simulator import faults
 from tests.unit.batch.conftest import paid, posts, prompts, running
@@ -203,6 +204,18 @@ def test_row_that_is_made_keeps_its_file_wherever_it_stands(sim, batch):
             batch(table, plan={"file_name": "{id}.{ext}"})
     assert paid(sim) == ["a"]
     assert {row.columns["prompt"]: row.status.value for row in batch.rows} == {"a": "stored", "b": "refused"}
+
+
+@pytest.mark.parametrize("name", ["{id}.{ext}", "{type}/{id}.{ext}"])
+def test_row_of_another_table_keeps_its_file_until_it_is_forgotten(sim, batch, name):
+    plan = {"file_name": name}
+    batch([{"prompt": "old", "id": "fox"}], plan=plan)
+    key = batch.rows[0].key
+    with pytest.raises(AirflowFailException, match=rf"its file would replace .*fox\.mp4 of row {key}"):
+        batch([{"prompt": "new", "id": "fox"}], plan=plan, run="another")
+    assert paid(sim) == ["old"]
+    main(["forget", batch.folder.as_uri(), key, "--yes"])
+    assert batch([{"prompt": "new", "id": "fox"}], plan=plan, run="third")["made"] == 1
 
 
 def test_manifest_of_any_text_is_written(batch):
