@@ -223,6 +223,7 @@ class BatchRun:
                 lambda email: read_credits(self._hook.get_conn(), email),
             ),
             follow=following.add,
+            reconnect=self._reconnect,
         )
         loop = BatchLoop(
             self.rows,

@@ -22,6 +22,7 @@ from airflow_pixverse.api.scheduler import email_key, obstacles
 from airflow_pixverse.batch.placing import place
 from airflow_pixverse.batch.row_work import InputError
 from airflow_pixverse.batch.rows import Row, RowStatus
+from airflow_pixverse.gate.suspicion import Suspicion
 from airflow_pixverse.submission.errors import NotListedError, NotOursError, UnsettledError
 from airflow_pixverse.submission.state import backoff
 
@@ -69,6 +70,7 @@ class Submitting:
     :param prefix: the beginning of each ``replyRef`` of this run.
     :param remake: states of other runs that are made again.
     :param follow: takes over a row that is accepted.
+    :param reconnect: reads the connection again.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Submitting:
         credit_limit: CreditLimit,
         floor: AccountFloor,
         follow: Callable[[Row, SubmitRecord], None],
+        reconnect: Callable[[], None],
     ) -> None:
         self._work = work
         self._steps = steps
@@ -91,6 +94,7 @@ class Submitting:
         self._credit_limit = credit_limit
         self._floor = floor
         self._follow = follow
+        self._reconnect = reconnect
         self.stopped = ""
         """Why no more rows are submitted; empty if more are."""
         self.is_final = False
@@ -107,8 +111,10 @@ class Submitting:
         self._paused_until = 0.0
         self._refusals = self._setbacks = 0
         # Rows are sent in rounds, one a look. Trouble counts once a round.
-        self._round = self._paused_round = 0
+        self._round = self._paused_round = self._accepted_round = 0
         self._sent_in: dict[Row, int] = {}
+        self._denied_in: dict[Row, int] = {}
+        self._suspicion = Suspicion()
         self._barred: dict[str, str] = {}
         self._may_recover = False
         self._warned: set[str] = set()
@@ -230,6 +236,8 @@ class Submitting:
         email = self.in_flight.pop(row)
         self.accepted_at = time.monotonic()
         self._refusals = self._setbacks = 0
+        self._accepted_round = max(self._accepted_round, self._sent_in[row])
+        self._suspicion.clear()
         self._credit_limit.add(record)
         self._floor.add(email, record.cost_credits or self._credit_limit.dearest)
         self._follow(row, record)
@@ -255,14 +263,33 @@ class Submitting:
                 self._bar(email, str(error))
                 self._waiting.appendleft(row)
             case PixverseAccessError():
-                row.reason = str(error)
-                self._stop(str(error))
+                self._deny(row, error)
             case PixverseFatalError() | InputError():
-                row.status, row.reason = RowStatus.REFUSED, str(error)
-                log.warning("Row %s is refused: %s", row.key, error)
+                self._fail(row, error)
             case _:  # transient, or trouble with the folder: it is not accepted, and may be later
                 row.is_resubmission = row.is_resubmission or isinstance(error, NotListedError)
                 self._pause_all(row, error)
+
+    def _fail(self, row: Row, error: PixverseError) -> None:
+        """Refuse a row for good."""
+        row.status, row.reason = RowStatus.REFUSED, str(error)
+        log.warning("Row %s is refused: %s", row.key, error)
+
+    def _deny(self, row: Row, error: PixverseAccessError) -> None:
+        """
+        Let a row wait that the token may not submit, as with 401 and 403, and read the connection again.
+
+        The row is refused alone once it is denied again after a later row was accepted. Where none is, a
+        minute of denials stops the batch.
+        """
+        if self._accepted_round > self._denied_in.setdefault(row, self._sent_in[row]):
+            self._fail(row, error)
+            return
+        row.reason = str(error)
+        self._reconnect()
+        if self._suspicion.confirms(time.monotonic()):
+            self._stop(str(error))
+        self._pause_all(row, error)
 
     def _refuse(self, row: Row, error: PixverseRateLimitError) -> None:
         self._waiting.appendleft(row)

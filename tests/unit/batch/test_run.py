@@ -7,10 +7,11 @@ from collections import Counter
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, ObjectStoragePath
 
+from airflow_pixverse.api.errors import PixverseAuthError
 from airflow_pixverse.batch import run as run_module
 from airflow_pixverse.batch import table as table_module
 from airflow_pixverse.batch.__main__ import main
-from airflow_pixverse.batch.looks import StoppedError
+from airflow_pixverse.batch.looks import SharedLooks, StoppedError
 from airflow_pixverse.simulator import faults
 from tests.unit.batch.conftest import paid, posts, prompts, running
 
@@ -343,6 +344,27 @@ def test_more_refusals_in_a_row_than_allowed_leave_the_rest_to_a_retry(sim, batc
 def test_trouble_with_the_list_delays_a_batch_only(sim, batch, short_pauses):
     sim.inject(faults.status(503), times=2, path="scheduler/available")
     assert batch(prompts(1))["made"] == 1
+
+
+@pytest.mark.usefixtures("short_pauses")
+@pytest.mark.parametrize("code", [401, 403])
+def test_submit_that_is_denied_once_is_sent_again(sim, batch, code):
+    sim.inject(faults.status(code), times=1, method="POST")
+    assert batch(prompts(*range(4)), limits={"max_slots": 1})["made"] == 4
+
+
+def test_row_that_is_denied_where_others_are_accepted_is_refused_alone(sim, batch, short_pauses, monkeypatch):
+    submit = SharedLooks.submit
+
+    def deny(looks, endpoint, payload):
+        if payload["prompt"] == "cat 1":
+            raise PixverseAuthError("403 Forbidden", status=403)
+        return submit(looks, endpoint, payload)
+
+    monkeypatch.setattr(SharedLooks, "submit", deny)
+    with pytest.raises(AirflowFailException, match="403 Forbidden"):
+        batch(prompts(*range(4)), limits={"max_slots": 1})
+    assert batch.statuses == ["stored", "refused", "stored", "stored"]
 
 
 def test_refused_token_leaves_the_rest_to_a_retry(sim, batch):
