@@ -128,9 +128,11 @@ class RowWork:
             found = self._once(row).record_accepted(record, search.found)
             others = [other for other in self.read(row) if other.reference != record.reference]
             return [*others, found]
+        unknown = record
         if record.state != "unknown":
-            self._unsettled(row, record, "the process that sent it ended before it knew")
-        return self.read(row)
+            unknown = self._unsettled(row, record, "the process that sent it ended before it knew").record
+        # The folder may not have taken it, and then says "sending" for ever.
+        return [unknown if one == record else one for one in self.read(row)]
 
     def read(self, row: Row, *, after: float = 0.0) -> list[SubmitRecord]:
         """Return the records that the folder has of a row, after so many seconds."""
@@ -171,15 +173,16 @@ class RowWork:
         self._journal.write(row.key, record)
 
     def _unsettled(self, row: Row, record: SubmitRecord, trouble: str) -> UnsettledError:
-        """Record that nobody can know whether a submit is accepted, and return the error that says so."""
+        """Record that nobody can know whether a submit is accepted, and return the error with that record."""
         advice = (
             "If it is there, the next run brings it home. If it is not, let the folder forget the row: "
             f"python -m airflow_pixverse.batch forget {self._folder} {row.key}. The next run then submits, "
             "and pays, again"
         )
         error = UnsettledError(record, trouble, advice=advice)
+        error.record = dataclasses.replace(record, state="unknown", reason=str(error))
         try:
-            self.write(row, dataclasses.replace(record, state="unknown", reason=str(error)))
+            self.write(row, error.record)
         except JournalError as failure:  # the record "sending" stays, which says as much
             log.warning("Could not record that row %s is unknown: %s", row.key, failure)
         return error

@@ -85,6 +85,20 @@ def test_unknown_submit_that_cannot_be_recorded_is_not_sent_again(sim, batch, mo
     assert len(posts(sim)) == 1
 
 
+def test_submit_of_a_dead_process_that_cannot_be_recorded_as_unknown_is_looked_for_once(
+    sim, batch, monkeypatch
+):
+    batch(prompts(1))
+    for record in [*batch.records("stored"), *batch.records("accepted"), batch.folder / "campaign.csv"]:
+        record.unlink()
+    sim.respond_with("videos/", {"data": []})
+    refuse_to_write("unknown", monkeypatch)
+    with pytest.raises(AirflowFailException, match="ended before it knew"):
+        batch(prompts(1), run="another")
+    assert batch.statuses == ["unknown"]
+    assert len(posts(sim)) == 1
+
+
 def test_job_that_is_found_and_cannot_be_recorded_is_followed(sim, batch, monkeypatch):
     batch(prompts(1))
     for record in [*batch.records("stored"), *batch.records("accepted"), batch.folder / "campaign.csv"]:
