@@ -119,18 +119,23 @@ class RowWork:
         Look for the job of a submit that another process has sent, and return the records of the row then.
 
         The submit is accepted if its job is found, and otherwise unknown, unless that process knows more: to
-        find none proves nothing.
+        find none, or to see no list, proves nothing.
 
-        :raises PixverseError: it cannot be looked for now.
+        :raises PixverseError: the folder cannot be read now.
         """
-        search = find_submitted_jobs(self._looks, record, sleep=self._looks.sleep)
-        if search.found:
-            found = self._once(row).record_accepted(record, search.found)
+        trouble = "the process that sent it ended before it knew"
+        try:
+            found = find_submitted_jobs(self._looks, record, sleep=self._looks.sleep).found
+        except PixverseError as error:
+            log.warning("Row %s: its job cannot be looked for: %s", row.key, error)
+            found, trouble = [], f"{trouble}, and it cannot be looked for: {error}"
+        if found:
+            accepted = self._once(row).record_accepted(record, found)
             others = [other for other in self.read(row) if other.reference != record.reference]
-            return [*others, found]
+            return [*others, accepted]
         unknown = record
         if record.state != "unknown":
-            unknown = self._unsettled(row, record, "the process that sent it ended before it knew").record
+            unknown = self._unsettled(row, record, trouble).record
         # The folder may not have taken it, and then says "sending" for ever.
         return [unknown if one == record else one for one in self.read(row)]
 

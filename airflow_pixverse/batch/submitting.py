@@ -355,7 +355,7 @@ class Submitting:
 
         def failed(error: PixverseError) -> None:
             self._sought.discard(row)
-            row.reason = f"its job cannot be looked for now: {error}"
+            row.reason = f"what became of it cannot be read now: {error}"
             log.warning("Row %s: %s", row.key, row.reason)
 
         if record.state == "sending":

@@ -172,6 +172,19 @@ def test_row_that_was_being_sent_is_looked_for(sim, batch, is_paid):
     assert len(posts(sim)) == 1
 
 
+def test_row_that_was_being_sent_and_cannot_be_looked_for_is_unknown(sim, batch):
+    batch(prompts(1))
+    for record in [*batch.records("stored"), *batch.records("accepted"), batch.folder / "campaign.csv"]:
+        record.unlink()
+    sim.inject(faults.status(596), times=None, method="GET", path="videos/")
+    with pytest.raises(AirflowFailException, match=r"and it cannot be looked for: .*596"):
+        batch(prompts(1), run="another")
+    assert batch.statuses == ["unknown"]
+    sim.clear_faults()
+    assert batch(prompts(1), run="third")["counts"]["stored"] == 1
+    assert len(posts(sim)) == 1
+
+
 # Other processes
 
 
