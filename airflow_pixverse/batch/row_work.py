@@ -152,7 +152,7 @@ class RowWork:
         """
         Store the files of a row, and return its record, which is stored.
 
-        :param missing: why some of its jobs have none; empty if all have one.
+        :param missing: why some of its jobs have no file; empty if all have one.
         :raises PixverseError: a file does not arrive, or cannot be written.
         """
         assert row.record is not None  # noqa: S101 - its job is accepted
@@ -164,10 +164,9 @@ class RowWork:
         count_finished(results, row.record.endpoint)
         return stored
 
-    def end(self, row: Row, state: State, results: Sequence[JobResult]) -> SubmitRecord:
-        """Record that the job of a row has ended without a result, and return its record."""
+    def end(self, row: Row, state: State, results: Sequence[JobResult], why: str) -> SubmitRecord:
+        """Record that the jobs of a row have ended without a file, and return its record."""
         assert row.record is not None  # noqa: S101 - its job is accepted
-        why = results[0].reason or f"job {results[0].id} has ended as {results[0].state}"
         ended = dataclasses.replace(row.record, state=state, reason=why)
         self.write(row, ended)
         count_finished(results, row.record.endpoint)

@@ -8,6 +8,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, ObjectStoragePath
 
 from airflow_pixverse.api.errors import PixverseAuthError
+from airflow_pixverse.api.results import JobResult
 from airflow_pixverse.batch import run as run_module
 from airflow_pixverse.batch import table as table_module
 from airflow_pixverse.batch.__main__ import main
@@ -240,6 +241,33 @@ def test_job_that_has_no_result_in_time_is_named_where_others_are_stored(sim, ba
         assert future.result()["counts"]["stored"] == 1
     [line] = manifest(batch)
     assert f"job {other.id} is not finished within completion_timeout" in line["reason"]
+
+
+def test_job_whose_end_is_not_known_here_fails_its_row_and_can_be_remade(sim, batch, monkeypatch):
+    monkeypatch.setattr(JobResult, "is_finished", False)
+    monkeypatch.setattr(JobResult, "has_unknown_end", True)
+    with pytest.raises(AirflowFailException, match="has ended in a state that is not known here"):
+        batch(prompts(1))
+    assert batch.statuses == ["failed"]
+    monkeypatch.undo()
+    monkeypatch.setenv("AIRFLOW_CONN_PIXVERSE_DEFAULT", json.dumps(sim.connection))
+    assert batch(prompts(1), run="another", remake=frozenset({"failed"}))["made"] == 1
+
+
+@pytest.mark.pixverse_simulator(accounts={"a@example.com": 6}, job_seconds=(600, 600))
+def test_images_that_are_moderated_are_named_where_others_are_stored(sim, batch):
+    run = batch.new_run(
+        prompts(1), plan={"endpoint": "images/create"}, payload={"prompt": "{prompt}", "create_count": 2}
+    )
+    with running(run) as future:
+        sim.wait_for_submitted(2)
+        one, other = sim.submitted()
+        sim.end_job(one.id)
+        sim.end_job(other.id, "moderated", "a face")
+        assert future.result()["counts"]["stored"] == 1
+    [line] = manifest(batch)
+    assert line["reason"].startswith(f"job {other.id} has ended as ")
+    assert "a face" in line["reason"]
 
 
 def test_kill_while_inputs_are_uploaded_submits_nothing_more(sim, batch, tmp_path):
