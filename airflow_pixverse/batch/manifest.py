@@ -67,13 +67,15 @@ class Manifest:
 
         :raises StorageError: it cannot be written.
         """
-        lines = sorted(((number, row) for row in rows for number in row.numbers), key=itemgetter(0))
-        columns = list(dict.fromkeys(column for _, row in lines for column in row.columns))
+        lines = sorted(
+            ((number, cells, row) for row in rows for number, cells in row.lines.items()), key=itemgetter(0)
+        )
+        columns = list(dict.fromkeys(column for _, cells, _ in lines for column in cells))
         text = io.StringIO(newline="")
         writer = csv.writer(text)
         writer.writerow([_OWN[0], *(f"row_{name}" if name in _OWN else name for name in columns), *_OWN[1:]])
-        for _, row in lines:
-            writer.writerow([row.key, *(text_of(row.columns.get(name)) for name in columns), *_facts(row)])
+        for _, cells, row in lines:
+            writer.writerow([row.key, *(text_of(cells.get(name)) for name in columns), *_facts(row)])
         with AtomicFile(self._folder) as file:
             file.write(text.getvalue().encode(errors="backslashreplace"))
             file.move_to(self._name)

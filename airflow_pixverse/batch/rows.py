@@ -51,16 +51,15 @@ class Row:
     """
     A row of a table.
 
-    :param numbers: its places in the table, from 1; several where the same row stands there several times.
-    :param columns: its cells.
+    :param lines: its cells by its places in the table, from 1; several where the same row stands there
+        several times, perhaps with other cells that are not sent.
     :param key: what it goes by in the folder. Empty for a row of which no payload can be made.
     :param request: what is sent for it. None if no payload can be made.
     :param file_name: template of the names of its files.
     :param record: the submit that counts; None if there is none.
     """
 
-    numbers: list[int]
-    columns: Columns
+    lines: dict[int, Columns]
     key: str = ""
     request: SubmitRequest | None = None
     file_name: str = ""
@@ -73,6 +72,11 @@ class Row:
     """Whether an earlier submit may be paid for."""
     lost_job_ids: tuple[str, ...] = ()
     """Jobs that only the manifest names, as their records are gone."""
+
+    @property
+    def number(self) -> int:
+        """Its first place in the table."""
+        return next(iter(self.lines))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,13 +107,13 @@ class RowPlan:
         for number, columns in enumerate(table, 1):
             row = self._row(number, columns)
             if known := rows.get(row.key or f"row {number}"):
-                known.numbers.append(number)
+                known.lines[number] = columns
                 continue
             rows[row.key or f"row {number}"] = row
         return list(rows.values())
 
     def _row(self, number: int, columns: Columns) -> Row:
-        row = Row([number], columns)
+        row = Row({number: columns})
         try:
             payload = self.payload(columns)
             payload = from_json(payload) if isinstance(payload, str) else payload
@@ -166,7 +170,7 @@ def refuse_clashes(rows: Sequence[Row], stored: Mapping[str, str]) -> None:
         owner = owners.setdefault(row.file_name, row)
         if owner is not row and row.status is RowStatus.WAITING:
             row.status = RowStatus.REFUSED
-            row.reason = f"its file would have the name of that of row {owner.numbers[0]}: {row.file_name}"
+            row.reason = f"its file would have the name of that of row {owner.number}: {row.file_name}"
     extensions = {name.rpartition(".")[2] for name in stored}
     for row in rows:
         if row.status is RowStatus.WAITING and (names := sorted(_names(row, extensions) & stored.keys())):

@@ -158,7 +158,7 @@ class BatchRun:
 
     @property
     def _all(self) -> int:
-        return sum(len(row.numbers) for row in self.rows)
+        return sum(len(row.lines) for row in self.rows)
 
     def _place_all(self, records: dict[str, list[SubmitRecord]]) -> None:
         """Give each row the status that the folder tells. What is gone from it is not guessed."""
@@ -318,6 +318,6 @@ def _are_gone(records: Sequence[SubmitRecord], line: Remembered) -> bool:
 def _failures(rows: Iterable[Row]) -> list[dict[str, Any]]:
     """Return the first hundred rows without a result, with reasons."""
     return [
-        {"row": row.numbers[0], "key": row.key, "status": row.status.value, "reason": row.reason}
+        {"row": row.number, "key": row.key, "status": row.status.value, "reason": row.reason}
         for row in list(rows)[:_MOST_FAILURES]
     ]

@@ -57,9 +57,9 @@ def test_batch_of_made_rows_calls_nothing(sim, batch):
 
 
 def test_row_that_stands_twice_is_made_once(sim, batch):
-    batch(prompts(1, 1))
-    assert paid(sim) == ["cat 1"]
-    assert [line["status"] for line in manifest(batch)] == ["stored", "stored"]
+    batch([{"id": "a", "prompt": "cat"}, {"id": "b", "prompt": "cat"}])
+    assert paid(sim) == ["cat"]
+    assert [(line["id"], line["status"]) for line in manifest(batch)] == [("a", "stored"), ("b", "stored")]
 
 
 def test_row_that_is_added_is_one_submit(sim, batch):
@@ -205,7 +205,10 @@ def test_row_that_is_made_keeps_its_file_wherever_it_stands(sim, batch):
         with pytest.raises(AirflowFailException, match="its file would have the name of that of row"):
             batch(table, plan={"file_name": "{id}.{ext}"})
     assert paid(sim) == ["a"]
-    assert {row.columns["prompt"]: row.status.value for row in batch.rows} == {"a": "stored", "b": "refused"}
+    assert {row.lines[row.number]["prompt"]: row.status.value for row in batch.rows} == {
+        "a": "stored",
+        "b": "refused",
+    }
 
 
 @pytest.mark.parametrize("name", ["{id}.{ext}", "{type}/{id}.{ext}"])
