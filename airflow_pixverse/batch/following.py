@@ -150,7 +150,7 @@ class Following:
 
         followed.asked.add(job.job_id)
         followed.asks_left[job.job_id] -= 1
-        self._steps.start(lambda: self._work.result(job.job_id), answered, failed)
+        self._steps.start(lambda: self._work.result(job.job_id), answered, failed, pool="result")
 
     def _check(self, followed: Followed, job: JobProgress) -> None:
         followed.asked.discard(job.job_id)
@@ -171,6 +171,7 @@ class Following:
                 lambda: self._work.end(followed.row, state, results, _missing(jobs)),
                 lambda record: self._end(followed, RowStatus(state), record),
                 lambda error: self._leave(followed, str(error)),
+                pool="result",
             )
             followed.store_at, followed.is_storing = time.monotonic(), True
         else:

@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from airflow_pixverse.api import reply_ref
@@ -15,12 +16,13 @@ from airflow_pixverse.api.errors import (
     PixverseFatalError,
     PixverseRateLimitError,
 )
+from airflow_pixverse.batch.steps import Later
 from airflow_pixverse.journal import JournalError
 from airflow_pixverse.storage.destination import Destination
 from airflow_pixverse.storage.errors import StorageError
 from airflow_pixverse.storage.result_files import store_results
 from airflow_pixverse.storage.upload import Source, source_of, upload
-from airflow_pixverse.submission.errors import UnsettledError
+from airflow_pixverse.submission.errors import AnswerLostError, UnsettledError
 from airflow_pixverse.submission.lost_jobs import find_submitted_jobs
 from airflow_pixverse.submission.metrics import count_finished
 from airflow_pixverse.submission.once import SubmitOnce
@@ -88,10 +90,11 @@ class RowWork:
         self._prefix = prefix
         self._airflow = airflow
         self._uploads: dict[tuple[str, str], Upload] = {}
+        self._uploading: dict[tuple[str, str], threading.Lock] = {}
 
-    def submit(self, row: Row, email: str | None) -> SubmitRecord:
+    def submit(self, row: Row, email: str | None) -> SubmitRecord | Later:
         """
-        Submit a row, once, and return its record, which is accepted.
+        Submit a row, once, and return its record, which is accepted, or the look for its lost job.
 
         :raises InputError: an input cannot be uploaded.
         :raises UnsettledError: it is unknown whether it is accepted, which is recorded.
@@ -109,6 +112,15 @@ class RowWork:
                 known_references=row.references,
                 is_resubmission=row.is_resubmission,
             )
+        except AnswerLostError as error:
+            return Later(partial(self._find_own, row, once, error.look), "lost")
+        finally:
+            row.references |= once.unrecorded
+
+    def _find_own(self, row: Row, once: SubmitOnce, look: Callable[[], SubmitRecord]) -> SubmitRecord:
+        """Look for the job of a submit whose answer was lost; errors are those of a submit."""
+        try:
+            return look()
         except UnsettledError as error:
             raise self._unsettled(row, error.record, error.trouble) from error
         finally:
@@ -193,7 +205,7 @@ class RowWork:
 
     def _once(self, row: Row) -> SubmitOnce:
         journal = self._journal.row(row.key)
-        return SubmitOnce(lambda: self._looks, journal, self._try, sleep=self._looks.sleep)
+        return SubmitOnce(lambda: self._looks, journal, self._try, looks_later=True, sleep=self._looks.sleep)
 
     def _uploaded(self, file: Input) -> str:
         """
@@ -203,14 +215,15 @@ class RowWork:
         :raises PixverseError: the service takes no uploads, of whatever file.
         """
         with self._airflow:
-            self._looks.sleep(0)
             try:
                 source = source_of(file.uri)
             except StorageError as error:
                 # Without a cause it is one of this package: it is no file, or of no known type.
                 is_final = error.__cause__ is None or isinstance(error.__cause__, FileNotFoundError)
                 raise InputError(str(error), is_final=is_final) from error
-            key = (str(source.path), source.version)
+        key = (str(source.path), source.version)
+        with self._uploading.setdefault(key, threading.Lock()):
+            self._looks.sleep(0)  # nothing is begun once the loop ends
             if key not in self._uploads:
                 self._uploads[key] = self._upload(source)
             return file.value_of(self._uploads[key])

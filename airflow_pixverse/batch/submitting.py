@@ -230,6 +230,7 @@ class Submitting:
             partial(self._work.submit, row, email or None),
             partial(self._accepted, row),
             partial(self._not_accepted, row),
+            pool="submit",
         )
 
     def _accepted(self, row: Row, record: SubmitRecord) -> None:
@@ -336,6 +337,7 @@ class Submitting:
             partial(self._work.read, row, after=seconds),
             partial(self._place, row),
             partial(self._try_row_again, row),
+            pool="find",
         )
 
     def _place(self, row: Row, records: list[SubmitRecord]) -> None:
@@ -361,7 +363,7 @@ class Submitting:
         if record.state == "sending":
             self._sought.add(row)
         log.info("Row %s: looking for what another process has sent", row.key)
-        self._steps.start(partial(self._work.find, row, record), known, failed)
+        self._steps.start(partial(self._work.find, row, record), known, failed, pool="find")
 
     def _bar(self, email: str, why: str) -> None:
         log.warning("Nothing more is submitted to %s: %s", email or "the account", why)

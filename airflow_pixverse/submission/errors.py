@@ -40,6 +40,18 @@ class NotOursError(NotSentError):
         self.record = record
 
 
+class AnswerLostError(PixverseError):
+    """
+    A submit was sent, its answer was lost, and its job has still to be looked for.
+
+    :param look: function that looks for it, and ends as the submit would have.
+    """
+
+    def __init__(self, message: str, look: Callable[[], SubmitRecord]) -> None:
+        super().__init__(message)
+        self.look = look
+
+
 class NotListedError(PixverseTransientError):
     """A submit was sent and its answer was lost, but its job would have been seen, so it is not accepted."""
 
