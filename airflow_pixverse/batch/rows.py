@@ -123,7 +123,7 @@ class RowPlan:
             self._check_inputs(request)
             key = fingerprint([self.endpoint.rstrip("/"), payload, named])[:_KEY_DIGITS]
             file_name = _file_name(self.file_name, key, columns)
-        except ValueError as error:
+        except (ValueError, TypeError, RecursionError) as error:  # such as keys of several types, deep JSON
             row.status, row.reason = RowStatus.REFUSED, str(error)
             return row
         row.key, row.request, row.file_name = key, request, file_name

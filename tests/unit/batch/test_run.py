@@ -132,6 +132,22 @@ def test_row_that_the_service_refuses_is_refused_alone(sim, batch):
     assert sorted(batch.statuses) == ["refused", "stored", "stored"]
 
 
+def test_row_whose_payload_has_no_hash_is_refused_alone(sim, batch):
+    def payload(row):
+        return {"prompt": row["prompt"]} | ({"x": {1: 1, "a": 2}} if row["prompt"] == "cat 1" else {})
+
+    with pytest.raises(AirflowFailException):
+        batch(prompts(0, 1), payload=payload)
+    assert batch.statuses == ["stored", "refused"]
+
+
+def test_row_with_a_cell_of_deep_json_is_refused_alone(sim, batch):
+    rows = [{"prompt": "a", "x": "1"}, {"prompt": "b", "x": "[" * 900 + "]" * 900}]
+    with pytest.raises(AirflowFailException):
+        batch(rows, payload={"prompt": "{prompt}", "x": "{x:json}"})
+    assert batch.statuses == ["stored", "refused"]
+
+
 def test_row_with_an_empty_cell_of_a_type_drops_the_key(sim, batch):
     payload = {"prompt": "{prompt}", "duration": "{seconds:int}"}
     batch([{"prompt": "a", "seconds": " 8"}, {"prompt": "b", "seconds": ""}], payload=payload)
