@@ -149,10 +149,7 @@ class Submitting:
             return
         self._round += 1
         self._leave_barred(capacity)
-        wanted = self._limits.keep_free + 1
-        for obstacle in set(obstacles(capacity, wanted, self._limits.emails)) - self._warned:
-            log.warning("%s", obstacle)
-            self._warned.add(obstacle)
+        self._warn_of_obstacles(capacity)
         free = self._free(capacity, taken)
         room = sum(free.values()) - self._limits.keep_free
         if self._limits.max_slots is not None:
@@ -170,6 +167,16 @@ class Submitting:
             free[email] -= 1
             room -= 1
             self._send(row, email)
+
+    def _warn_of_obstacles(self, capacity: Capacity) -> None:
+        """Log once each why rows may wait for ever: of all, and of those that name an account themselves."""
+        found = set(obstacles(capacity, self._limits.keep_free + 1, self._limits.emails))
+        named = {email for row in self._waiting if row.request for email in row.request.emails or ()}
+        for email in named - set(self._limits.emails or ()):
+            found.update(obstacles(capacity, 1, [email]))
+        for obstacle in sorted(found - self._warned):
+            log.warning("%s", obstacle)
+        self._warned |= found
 
     def _free(self, capacity: Capacity, taken: Sequence[str]) -> Counter[str]:
         """Return the free slots of each account that may be used."""

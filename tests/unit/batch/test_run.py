@@ -503,6 +503,17 @@ def test_slots_that_are_never_free_are_warned_of_once(sim, batch, caplog):
     assert caplog.text.count("The chosen accounts run 2 jobs at once: 3 slots are never free together") == 1
 
 
+def test_account_of_a_row_that_is_not_listed_is_warned_of(sim, batch, caplog):
+    rows = [{"prompt": "a", "who": "typo@example.com"}]
+    run = batch.new_run(rows, payload={"prompt": "{prompt}", "email": "{who}"})
+    with running(run) as future:
+        sim.wait_for_requests(4)
+        run.kill()
+        with pytest.raises(AirflowException):
+            future.result()
+    assert caplog.text.count("The API lists no account typo@example.com") == 1
+
+
 # Kills
 
 
