@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_pixverse.api.credits import keeps_enough
+from airflow_pixverse.api.reply_ref import prefix_of
 from airflow_pixverse.api.scheduler import email_key
 
 if TYPE_CHECKING:
     from airflow_pixverse.journal import SubmitRecord
 
+# States of submits that are paid for, or may be.
+_PAID_FOR = {"sending", "unknown", "accepted", "failed", "moderated", "stored"}
 # Jobs of unknown cost after which the service is not going to tell one: a lost answer has none either.
 _UNKNOWN_COSTS = 3
 # Readings in a row, a minute apart, after which credits stay unknown.
@@ -52,32 +55,40 @@ class CreditLimit:
     is known, one row goes alone.
 
     :param max_credits: None for no limit.
-    :param records: the submits of this run so far.
+    :param prefix: the beginning of the ``replyRef`` of the run.
     """
 
-    def __init__(self, max_credits: int | None, records: Iterable[SubmitRecord]) -> None:
+    def __init__(self, max_credits: int | None, prefix: str) -> None:
         self._max = max_credits
-        self._costs: dict[str, int | None] = {}
+        self._prefix = prefix
+        self._costs: dict[str, int] = {}
+        self._known = 0  # their sum
+        self._unknown: set[str] = set()
         self.dearest: int | None = None
         """The dearest cost that was seen; None if none was."""
-        for record in records:
-            self.add(record)
 
     def add(self, record: SubmitRecord) -> None:
-        """Count a submit that is paid for, or may be; each once, whatever is learned of it."""
-        cost = self._costs.get(record.reference)
-        self._costs[record.reference] = cost = record.cost_credits if cost is None else cost
-        if cost is not None:
+        """Count a submit of the run, once and as far as it is paid for, or may be, by what is known now."""
+        reference, cost = record.reference, record.cost_credits
+        if prefix_of(reference) != self._prefix:
+            return
+        self._unknown.discard(reference)
+        is_forgotten_job = record.state == "forgotten" and bool(record.job_ids)
+        if not (record.state in _PAID_FOR or is_forgotten_job):
+            self._known -= self._costs.pop(reference, 0)
+        elif reference in self._costs:
+            return
+        elif cost is None:
+            self._unknown.add(reference)
+        else:
+            self._costs[reference] = cost
+            self._known += cost
             self.dearest = max(self.dearest or 0, cost)
-
-    @property
-    def _unknown(self) -> int:
-        return sum(cost is None for cost in self._costs.values())
 
     @property
     def spent(self) -> int:
         """Credits that the run has cost so far, as far as that is known."""
-        return sum((self.dearest or 0) if cost is None else cost for cost in self._costs.values())
+        return self._known + len(self._unknown) * (self.dearest or 0)
 
     def answer(self, in_flight: int) -> Answer:
         """
@@ -100,7 +111,7 @@ class CreditLimit:
 
     def _first(self, in_flight: int) -> Answer:
         """Return whether a row may be submitted while no cost is known."""
-        if self._unknown >= _UNKNOWN_COSTS:
+        if len(self._unknown) >= _UNKNOWN_COSTS:
             return _never("PixVerse does not say what its jobs cost, so max_credits cannot be held")
         if in_flight:
             return _NOT_NOW

@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from airflow_pixverse.api.errors import PixverseAccessError, PixverseError
+from airflow_pixverse.api.errors import PixverseAccessError, PixverseError, PixverseNoResultError
 from airflow_pixverse.batch.rows import Row, RowStatus
 from airflow_pixverse.submission.state import backoff
-from airflow_pixverse.waits.job_progress import JobProgress, are_worth_delivering
+from airflow_pixverse.waits.job_progress import JobProgress
 
 if TYPE_CHECKING:
     from airflow_pixverse.api.results import JobResult
@@ -150,7 +150,7 @@ class Following:
 
         followed.asked.add(job.job_id)
         followed.asks_left[job.job_id] -= 1
-        self._steps.start(lambda: self._work.result(job.job_id), answered, failed)
+        self._steps.start(lambda: self._work.result(job.job_id), answered, failed, pool="result")
 
     def _check(self, followed: Followed, job: JobProgress) -> None:
         followed.asked.discard(job.job_id)
@@ -161,20 +161,21 @@ class Following:
         """Store what there is; record a job that has ended without a result; leave one that has not ended."""
         jobs = followed.jobs
         results = [job.result for job in jobs if job.result]
-        if are_worth_delivering(jobs) and any(result.is_completed for result in results):
+        if any(result.is_completed for result in results):
             followed.store_at = time.monotonic()
             self._store(followed)
-        elif len(results) == len(jobs):
-            state: State = "moderated" if results[0].is_moderated else "failed"
+        elif all(job.result or isinstance(job.error, PixverseNoResultError) for job in jobs):
+            is_moderated = any(result.is_moderated for result in results)
+            state: State = "moderated" if is_moderated else "failed"
             self._steps.start(
-                lambda: self._work.end(followed.row, state, results),
+                lambda: self._work.end(followed.row, state, results, _missing(jobs)),
                 lambda record: self._end(followed, RowStatus(state), record),
                 lambda error: self._leave(followed, str(error)),
+                pool="result",
             )
             followed.store_at, followed.is_storing = time.monotonic(), True
         else:
-            texts = [job.describe("within completion_timeout") for job in jobs if not job.result]
-            self._leave(followed, "; ".join(texts))
+            self._leave(followed, _missing(jobs))
 
     def _store(self, followed: Followed) -> None:
         def failed(error: PixverseError) -> None:
@@ -189,11 +190,8 @@ class Following:
 
         followed.is_storing = True
         results = [job.latest for job in followed.jobs]
-        missing = "; ".join(
-            job.describe("within completion_timeout") for job in followed.jobs if not job.result
-        )
         self._steps.start(
-            lambda: self._work.store(followed.row, results, missing),
+            lambda: self._work.store(followed.row, results, _missing(followed.jobs)),
             lambda record: self._end(followed, RowStatus.STORED, record),
             failed,
             pool="file",
@@ -211,3 +209,17 @@ class Following:
         log.warning("Row %s is left: %s", followed.row.key, reason)
         followed.row.reason = reason
         del self.rows[followed.row]
+
+
+def _missing(jobs: Sequence[JobProgress]) -> str:
+    """Return why jobs have no file, a clause each; empty if all have one."""
+    return "; ".join(filter(None, map(_why_missing, jobs)))
+
+
+def _why_missing(job: JobProgress) -> str:
+    if job.result is None:
+        return job.describe("within completion_timeout")
+    if job.result.is_completed:
+        return ""
+    why = f": {job.result.reason}" if job.result.reason else ""
+    return f"job {job.job_id} has ended as {job.result.state}{why}"

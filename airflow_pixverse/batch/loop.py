@@ -91,11 +91,13 @@ class BatchLoop:
         Return when to look again.
 
         An interval begins once the rows of a look are accepted. If it began before, jobs that take a whole
-        number of intervals would end right after a look, each time.
+        number of intervals would end right after a look, each time. A look that is awaited comes sooner,
+        however long rows go on being accepted.
         """
-        interval = min(self._poke_interval, _LONGEST_GAP) if self._looks.is_awaited else self._poke_interval
         pause = max(backoff(self._failures), self._retry_after) if self._failures else 0.0
-        return max(asked, self._submitting.accepted_at) + max(interval, pause)
+        if self._looks.is_awaited:
+            return asked + max(min(self._poke_interval, _LONGEST_GAP), pause)
+        return max(asked, self._submitting.accepted_at) + max(self._poke_interval, pause)
 
     def _look(self, asked: float) -> None:
         try:

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_pixverse.api.http.url_redaction import without_queries
 from airflow_pixverse.batch.rows import RowStatus
@@ -22,6 +22,18 @@ if TYPE_CHECKING:
 _OWN = ("key", "status", "path", "job_ids", "cost_credits", "reason", "when")
 # States of rows that the folder must remember something of.
 _REMEMBERED = {RowStatus.RUNNING, RowStatus.STORED, RowStatus.FAILED, RowStatus.MODERATED, RowStatus.UNKNOWN}
+
+
+class Remembered(NamedTuple):
+    """
+    The line of a row that the folder must remember.
+
+    :param text: what it says of the row.
+    :param job_ids: the jobs that it names.
+    """
+
+    text: str
+    job_ids: tuple[str, ...]
 
 
 class Manifest:
@@ -55,20 +67,22 @@ class Manifest:
 
         :raises StorageError: it cannot be written.
         """
-        lines = sorted(((number, row) for row in rows for number in row.numbers), key=itemgetter(0))
-        columns = list(dict.fromkeys(column for _, row in lines for column in row.columns))
+        lines = sorted(
+            ((number, cells, row) for row in rows for number, cells in row.lines.items()), key=itemgetter(0)
+        )
+        columns = list(dict.fromkeys(column for _, cells, _ in lines for column in cells))
         text = io.StringIO(newline="")
         writer = csv.writer(text)
         writer.writerow([_OWN[0], *(f"row_{name}" if name in _OWN else name for name in columns), *_OWN[1:]])
-        for _, row in lines:
-            writer.writerow([row.key, *(text_of(row.columns.get(name)) for name in columns), *_facts(row)])
+        for _, cells, row in lines:
+            writer.writerow([row.key, *(text_of(cells.get(name)) for name in columns), *_facts(row)])
         with AtomicFile(self._folder) as file:
             file.write(text.getvalue().encode(errors="backslashreplace"))
             file.move_to(self._name)
 
-    def remembered(self) -> dict[str, str]:
+    def remembered(self) -> dict[str, Remembered]:
         """
-        Return the rows of which the manifest says that the folder remembers them, each with what it says.
+        Return the rows of which the manifest says that the folder remembers them.
 
         :raises StorageError: it is there and cannot be read.
         """
@@ -79,7 +93,11 @@ class Manifest:
             except FileNotFoundError:
                 return {}
             lines = list(csv.DictReader(io.StringIO(text, newline="")))
-        return {line["key"]: _told(line) for line in lines if line.get("key") and _is_remembered(line)}
+        return {
+            line["key"]: Remembered(_told(line), tuple((line.get("job_ids") or "").split()))
+            for line in lines
+            if line.get("key") and _is_remembered(line)
+        }
 
 
 def _is_remembered(line: dict[str, str]) -> bool:
@@ -101,7 +119,7 @@ def _facts(row: Row) -> Sequence[object]:
     return (
         row.status.value,
         " ".join(record.paths) if record else "",
-        " ".join(record.job_ids) if record else "",
+        " ".join(record.job_ids if record else row.lost_job_ids),
         "" if cost is None else cost,
         without_queries(row.reason),
         record.sent_at if record else "",

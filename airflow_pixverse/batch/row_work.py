@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from airflow_pixverse.api import reply_ref
@@ -15,12 +16,13 @@ from airflow_pixverse.api.errors import (
     PixverseFatalError,
     PixverseRateLimitError,
 )
+from airflow_pixverse.batch.steps import Later
 from airflow_pixverse.journal import JournalError
 from airflow_pixverse.storage.destination import Destination
 from airflow_pixverse.storage.errors import StorageError
 from airflow_pixverse.storage.result_files import store_results
 from airflow_pixverse.storage.upload import Source, source_of, upload
-from airflow_pixverse.submission.errors import UnsettledError
+from airflow_pixverse.submission.errors import AnswerLostError, UnsettledError
 from airflow_pixverse.submission.lost_jobs import find_submitted_jobs
 from airflow_pixverse.submission.metrics import count_finished
 from airflow_pixverse.submission.once import SubmitOnce
@@ -88,10 +90,11 @@ class RowWork:
         self._prefix = prefix
         self._airflow = airflow
         self._uploads: dict[tuple[str, str], Upload] = {}
+        self._uploading: dict[tuple[str, str], threading.Lock] = {}
 
-    def submit(self, row: Row, email: str | None) -> SubmitRecord:
+    def submit(self, row: Row, email: str | None) -> SubmitRecord | Later:
         """
-        Submit a row, once, and return its record, which is accepted.
+        Submit a row, once, and return its record, which is accepted, or the look for its lost job.
 
         :raises InputError: an input cannot be uploaded.
         :raises UnsettledError: it is unknown whether it is accepted, which is recorded.
@@ -109,6 +112,15 @@ class RowWork:
                 known_references=row.references,
                 is_resubmission=row.is_resubmission,
             )
+        except AnswerLostError as error:
+            return Later(partial(self._find_own, row, once, error.look), "lost")
+        finally:
+            row.references |= once.unrecorded
+
+    def _find_own(self, row: Row, once: SubmitOnce, look: Callable[[], SubmitRecord]) -> SubmitRecord:
+        """Look for the job of a submit whose answer was lost; errors are those of a submit."""
+        try:
+            return look()
         except UnsettledError as error:
             raise self._unsettled(row, error.record, error.trouble) from error
         finally:
@@ -119,18 +131,25 @@ class RowWork:
         Look for the job of a submit that another process has sent, and return the records of the row then.
 
         The submit is accepted if its job is found, and otherwise unknown, unless that process knows more: to
-        find none proves nothing.
+        find none, or to see no list, proves nothing.
 
-        :raises PixverseError: it cannot be looked for now.
+        :raises PixverseError: the folder cannot be read now.
         """
-        search = find_submitted_jobs(self._looks, record, sleep=self._looks.sleep)
-        if search.found:
-            found = self._once(row).record_accepted(record, search.found)
+        trouble = "the process that sent it ended before it knew"
+        try:
+            found = find_submitted_jobs(self._looks, record, sleep=self._looks.sleep).found
+        except PixverseError as error:
+            log.warning("Row %s: its job cannot be looked for: %s", row.key, error)
+            found, trouble = [], f"{trouble}, and it cannot be looked for: {error}"
+        if found:
+            accepted = self._once(row).record_accepted(record, found)
             others = [other for other in self.read(row) if other.reference != record.reference]
-            return [*others, found]
+            return [*others, accepted]
+        unknown = record
         if record.state != "unknown":
-            self._unsettled(row, record, "the process that sent it ended before it knew")
-        return self.read(row)
+            unknown = self._unsettled(row, record, trouble).record
+        # The folder may not have taken it, and then says "sending" for ever.
+        return [unknown if one == record else one for one in self.read(row)]
 
     def read(self, row: Row, *, after: float = 0.0) -> list[SubmitRecord]:
         """Return the records that the folder has of a row, after so many seconds."""
@@ -145,7 +164,7 @@ class RowWork:
         """
         Store the files of a row, and return its record, which is stored.
 
-        :param missing: why some of its jobs have none; empty if all have one.
+        :param missing: why some of its jobs have no file; empty if all have one.
         :raises PixverseError: a file does not arrive, or cannot be written.
         """
         assert row.record is not None  # noqa: S101 - its job is accepted
@@ -157,10 +176,9 @@ class RowWork:
         count_finished(results, row.record.endpoint)
         return stored
 
-    def end(self, row: Row, state: State, results: Sequence[JobResult]) -> SubmitRecord:
-        """Record that the job of a row has ended without a result, and return its record."""
+    def end(self, row: Row, state: State, results: Sequence[JobResult], why: str) -> SubmitRecord:
+        """Record that the jobs of a row have ended without a file, and return its record."""
         assert row.record is not None  # noqa: S101 - its job is accepted
-        why = results[0].reason or f"job {results[0].id} has ended as {results[0].state}"
         ended = dataclasses.replace(row.record, state=state, reason=why)
         self.write(row, ended)
         count_finished(results, row.record.endpoint)
@@ -171,22 +189,23 @@ class RowWork:
         self._journal.write(row.key, record)
 
     def _unsettled(self, row: Row, record: SubmitRecord, trouble: str) -> UnsettledError:
-        """Record that a submit's outcome is unknown, and return the error that says so."""
+        """Record that a submit's outcome is unknown, and return the error with that record."""
         advice = (
             "If it is there, the next run brings it home. If it is not, let the folder forget the row: "
             f"python -m airflow_pixverse.batch forget {self._folder} {row.key}. The next run then submits, "
             "and pays, again"
         )
         error = UnsettledError(record, trouble, advice=advice)
+        error.record = dataclasses.replace(record, state="unknown", reason=str(error))
         try:
-            self.write(row, dataclasses.replace(record, state="unknown", reason=str(error)))
+            self.write(row, error.record)
         except JournalError as failure:  # the record "sending" stays, which says as much
             log.warning("Could not record that row %s is unknown: %s", row.key, failure)
         return error
 
     def _once(self, row: Row) -> SubmitOnce:
         journal = self._journal.row(row.key)
-        return SubmitOnce(lambda: self._looks, journal, self._try, sleep=self._looks.sleep)
+        return SubmitOnce(lambda: self._looks, journal, self._try, looks_later=True, sleep=self._looks.sleep)
 
     def _uploaded(self, file: Input) -> str:
         """
@@ -196,14 +215,15 @@ class RowWork:
         :raises PixverseError: the service takes no uploads, of whatever file.
         """
         with self._airflow:
-            self._looks.sleep(0)
             try:
                 source = source_of(file.uri)
             except StorageError as error:
                 # Without a cause it is one of this package: it is no file, or of no known type.
                 is_final = error.__cause__ is None or isinstance(error.__cause__, FileNotFoundError)
                 raise InputError(str(error), is_final=is_final) from error
-            key = (str(source.path), source.version)
+        key = (str(source.path), source.version)
+        with self._uploading.setdefault(key, threading.Lock()):
+            self._looks.sleep(0)  # nothing is begun once the loop ends
             if key not in self._uploads:
                 self._uploads[key] = self._upload(source)
             return file.value_of(self._uploads[key])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from string import Formatter
 from typing import TYPE_CHECKING, Any
 
+from airflow_pixverse.api.kinds import KINDS
 from airflow_pixverse.batch.template import fill
 from airflow_pixverse.parameters import from_json, texts_in
 from airflow_pixverse.storage.destination import fit, parse_file_name
@@ -50,16 +51,15 @@ class Row:
     """
     A row of a table.
 
-    :param numbers: its places in the table, from 1; several where the same row stands there several times.
-    :param columns: its cells.
+    :param lines: its cells by its places in the table, from 1; several where the same row stands there
+        several times, perhaps with other cells that are not sent.
     :param key: what it goes by in the folder. Empty for a row of which no payload can be made.
     :param request: what is sent for it. None if no payload can be made.
     :param file_name: template of the names of its files.
     :param record: the submit that counts; None if there is none.
     """
 
-    numbers: list[int]
-    columns: Columns
+    lines: dict[int, Columns]
     key: str = ""
     request: SubmitRequest | None = None
     file_name: str = ""
@@ -70,6 +70,13 @@ class Row:
     """References of all its submits so far."""
     is_resubmission: bool = False
     """Whether an earlier submit may be paid for."""
+    lost_job_ids: tuple[str, ...] = ()
+    """Jobs that only the manifest names, as their records are gone."""
+
+    @property
+    def number(self) -> int:
+        """Its first place in the table."""
+        return next(iter(self.lines))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,13 +107,13 @@ class RowPlan:
         for number, columns in enumerate(table, 1):
             row = self._row(number, columns)
             if known := rows.get(row.key or f"row {number}"):
-                known.numbers.append(number)
+                known.lines[number] = columns
                 continue
             rows[row.key or f"row {number}"] = row
         return list(rows.values())
 
     def _row(self, number: int, columns: Columns) -> Row:
-        row = Row([number], columns)
+        row = Row({number: columns})
         try:
             payload = self.payload(columns)
             payload = from_json(payload) if isinstance(payload, str) else payload
@@ -116,7 +123,7 @@ class RowPlan:
             self._check_inputs(request)
             key = fingerprint([self.endpoint.rstrip("/"), payload, named])[:_KEY_DIGITS]
             file_name = _file_name(self.file_name, key, columns)
-        except ValueError as error:
+        except (ValueError, TypeError, RecursionError) as error:  # such as keys of several types, deep JSON
             row.status, row.reason = RowStatus.REFUSED, str(error)
             return row
         row.key, row.request, row.file_name = key, request, file_name
@@ -149,11 +156,13 @@ class RowPlan:
         return f"{folder.rstrip('/')}/{name}"
 
 
-def refuse_clashes(rows: Sequence[Row]) -> None:
+def refuse_clashes(rows: Sequence[Row], stored: Mapping[str, str]) -> None:
     """
     Refuse rows that wait, and whose file would have the name of another row's.
 
     :param rows: rows that are placed: one that the folder has already keeps its name, wherever it stands.
+    :param stored: the names of all files of the folder, each with the key of its row, which may stand in
+        another table.
     """
     named = [row for row in rows if row.request and "{number" not in row.file_name]
     owners: dict[str, Row] = {}
@@ -161,7 +170,22 @@ def refuse_clashes(rows: Sequence[Row]) -> None:
         owner = owners.setdefault(row.file_name, row)
         if owner is not row and row.status is RowStatus.WAITING:
             row.status = RowStatus.REFUSED
-            row.reason = f"its file would have the name of that of row {owner.numbers[0]}: {row.file_name}"
+            row.reason = f"its file would have the name of that of row {owner.number}: {row.file_name}"
+    extensions = {name.rpartition(".")[2] for name in stored}
+    for row in rows:
+        if row.status is RowStatus.WAITING and (names := sorted(_names(row, extensions) & stored.keys())):
+            row.status = RowStatus.REFUSED
+            row.reason = (
+                f"its file would replace {names[0]} of row {stored[names[0]]}. Give it another file_name, or "
+                "let the folder forget that row"
+            )
+
+
+def _names(row: Row, extensions: Iterable[str]) -> set[str]:
+    """Return the names that the file of a row may have; none if they have the number of its job."""
+    if "{number" in row.file_name:
+        return set()
+    return {row.file_name.format(type=kind, ext=extension) for kind in KINDS for extension in extensions}
 
 
 def literals_of(template: Any) -> frozenset[str]:

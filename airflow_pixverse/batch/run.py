@@ -5,21 +5,21 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from airflow_pixverse.api.credits import read_credits
 from airflow_pixverse.api.errors import PixverseError, PixverseFatalError
-from airflow_pixverse.api.reply_ref import prefix_of
 from airflow_pixverse.batch.budget import AccountFloor, CreditLimit
 from airflow_pixverse.batch.following import Following
 from airflow_pixverse.batch.looks import SharedLooks
 from airflow_pixverse.batch.loop import BatchLoop
-from airflow_pixverse.batch.manifest import Manifest
-from airflow_pixverse.batch.placing import place
+from airflow_pixverse.batch.manifest import Manifest, Remembered
+from airflow_pixverse.batch.placing import deciding, place
 from airflow_pixverse.batch.progress import FAILURES_KEY, PROGRESS_KEY, SUMMARY_KEY, ProgressMeter
 from airflow_pixverse.batch.row_work import RowWork
 from airflow_pixverse.batch.rows import Row, RowPlan, RowStatus, refuse_clashes
@@ -42,8 +42,6 @@ _PROGRESS_EVERY = 30.0
 _MANIFEST_EVERY = 60.0
 _MOST_FAILURES = 100
 _GONE = "Its records are gone"
-# States of submits that are paid for, or may be.
-_PAID_FOR = {"accepted", "stored", "failed", "moderated", "unknown"}
 # The states of rows that have no video.
 _BAD = (RowStatus.FAILED, RowStatus.MODERATED, RowStatus.REFUSED, RowStatus.UNKNOWN)
 
@@ -125,7 +123,9 @@ class BatchRun:
         records = self._journal.read_all()
         self._place_all(records)
         self._stored_before = {row for row in self.rows if row.status is RowStatus.STORED}
-        self._credit_limit = CreditLimit(given.max_credits, self._own(records))
+        self._credit_limit = CreditLimit(given.max_credits, self._prefix)
+        for record in chain.from_iterable(records.values()):
+            self._credit_limit.add(record)
         self._meter = ProgressMeter(self.rows)
         loop, submitting = self._new_loop(folder)
         log.info("Read the table: %d rows, %d distinct", self._all, len(self.rows))
@@ -158,16 +158,7 @@ class BatchRun:
 
     @property
     def _all(self) -> int:
-        return sum(len(row.numbers) for row in self.rows)
-
-    def _own(self, records: dict[str, list[SubmitRecord]]) -> Iterable[SubmitRecord]:
-        """Return the submits of this run that are paid for."""
-        return [
-            record
-            for of_row in records.values()
-            for record in of_row
-            if record.state in _PAID_FOR and prefix_of(record.reference) == self._prefix
-        ]
+        return sum(len(row.lines) for row in self.rows)
 
     def _place_all(self, records: dict[str, list[SubmitRecord]]) -> None:
         """Give each row the status that the folder tells. What is gone from it is not guessed."""
@@ -176,9 +167,9 @@ class BatchRun:
             if row.status is not RowStatus.WAITING:
                 continue
             of_row = records.get(row.key, [])
-            if not of_row and row.key in remembered:
-                row.status = RowStatus.UNKNOWN
-                row.reason = remembered[row.key]
+            line = remembered.get(row.key)
+            if line and _are_gone(of_row, line):
+                row.status, row.reason, row.lost_job_ids = RowStatus.UNKNOWN, line.text, line.job_ids
                 if _GONE not in row.reason:
                     row.reason = (
                         f"{self._manifest.path} said: {row.reason}. {_GONE} from "
@@ -186,7 +177,18 @@ class BatchRun:
                     )
                 continue
             place(row, of_row, prefix=self._prefix, remake=self._parameters.remake)
-        refuse_clashes(self.rows)
+        refuse_clashes(self.rows, self._stored_names(records))
+
+    def _stored_names(self, records: dict[str, list[SubmitRecord]]) -> dict[str, str]:
+        """Return the names of the files that the folder has, each with the key of its row."""
+        root = f"{object_path(self._parameters.folder).path.rstrip('/')}/"
+        return {
+            path.partition(root)[2]: key
+            for key, of_row in records.items()
+            for record in of_row
+            if record.state == "stored"
+            for path in record.paths
+        }
 
     def _new_loop(self, folder: Any) -> tuple[BatchLoop, Submitting]:
         given = self._parameters
@@ -221,6 +223,7 @@ class BatchRun:
                 lambda email: read_credits(self._hook.get_conn(), email),
             ),
             follow=following.add,
+            reconnect=self._reconnect,
         )
         loop = BatchLoop(
             self.rows,
@@ -304,9 +307,17 @@ class BatchRun:
         )
 
 
+def _are_gone(records: Sequence[SubmitRecord], line: Remembered) -> bool:
+    """Return whether the records of what the manifest says of a row are gone from the folder."""
+    if deciding(records):
+        return False
+    known = {job_id for record in records for job_id in record.job_ids}
+    return not records or not known.issuperset(line.job_ids)
+
+
 def _failures(rows: Iterable[Row]) -> list[dict[str, Any]]:
     """Return the first hundred rows without a result, with reasons."""
     return [
-        {"row": row.numbers[0], "key": row.key, "status": row.status.value, "reason": row.reason}
+        {"row": row.number, "key": row.key, "status": row.status.value, "reason": row.reason}
         for row in list(rows)[:_MOST_FAILURES]
     ]

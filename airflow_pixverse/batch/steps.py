@@ -7,17 +7,28 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from airflow_pixverse.api.errors import PixverseError
 from airflow_pixverse.batch.looks import StoppedError
 
 _Value = TypeVar("_Value")
 
-# Calls of the API at once, beside the looks; files at once.
-_CALLS = 8
-_FILES = 4
+# Steps at once, beside the looks, by what they do. None waits for those of another kind: the jobs of submits
+# that were lost are looked for for most of a minute each, and threads begin as they are needed.
+_POOLS = {"submit": 8, "result": 8, "file": 4, "find": 8, "lost": 64}
 _TURN = 1.0
+
+
+class Later(NamedTuple):
+    """
+    The rest of a step, which another pool goes on with.
+
+    :param step: function that returns what the first step would have returned.
+    """
+
+    step: Callable[[], Any]
+    pool: str
 
 
 class Steps:
@@ -30,8 +41,8 @@ class Steps:
     def __init__(self, on_turn: Callable[[], None]) -> None:
         self._on_turn = on_turn
         self._pools = {
-            "call": ThreadPoolExecutor(_CALLS, thread_name_prefix="pixverse-call"),
-            "file": ThreadPoolExecutor(_FILES, thread_name_prefix="pixverse-file"),
+            name: ThreadPoolExecutor(size, thread_name_prefix=f"pixverse-{name}")
+            for name, size in _POOLS.items()
         }
         self._done: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self.count = 0
@@ -41,23 +52,26 @@ class Steps:
 
     def start(
         self,
-        step: Callable[[], _Value],
+        step: Callable[[], _Value | Later],
         on_value: Callable[[_Value], None],
         on_error: Callable[[PixverseError], None],
         *,
-        pool: str = "call",
+        pool: str,
     ) -> None:
         """
         Run a step. After :meth:`close`, do nothing: the next process takes it up.
 
         :param on_value: handles what it returns.
         :param on_error: handles an error of this package. Any other is a bug, and ends the loop.
-        :param pool: ``call`` or ``file``.
+        :param pool: ``submit``, ``result``, ``file`` or ``find``.
         """
 
-        def run() -> None:
+        def run(step: Callable[[], _Value | Later]) -> None:
             try:
                 value = step()
+                if isinstance(value, Later):
+                    self._pools[value.pool].submit(run, value.step)
+                    return
             except StoppedError:
                 self._done.put(_nothing)
             except PixverseError as error:
@@ -70,7 +84,7 @@ class Steps:
         if self._is_closed:
             return
         self.count += 1
-        self._pools[pool].submit(run)
+        self._pools[pool].submit(run, step)
 
     def wake(self) -> None:
         """End :meth:`handle_until` at once, from any thread or signal handler."""
@@ -97,8 +111,9 @@ class Steps:
     def close(self) -> None:
         """Start no more, wait for the calls that have begun, and handle their outcomes. Files are left."""
         self._is_closed = True
-        self._pools["file"].shutdown(wait=False, cancel_futures=True)
-        self._pools["call"].shutdown(wait=True, cancel_futures=True)
+        # What "submit" leaves to "lost" ends at once there, since the looks have stopped.
+        for name, pool in self._pools.items():
+            pool.shutdown(wait=name != "file", cancel_futures=name != "lost")
         while not self._done.empty():
             self._done.get()()
 

@@ -19,11 +19,11 @@ from airflow_pixverse.api.errors import (
     PixverseRateLimitError,
     is_of_account,
 )
-from airflow_pixverse.api.reply_ref import prefix_of
 from airflow_pixverse.api.scheduler import email_key, obstacles
 from airflow_pixverse.batch.placing import place
 from airflow_pixverse.batch.row_work import InputError
 from airflow_pixverse.batch.rows import Row, RowStatus
+from airflow_pixverse.gate.suspicion import Suspicion
 from airflow_pixverse.submission.errors import NotListedError, NotOursError, UnsettledError
 from airflow_pixverse.submission.state import backoff
 
@@ -71,6 +71,7 @@ class Submitting:
     :param prefix: the beginning of each ``replyRef`` of this run.
     :param remake: states of other runs that are made again.
     :param follow: takes over a row that is accepted.
+    :param reconnect: reads the connection again.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Submitting:
         credit_limit: CreditLimit,
         floor: AccountFloor,
         follow: Callable[[Row, SubmitRecord], None],
+        reconnect: Callable[[], None],
     ) -> None:
         self._work = work
         self._steps = steps
@@ -93,6 +95,7 @@ class Submitting:
         self._credit_limit = credit_limit
         self._floor = floor
         self._follow = follow
+        self._reconnect = reconnect
         self.stopped = ""
         """Why no more rows are submitted; empty if more are."""
         self.is_final = False
@@ -102,13 +105,17 @@ class Submitting:
         self.accepted_at = -math.inf
         """When the last row was accepted, by the monotonic clock."""
         self._waiting: deque[Row] = deque()
+        # Rows that another process was sending when it ended: their jobs may run, and be paid for.
+        self._sought: set[Row] = set()
         self._tries: Counter[Row] = Counter()
         self._not_before: dict[Row, float] = {}
         self._paused_until = 0.0
         self._refusals = self._setbacks = 0
         # Rows are sent in rounds, one a look. Trouble counts once a round.
-        self._round = self._paused_round = 0
+        self._round = self._paused_round = self._accepted_round = 0
         self._sent_in: dict[Row, int] = {}
+        self._denied_in: dict[Row, int] = {}
+        self._suspicion = Suspicion()
         self._barred: dict[str, str] = {}
         self._may_recover = False
         self._warned: set[str] = set()
@@ -143,14 +150,11 @@ class Submitting:
             return
         self._round += 1
         self._leave_barred(capacity)
-        wanted = self._limits.keep_free + 1
-        for obstacle in set(obstacles(capacity, wanted, self._limits.emails)) - self._warned:
-            log.warning("%s", obstacle)
-            self._warned.add(obstacle)
+        self._warn_of_obstacles(capacity)
         free = self._free(capacity, taken)
         room = sum(free.values()) - self._limits.keep_free
         if self._limits.max_slots is not None:
-            room = min(room, self._limits.max_slots - running - len(self.in_flight))
+            room = min(room, self._limits.max_slots - running - len(self.in_flight) - len(self._sought))
         if self._setbacks:  # one row tells whether the trouble is over
             room = min(room, 1 - len(self.in_flight))
         for _ in range(len(self._waiting)):
@@ -164,6 +168,16 @@ class Submitting:
             free[email] -= 1
             room -= 1
             self._send(row, email)
+
+    def _warn_of_obstacles(self, capacity: Capacity) -> None:
+        """Log once each why rows may wait for ever: of all, and of those that name an account themselves."""
+        found = set(obstacles(capacity, self._limits.keep_free + 1, self._limits.emails))
+        named = {email for row in self._waiting if row.request for email in row.request.emails or ()}
+        for email in named - set(self._limits.emails or ()):
+            found.update(obstacles(capacity, 1, [email]))
+        for obstacle in sorted(found - self._warned):
+            log.warning("%s", obstacle)
+        self._warned |= found
 
     def _free(self, capacity: Capacity, taken: Sequence[str]) -> Counter[str]:
         """Return the free slots of each account that may be used."""
@@ -212,7 +226,7 @@ class Submitting:
         if not floor.allows:
             return False
         limit = self._credit_limit.answer(len(self.in_flight))
-        if limit.stops:
+        if limit.stops and not self._sought:  # of which one may turn out to be not accepted
             self._stop(limit.stops, is_final=True)
         return limit.allows
 
@@ -224,12 +238,15 @@ class Submitting:
             partial(self._work.submit, row, email or None),
             partial(self._accepted, row),
             partial(self._not_accepted, row),
+            pool="submit",
         )
 
     def _accepted(self, row: Row, record: SubmitRecord) -> None:
         email = self.in_flight.pop(row)
         self.accepted_at = time.monotonic()
         self._refusals = self._setbacks = 0
+        self._accepted_round = max(self._accepted_round, self._sent_in[row])
+        self._suspicion.clear()
         self._credit_limit.add(record)
         self._floor.add(email, record.cost_credits or self._credit_limit.dearest)
         self._follow(row, record)
@@ -242,8 +259,10 @@ class Submitting:
             case UnsettledError():
                 row.status, row.reason, row.record = RowStatus.UNKNOWN, str(error), error.record
                 self._credit_limit.add(error.record)
+                self._floor.add(email, self._credit_limit.dearest)
                 log.warning("Row %s: %s", row.key, error)
             case NotOursError():
+                self._credit_limit.add(error.record)
                 self._give_way(row)
             case PixverseRateLimitError():
                 self._refuse(row, error)
@@ -253,14 +272,33 @@ class Submitting:
                 self._bar(email, str(error))
                 self._waiting.appendleft(row)
             case PixverseAccessError():
-                row.reason = str(error)
-                self._stop(str(error))
+                self._deny(row, error)
             case PixverseFatalError() | InputError():
-                row.status, row.reason = RowStatus.REFUSED, str(error)
-                log.warning("Row %s is refused: %s", row.key, error)
+                self._fail(row, error)
             case _:  # transient, or trouble with the folder: it is not accepted, and may be later
                 row.is_resubmission = row.is_resubmission or isinstance(error, NotListedError)
                 self._pause_all(row, error)
+
+    def _fail(self, row: Row, error: PixverseError) -> None:
+        """Refuse a row for good."""
+        row.status, row.reason = RowStatus.REFUSED, str(error)
+        log.warning("Row %s is refused: %s", row.key, error)
+
+    def _deny(self, row: Row, error: PixverseAccessError) -> None:
+        """
+        Let a row wait that the token may not submit, as with 401 and 403, and read the connection again.
+
+        The row is refused alone once it is denied again after a later row was accepted. Where none is, a
+        minute of denials stops the batch.
+        """
+        if self._accepted_round > self._denied_in.setdefault(row, self._sent_in[row]):
+            self._fail(row, error)
+            return
+        row.reason = str(error)
+        self._reconnect()
+        if self._suspicion.confirms(time.monotonic()):
+            self._stop(str(error))
+        self._pause_all(row, error)
 
     def _refuse(self, row: Row, error: PixverseRateLimitError) -> None:
         self._waiting.appendleft(row)
@@ -307,10 +345,13 @@ class Submitting:
             partial(self._work.read, row, after=seconds),
             partial(self._place, row),
             partial(self._try_row_again, row),
+            pool="find",
         )
 
     def _place(self, row: Row, records: list[SubmitRecord]) -> None:
         """Go on with a row by what the folder has of it now."""
+        for record in records:
+            self._credit_limit.add(record)
         place(row, records, prefix=self._prefix, remake=self._remake)
         if row.status is not RowStatus.UNKNOWN:  # which was just looked for
             self.take_up(row)
@@ -319,19 +360,18 @@ class Submitting:
         """Look for the job of a submit that another process has sent."""
 
         def known(records: list[SubmitRecord]) -> None:
-            is_own = prefix_of(record.reference) == self._prefix
-            if is_own and any(
-                one.reference == record.reference and one.state == "accepted" for one in records
-            ):
-                self._credit_limit.add(record)
+            self._sought.discard(row)
             self._place(row, records)
 
         def failed(error: PixverseError) -> None:
-            row.reason = f"its job cannot be looked for now: {error}"
+            self._sought.discard(row)
+            row.reason = f"what became of it cannot be read now: {error}"
             log.warning("Row %s: %s", row.key, row.reason)
 
+        if record.state == "sending":
+            self._sought.add(row)
         log.info("Row %s: looking for what another process has sent", row.key)
-        self._steps.start(partial(self._work.find, row, record), known, failed)
+        self._steps.start(partial(self._work.find, row, record), known, failed, pool="find")
 
     def _bar(self, email: str, why: str) -> None:
         log.warning("Nothing more is submitted to %s: %s", email or "the account", why)

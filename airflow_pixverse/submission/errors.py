@@ -29,7 +29,27 @@ class NotSentError(PixverseError):
 
 
 class NotOursError(NotSentError):
-    """Another try of the same task has submitted, or is submitting."""
+    """
+    Another try of the same task has submitted, or is submitting.
+
+    :param record: the record of that submit.
+    """
+
+    def __init__(self, message: str, record: SubmitRecord) -> None:
+        super().__init__(message)
+        self.record = record
+
+
+class AnswerLostError(PixverseError):
+    """
+    A submit was sent, its answer was lost, and its job has still to be looked for.
+
+    :param look: function that looks for it, and ends as the submit would have.
+    """
+
+    def __init__(self, message: str, look: Callable[[], SubmitRecord]) -> None:
+        super().__init__(message)
+        self.look = look
 
 
 class NotListedError(PixverseTransientError):

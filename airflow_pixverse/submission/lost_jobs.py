@@ -9,6 +9,7 @@ docs/explanation/evidence.md.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from airflow_pixverse.api.scheduler import Capacity, ExecutingJob
     from airflow_pixverse.journal import SubmitRecord
     from airflow_pixverse.submission.request import SubmitRequest
+
+log = logging.getLogger(__name__)
 
 _PAGE = 50
 _MOST_PAGES = 10  # of each list of each account
@@ -304,7 +307,8 @@ def find_submitted_jobs(
     Search for the jobs of a submit that another process has sent; to find none proves nothing.
 
     They are looked for at once and, since the service may still be at it, until it was sent ``look_for``
-    seconds ago. A list that cannot be seen is asked for again.
+    seconds ago. A list that cannot be seen is asked for again, also if some jobs are found: others may be in
+    it.
 
     :param client: a client that does not retry.
     :raises PixverseError: there is no answer, and none was found.
@@ -316,7 +320,7 @@ def find_submitted_jobs(
     looks_left = TIMING.result_looks
     while True:
         trouble = search.look()
-        if search.found:
+        if search.is_done or (search.found and not trouble):
             return search
         left = sent_at + TIMING.look_for - clock()
         if left <= 0:
@@ -324,6 +328,9 @@ def find_submitted_jobs(
             if trouble is None:
                 return search
             if not looks_left:
+                if search.found:
+                    log.warning("Jobs beside %s may have been missed: %s", ", ".join(search.found), trouble)
+                    return search
                 raise trouble
         sleep(min(TIMING.every, left) if left > 0 else TIMING.every)
 

@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_pixverse.api.credits import known_credits
@@ -20,7 +21,13 @@ from airflow_pixverse.api.errors import (
 from airflow_pixverse.api.kinds import MAX_SEED, takes_seed
 from airflow_pixverse.journal import JournalError, SubmitRecord, concurrent_attempt
 from airflow_pixverse.submission import lost_jobs
-from airflow_pixverse.submission.errors import NotListedError, NotOursError, NotSentError, UnsettledError
+from airflow_pixverse.submission.errors import (
+    AnswerLostError,
+    NotListedError,
+    NotOursError,
+    NotSentError,
+    UnsettledError,
+)
 from airflow_pixverse.submission.lost_jobs import JobSearch, SearchClient, SubmitFingerprint
 from airflow_pixverse.submission.metrics import count
 
@@ -55,6 +62,7 @@ class SubmitOnce:
     :param journal: the journal of this task instance, or of this row of a batch.
     :param task_try: the try that submits.
     :param item: the fingerprint of what a mapped instance is mapped to. None for one that is not mapped.
+    :param looks_later: whether a submit whose answer is lost raises :class:`AnswerLostError`.
     :param sleep: function that waits for a number of seconds between two looks for a lost job.
     """
 
@@ -65,6 +73,7 @@ class SubmitOnce:
         task_try: TaskTry,
         *,
         item: str | None = None,
+        looks_later: bool = False,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -72,6 +81,7 @@ class SubmitOnce:
         self._journal = journal
         self._try = task_try
         self._item = item
+        self._looks_later = looks_later
         self._clock = clock
         self._sleep = sleep
         self.unrecorded: set[str] = set()
@@ -101,6 +111,7 @@ class SubmitOnce:
         :raises PixverseFatalError: it is not accepted, and never will be.
         :raises NotSentError: nothing was sent, by this try.
         :raises UnsettledError: it is unknown whether it is accepted.
+        :raises AnswerLostError: that has still to be found out, if it ``looks_later``.
         :raises JournalError: nothing was sent, since the record is not certain to be there.
         """
         needs_seed = takes_seed(request.endpoint) and "seed" not in request.payload
@@ -131,7 +142,10 @@ class SubmitOnce:
             )
             search = JobSearch(self._client_of(), fingerprint)
             doubts = lost_jobs.doubts_about(request, error, is_resubmission=is_resubmission)
-            return self._look_for(record, error, search, doubts)
+            look = partial(self._look_for, record, error, search, doubts)
+            if self._looks_later:
+                raise AnswerLostError(str(error), look) from error
+            return look()
         except PixverseError as error:
             self.record_not_accepted(record)
             if isinstance(error, PixverseRateLimitError):
@@ -179,7 +193,8 @@ class SubmitOnce:
         others = [other for other in self._journal.read_all() if other.reference not in known_references]
         if other := concurrent_attempt(record, others):
             raise NotOursError(
-                f"try {other.try_number} of this task has submitted, or is just submitting: this try has not"
+                f"try {other.try_number} of this task has submitted, or is just submitting: this try has not",
+                other,
             )
         self._journal.check_still_running()
 

@@ -6,9 +6,10 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from airflow_pixverse.batch import budget
+from airflow_pixverse.batch.__main__ import main
 from airflow_pixverse.batch.budget import AccountFloor, CreditLimit
 from airflow_pixverse.simulator import faults
-from tests.unit.batch.conftest import paid, posts, prompts
+from tests.unit.batch.conftest import Batch, paid, posts, prompts
 from tests.unit.journal.example import RECORD
 
 A, B = "a@example.com", "b@example.com"
@@ -25,11 +26,38 @@ def costing(*costs):
     ]
 
 
+def limit_of(max_credits, records):
+    """Return the limit of a run that has these records."""
+    limit = CreditLimit(max_credits, "run")
+    for record in records:
+        limit.add(record)
+    return limit
+
+
 def test_credit_limit_counts_a_submit_once_whatever_is_learned_of_it():
-    limit = CreditLimit(100, costing(None))
+    limit = limit_of(100, costing(None))
     for cost in (None, 20, None):
         limit.add(dataclasses.replace(RECORD, reference="run#0", cost_credits=cost))
     assert limit.spent == 20
+
+
+@pytest.mark.parametrize(
+    ("changes", "spent"),
+    [
+        ({"state": "sending"}, 20),  # by a process that may have died
+        ({"state": "not accepted"}, 0),
+        ({"state": "unknown"}, 20),
+        ({"state": "forgotten", "job_ids": ("job",), "cost_credits": 5}, 5),
+        ({"state": "forgotten"}, 0),  # a person has found no job
+        ({"reference": "another#1"}, 0),
+    ],
+)
+def test_credit_limit_counts_what_may_be_paid_for_by_this_run(changes, spent):
+    seen = costing(20)[0]
+    record = dataclasses.replace(RECORD, **({"reference": "run#1"} | changes))
+    assert limit_of(100, [seen, record]).spent == 20 + spent
+    limit = limit_of(100, [seen, dataclasses.replace(record, state="sending"), record])
+    assert limit.spent == 20 + spent
 
 
 def test_max_credits_ends_a_run_in_the_middle_of_a_table_and_brings_home_what_runs(sim, batch):
@@ -55,6 +83,40 @@ def test_max_credits_of_another_run_are_its_own(sim, batch):
     assert len(posts(sim)) == 4
 
 
+def test_max_credits_counts_rows_that_a_killed_try_was_sending(sim, batch):
+    batch(prompts(0, 1, 2), max_credits=100)
+    for record in [*batch.records("accepted")[1:], *batch.records("stored")[1:]]:
+        record.unlink()
+    (batch.folder / "campaign.csv").unlink()
+    sim.inject(faults.slow(0.5), times=1, path="accounts")
+    with pytest.raises(AirflowFailException, match="max_credits=60"):
+        batch(prompts(*range(6)), max_credits=60, limits={"max_slots": 4})
+    assert paid(sim) == ["cat 0", "cat 1", "cat 2"]
+
+
+def test_max_credits_count_rows_that_another_try_of_the_run_has_made_meanwhile(sim, batch, monkeypatch):
+    first = batch.new_run(prompts(*range(6)), max_credits=60)
+    other = Batch(batch.folder)
+    new_loop = first._new_loop
+
+    def after_the_other(folder):
+        other(prompts(0, 1, 2), max_credits=60)
+        return new_loop(folder)
+
+    monkeypatch.setattr(first, "_new_loop", after_the_other)
+    with pytest.raises(AirflowFailException, match="max_credits=60 is reached"):
+        first.run()
+    assert len(posts(sim)) == 3
+
+
+def test_max_credits_counts_jobs_that_were_forgotten(sim, batch):
+    batch(prompts(0, 1, 2), max_credits=60)
+    assert main(["forget", batch.folder.as_uri(), *(row.key for row in batch.rows), "--yes"]) == 0
+    with pytest.raises(AirflowFailException, match="max_credits=60 is reached"):
+        batch(prompts(0, 1, 2), max_credits=60)
+    assert len(posts(sim)) == 3
+
+
 @pytest.mark.pixverse_simulator(accounts={A: 3, B: 3}, job_seconds=(0.1, 0.2), credits=None)
 def test_max_credits_that_cannot_be_held_stop_after_three_rows(sim, batch):
     sim.inject(faults.garbled("cost_credits", "missing"), times=None, method="POST")
@@ -70,6 +132,17 @@ def test_min_credits_end_a_run_in_the_middle_of_a_table(sim, batch):
         batch(prompts(*range(9)), min_credits=50)
     assert sorted(batch.statuses) == ["stored"] * 3 + ["waiting"] * 6
     assert sorted(job.payload["email"] for job in sim.submitted()) == [A, A, B]
+
+
+@pytest.mark.pixverse_simulator(accounts={A: 3}, job_seconds=(0.1, 0.2), credits=1000)
+def test_min_credits_count_a_submit_of_which_nobody_knows(sim, batch, monkeypatch):
+    batch(prompts(0))  # whose cost is known to this run
+    sim.set_credits(A, 100)
+    sim.inject(faults.lost_request(code=200, body={}), times=2, method="POST")
+    with pytest.raises(AirflowFailException, match="would keep less than min_credits=40"):
+        batch(prompts(*range(9)), min_credits=40, limits={"max_slots": 1})
+    assert batch.statuses.count("unknown") == 2
+    assert len(posts(sim)) == 1 + 3
 
 
 def test_account_without_credits_leaves_the_rows_to_others(sim, batch):
@@ -94,7 +167,7 @@ def test_account_without_credits_leaves_the_rows_to_others(sim, batch):
     ],
 )
 def test_credit_limit_counts_what_is_paid_and_what_is_on_its_way(costs, in_flight, allows, stops):
-    answer = CreditLimit(100, costing(*costs)).answer(in_flight)
+    answer = limit_of(100, costing(*costs)).answer(in_flight)
     assert answer.allows is allows
     assert stops in answer.stops
     assert bool(answer.stops) is bool(stops)

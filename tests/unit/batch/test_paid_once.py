@@ -85,6 +85,20 @@ def test_unknown_submit_that_cannot_be_recorded_is_not_sent_again(sim, batch, mo
     assert len(posts(sim)) == 1
 
 
+def test_submit_of_a_dead_process_that_cannot_be_recorded_as_unknown_is_looked_for_once(
+    sim, batch, monkeypatch
+):
+    batch(prompts(1))
+    for record in [*batch.records("stored"), *batch.records("accepted"), batch.folder / "campaign.csv"]:
+        record.unlink()
+    sim.respond_with("videos/", {"data": []})
+    refuse_to_write("unknown", monkeypatch)
+    with pytest.raises(AirflowFailException, match="ended before it knew"):
+        batch(prompts(1), run="another")
+    assert batch.statuses == ["unknown"]
+    assert len(posts(sim)) == 1
+
+
 def test_job_that_is_found_and_cannot_be_recorded_is_followed(sim, batch, monkeypatch):
     batch(prompts(1))
     for record in [*batch.records("stored"), *batch.records("accepted"), batch.folder / "campaign.csv"]:
@@ -158,6 +172,19 @@ def test_row_that_was_being_sent_is_looked_for(sim, batch, is_paid):
     assert len(posts(sim)) == 1
 
 
+def test_row_that_was_being_sent_and_cannot_be_looked_for_is_unknown(sim, batch):
+    batch(prompts(1))
+    for record in [*batch.records("stored"), *batch.records("accepted"), batch.folder / "campaign.csv"]:
+        record.unlink()
+    sim.inject(faults.status(596), times=None, method="GET", path="videos/")
+    with pytest.raises(AirflowFailException, match=r"and it cannot be looked for: .*596"):
+        batch(prompts(1), run="another")
+    assert batch.statuses == ["unknown"]
+    sim.clear_faults()
+    assert batch(prompts(1), run="third")["counts"]["stored"] == 1
+    assert len(posts(sim)) == 1
+
+
 # Other processes
 
 
@@ -197,6 +224,22 @@ def test_row_of_which_only_the_manifest_knows_is_unknown(sim, batch):
         batch(prompts(1, 2, 3), run="another")
     assert batch.statuses == ["unknown", "unknown", "stored"]
     assert len(posts(sim)) == 3
+
+
+def test_row_of_which_only_a_refused_attempt_is_left_is_unknown(sim, batch):
+    """The manifest names its job, and goes on to do so."""
+    sim.inject(faults.rate_limit(), times=1, method="POST")
+    batch(prompts(1))
+    [record] = batch.records("stored")
+    for one in batch.folder.glob(f"{record.relative_to(batch.folder).with_suffix('')}.*"):
+        one.unlink()
+    for run in ("another", "third"):
+        with pytest.raises(AirflowFailException, match=r"Its records are gone from"):
+            batch(prompts(1), run=run)
+    assert batch.statuses == ["unknown"]
+    [job] = sim.submitted()
+    assert job.id in (batch.folder / "campaign.csv").read_text()
+    assert len(posts(sim)) == 2
 
 
 def test_record_that_only_the_index_has_counts(sim, batch, monkeypatch, caplog):

@@ -7,9 +7,12 @@ from collections import Counter
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, ObjectStoragePath
 
+from airflow_pixverse.api.errors import PixverseAuthError
+from airflow_pixverse.api.results import JobResult
 from airflow_pixverse.batch import run as run_module
 from airflow_pixverse.batch import table as table_module
-from airflow_pixverse.batch.looks import StoppedError
+from airflow_pixverse.batch.__main__ import main
+from airflow_pixverse.batch.looks import SharedLooks, StoppedError
 from airflow_pixverse.simulator import faults
 from tests.unit.batch.conftest import paid, posts, prompts, running
 
@@ -54,9 +57,9 @@ def test_batch_of_made_rows_calls_nothing(sim, batch):
 
 
 def test_row_that_stands_twice_is_made_once(sim, batch):
-    batch(prompts(1, 1))
-    assert paid(sim) == ["cat 1"]
-    assert [line["status"] for line in manifest(batch)] == ["stored", "stored"]
+    batch([{"id": "a", "prompt": "cat"}, {"id": "b", "prompt": "cat"}])
+    assert paid(sim) == ["cat"]
+    assert [(line["id"], line["status"]) for line in manifest(batch)] == [("a", "stored"), ("b", "stored")]
 
 
 def test_row_that_is_added_is_one_submit(sim, batch):
@@ -127,6 +130,22 @@ def test_row_that_the_service_refuses_is_refused_alone(sim, batch):
     with pytest.raises(AirflowFailException, match="no such model"):
         batch(prompts(1, 2, 3))
     assert sorted(batch.statuses) == ["refused", "stored", "stored"]
+
+
+def test_row_whose_payload_has_no_hash_is_refused_alone(sim, batch):
+    def payload(row):
+        return {"prompt": row["prompt"]} | ({"x": {1: 1, "a": 2}} if row["prompt"] == "cat 1" else {})
+
+    with pytest.raises(AirflowFailException):
+        batch(prompts(0, 1), payload=payload)
+    assert batch.statuses == ["stored", "refused"]
+
+
+def test_row_with_a_cell_of_deep_json_is_refused_alone(sim, batch):
+    rows = [{"prompt": "a", "x": "1"}, {"prompt": "b", "x": "[" * 900 + "]" * 900}]
+    with pytest.raises(AirflowFailException):
+        batch(rows, payload={"prompt": "{prompt}", "x": "{x:json}"})
+    assert batch.statuses == ["stored", "refused"]
 
 
 def test_row_with_an_empty_cell_of_a_type_drops_the_key(sim, batch):
@@ -202,7 +221,22 @@ def test_row_that_is_made_keeps_its_file_wherever_it_stands(sim, batch):
         with pytest.raises(AirflowFailException, match="its file would have the name of that of row"):
             batch(table, plan={"file_name": "{id}.{ext}"})
     assert paid(sim) == ["a"]
-    assert {row.columns["prompt"]: row.status.value for row in batch.rows} == {"a": "stored", "b": "refused"}
+    assert {row.lines[row.number]["prompt"]: row.status.value for row in batch.rows} == {
+        "a": "stored",
+        "b": "refused",
+    }
+
+
+@pytest.mark.parametrize("name", ["{id}.{ext}", "{type}/{id}.{ext}"])
+def test_row_of_another_table_keeps_its_file_until_it_is_forgotten(sim, batch, name):
+    plan = {"file_name": name}
+    batch([{"prompt": "old", "id": "fox"}], plan=plan)
+    key = batch.rows[0].key
+    with pytest.raises(AirflowFailException, match=rf"its file would replace .*fox\.mp4 of row {key}"):
+        batch([{"prompt": "new", "id": "fox"}], plan=plan, run="another")
+    assert paid(sim) == ["old"]
+    main(["forget", batch.folder.as_uri(), key, "--yes"])
+    assert batch([{"prompt": "new", "id": "fox"}], plan=plan, run="third")["made"] == 1
 
 
 def test_manifest_of_any_text_is_written(batch):
@@ -226,6 +260,33 @@ def test_job_that_has_no_result_in_time_is_named_where_others_are_stored(sim, ba
         assert future.result()["counts"]["stored"] == 1
     [line] = manifest(batch)
     assert f"job {other.id} is not finished within completion_timeout" in line["reason"]
+
+
+def test_job_whose_end_is_not_known_here_fails_its_row_and_can_be_remade(sim, batch, monkeypatch):
+    monkeypatch.setattr(JobResult, "is_finished", False)
+    monkeypatch.setattr(JobResult, "has_unknown_end", True)
+    with pytest.raises(AirflowFailException, match="has ended in a state that is not known here"):
+        batch(prompts(1))
+    assert batch.statuses == ["failed"]
+    monkeypatch.undo()
+    monkeypatch.setenv("AIRFLOW_CONN_PIXVERSE_DEFAULT", json.dumps(sim.connection))
+    assert batch(prompts(1), run="another", remake=frozenset({"failed"}))["made"] == 1
+
+
+@pytest.mark.pixverse_simulator(accounts={"a@example.com": 6}, job_seconds=(600, 600))
+def test_images_that_are_moderated_are_named_where_others_are_stored(sim, batch):
+    run = batch.new_run(
+        prompts(1), plan={"endpoint": "images/create"}, payload={"prompt": "{prompt}", "create_count": 2}
+    )
+    with running(run) as future:
+        sim.wait_for_submitted(2)
+        one, other = sim.submitted()
+        sim.end_job(one.id)
+        sim.end_job(other.id, "moderated", "a face")
+        assert future.result()["counts"]["stored"] == 1
+    [line] = manifest(batch)
+    assert line["reason"].startswith(f"job {other.id} has ended as ")
+    assert "a face" in line["reason"]
 
 
 def test_kill_while_inputs_are_uploaded_submits_nothing_more(sim, batch, tmp_path):
@@ -332,6 +393,27 @@ def test_trouble_with_the_list_delays_a_batch_only(sim, batch, short_pauses):
     assert batch(prompts(1))["made"] == 1
 
 
+@pytest.mark.usefixtures("short_pauses")
+@pytest.mark.parametrize("code", [401, 403])
+def test_submit_that_is_denied_once_is_sent_again(sim, batch, code):
+    sim.inject(faults.status(code), times=1, method="POST")
+    assert batch(prompts(*range(4)), limits={"max_slots": 1})["made"] == 4
+
+
+def test_row_that_is_denied_where_others_are_accepted_is_refused_alone(sim, batch, short_pauses, monkeypatch):
+    submit = SharedLooks.submit
+
+    def deny(looks, endpoint, payload):
+        if payload["prompt"] == "cat 1":
+            raise PixverseAuthError("403 Forbidden", status=403)
+        return submit(looks, endpoint, payload)
+
+    monkeypatch.setattr(SharedLooks, "submit", deny)
+    with pytest.raises(AirflowFailException, match="403 Forbidden"):
+        batch(prompts(*range(4)), limits={"max_slots": 1})
+    assert batch.statuses == ["stored", "refused", "stored", "stored"]
+
+
 def test_refused_token_leaves_the_rest_to_a_retry(sim, batch):
     sim.inject(faults.status(401), times=None, method="POST")
     with pytest.raises(AirflowException, match="No more rows were submitted") as raised:
@@ -419,6 +501,17 @@ def test_slots_that_are_never_free_are_warned_of_once(sim, batch, caplog):
         with pytest.raises(AirflowException):
             future.result()
     assert caplog.text.count("The chosen accounts run 2 jobs at once: 3 slots are never free together") == 1
+
+
+def test_account_of_a_row_that_is_not_listed_is_warned_of(sim, batch, caplog):
+    rows = [{"prompt": "a", "who": "typo@example.com"}]
+    run = batch.new_run(rows, payload={"prompt": "{prompt}", "email": "{who}"})
+    with running(run) as future:
+        sim.wait_for_requests(4)
+        run.kill()
+        with pytest.raises(AirflowException):
+            future.result()
+    assert caplog.text.count("The API lists no account typo@example.com") == 1
 
 
 # Kills

@@ -218,7 +218,24 @@ def test_a_job_that_has_ended_is_found_by_its_random_seed_whatever_the_clocks_sa
     assert find(sim, clock, sent=5000) == [job]
 
 
-def test_what_the_accounts_have_made_need_not_be_seen_where_something_executes(sim, clock):
+def test_images_that_have_left_the_list_are_found_beside_those_that_execute(sim, clock):
+    with PixverseClient(sim.token, sim.url) as client:
+        body = {"prompt": "a cat", "replyRef": REFERENCE, "seed": 7, "create_count": 2}
+        jobs = client.submit("images/create", body).job_ids
+    sim.end_job(jobs[0])
+    sim.inject(faults.status(500), path="images/")
+    assert sorted(find(sim, clock, sent=995, endpoint="images/create")) == sorted(jobs)
+
+
+def test_images_that_execute_are_enough_where_the_results_cannot_be_seen(sim, clock):
     job = sim.start_job("a-1@example.com", type="image", reply_ref=REFERENCE)
-    sim.inject(faults.status(503), path="accounts")
-    assert find(sim, clock, sent=995, endpoint="images/create") == [job]
+    sim.inject(faults.status(503), times=None, path="accounts")
+    assert find(sim, clock, sent=100, endpoint="images/create") == [job]
+    assert clock.passed() == 4 * 3
+
+
+def test_a_video_that_executes_is_found_without_a_look_at_the_results(sim, clock):
+    job = sim.start_job("a-1@example.com", reply_ref=REFERENCE)
+    sim.inject(faults.status(503), times=None, path="accounts")
+    assert find(sim, clock, sent=995) == [job]
+    assert clock.passed() == 0
