@@ -34,7 +34,7 @@ def beginning_with(path):
 
 def sent(sim):
     """What was submitted, without what the operator adds."""
-    added = {"replyRef", "seed"}
+    added = {"replyRef", "seed", "email"}
     return [{key: value for key, value in job.payload.items() if key not in added} for job in sim.submitted()]
 
 
