@@ -87,6 +87,14 @@ class Metadata:
         )
         return rows[0]["state"] if rows else None
 
+    def run_seconds(self, run: DagRun) -> float:
+        """Return how long a DAG run took that is over, from the moment that it was made."""
+        [row] = self.query(
+            "select queued_at, end_date from dag_run where dag_id = :dag_id and run_id = :run_id", **_key(run)
+        )
+        began, ended = (datetime.fromisoformat(str(row[name])) for name in ("queued_at", "end_date"))
+        return (ended - began).total_seconds()
+
     def runs(self, dag_id: str) -> list[str]:
         """Return the ids of all runs of a DAG."""
         rows = self.query("select run_id from dag_run where dag_id = :dag_id", dag_id=dag_id)
