@@ -145,7 +145,7 @@ def test_journal_that_cannot_be_written_gives_the_slot_back_and_leaves_it_to_a_r
     ("raised", "kind", "text"),
     [
         (KeyError("prompt"), AirflowException, "KeyError: 'prompt'"),
-        (ValueError("\ud800\0"), AirflowException, "ValueError: ?"),
+        (ValueError("no\0 table"), AirflowException, "ValueError: no table"),
         (AirflowException("no table"), AirflowException, "no table"),
         (AirflowFailException("no table"), AirflowFailException, "no table"),
         (AirflowFailException(), AirflowFailException, "AirflowFailException: "),
