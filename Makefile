@@ -6,7 +6,6 @@ BETWEEN := 3.0.6
 # By docs/reference/airflow-versions.md these differ from 3.0 by their pages.
 LIKE_3.0 := 3.1.8 3.2.2
 PRE_RELEASE := 3.4.0b2
-VERSIONS := $(NEWEST) $(OLDEST) $(BETWEEN) $(LIKE_3.0) $(PRE_RELEASE)
 ENDS := $(NEWEST) $(OLDEST)
 WITH_PAGE := $(PRE_RELEASE) 3.1.8
 AIRFLOW ?= $(NEWEST)
@@ -109,8 +108,7 @@ test: $(VENV)/.installed-docs  ## does this checkout work? On the newest Airflow
 test-all: test test-rest  ## and on every supported one, PostgreSQL, kills, the browser: some 45 minutes
 
 .PHONY: test-rest
-test-rest: $(VERSIONS:%=.venv/airflow-%/.installed-test-tools)  ## what test-all adds to test
-	$(call AT_ONCE,2) test-real-airflow test-other-airflows
+test-rest: test-other-airflows test-real-airflow  ## what test-all adds to test
 
 .PHONY: lint
 lint: install  ## ruff and mypy --strict
@@ -145,7 +143,7 @@ test-alike: install  ## what test-airflow-briefly leaves out
 
 .PHONY: test-other-airflows
 test-other-airflows: | .venv/uv/bin/uv  ## the same on every supported version, and test-alike on the newest
-	$(call AT_ONCE,1) $(OLDEST:%=test-airflow-%) $(IN_PART:%=test-airflow-%) $(LIKE_3.0:%=test-airflow-%) test-alike
+	$(call AT_ONCE,2) $(OLDEST:%=test-airflow-%) $(IN_PART:%=test-airflow-%) $(LIKE_3.0:%=test-airflow-%) test-alike
 
 .PHONY: $(OLDEST:%=test-airflow-%) $(IN_PART:%=test-airflow-%) $(LIKE_3.0:%=test-airflow-%)
 $(OLDEST:%=test-airflow-%): test-airflow-%:
