@@ -492,25 +492,26 @@ def test_progress_that_cannot_be_pushed_ends_nothing(sim, batch, monkeypatch):
     assert batch(prompts(1))["made"] == 1
 
 
-@pytest.mark.pixverse_simulator(accounts={"a@example.com": 2})
-def test_slots_that_are_never_free_are_warned_of_once(sim, batch, caplog):
-    run = batch.new_run(prompts(1), limits={"keep_free": 2})
+def kill_after_polls(run, sim):
+    """Run a batch that cannot begin, and end it once it has polled the slots a few times."""
     with running(run) as future:
         sim.wait_for_requests(4)
         run.kill()
         with pytest.raises(AirflowException):
             future.result()
+
+
+@pytest.mark.pixverse_simulator(accounts={"a@example.com": 2})
+def test_slots_that_are_never_free_are_warned_of_once(sim, batch, caplog):
+    run = batch.new_run(prompts(1), limits={"keep_free": 2})
+    kill_after_polls(run, sim)
     assert caplog.text.count("The chosen accounts run 2 jobs at once: 3 slots are never free together") == 1
 
 
 def test_account_of_a_row_that_is_not_listed_is_warned_of(sim, batch, caplog):
     rows = [{"prompt": "a", "who": "typo@example.com"}]
     run = batch.new_run(rows, payload={"prompt": "{prompt}", "email": "{who}"})
-    with running(run) as future:
-        sim.wait_for_requests(4)
-        run.kill()
-        with pytest.raises(AirflowException):
-            future.result()
+    kill_after_polls(run, sim)
     assert caplog.text.count("The API lists no account typo@example.com") == 1
 
 
