@@ -4,8 +4,9 @@
 the function which it is in. The exit code is 1 if too few are found. `make mutants` runs this; on two cores
 it takes an hour for all, a quarter for ``api/`` and ``gate/``, and a few minutes for one module.
 
-mutmut starts unit tests only. With ``--inside-airflow``, faults that those did not find are tried with the
-quickest tests of ``tests/integration`` that run the function: about ten seconds each, so use a sample.
+mutmut starts the quick unit tests only. With ``--inside-airflow``, faults that those did not find are tried
+with others that run the function, the quickest first, most of them inside Airflow: some twenty seconds for
+one fault, so use a sample.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ MISSED = {"survived", "no tests"}
 SEED = 1
 # A pattern of one small function: mutmut makes all faults before it tries any.
 MADE_WITHOUT_TRIALS = "airflow_pixverse.api.reply_ref.x_new_random_part*"
-INSIDE_AIRFLOW = "tests/integration"
+INSIDE_AIRFLOW = ("tests/integration", "tests/unit/batch", "tests/unit/hooks", "tests/unit/waits")
 # In all, for one fault that no test finds; a test that hangs has found one.
 SECONDS_INSIDE_AIRFLOW = 45.0
 HANGS_AFTER = 300.0
@@ -102,9 +103,11 @@ def tried_inside_airflow(mutants: list[str]) -> dict[str, str]:
         if not tests:
             return "no tests"
         try:
-            return "killed" if pytest(mutant, ["-x", *tests], timeout=HANGS_AFTER) else "survived"
+            outcome = "killed" if pytest(mutant, ["-x", *tests], timeout=HANGS_AFTER) else "survived"
         except subprocess.TimeoutExpired:
-            return "timeout"
+            outcome = "timeout"
+        print(f"{outcome}: {mutant}", flush=True)
+        return outcome
 
     with ThreadPoolExecutor(os.cpu_count()) as executor:
         return dict(zip(mutants, executor.map(outcome_of, mutants), strict=True))
@@ -114,7 +117,7 @@ def functions_by_test() -> dict[str, Any]:
     """Run the tests inside Airflow once, and return what each runs, with its seconds."""
     for file in (ROOT / "mutants").glob("hits-*.json"):
         file.unlink()
-    pytest("stats", ["-n", "4", "-p", "scripts.mutant_hits", INSIDE_AIRFLOW])
+    pytest("stats", ["-n", "4", "-p", "scripts.mutant_hits", *INSIDE_AIRFLOW])
     found: dict[str, Any] = {}
     for file in (ROOT / "mutants").glob("hits-*.json"):
         found |= json.loads(file.read_text())

@@ -1,7 +1,6 @@
-"""Results of jobs: read in any form that the API has, in lists and one by one; and cancelling."""
+"""Results of jobs: asked for one by one, and read in any form that the API has."""
 
 from datetime import UTC, datetime
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -14,7 +13,7 @@ from airflow_pixverse.api.errors import (
     PixverseTransientError,
 )
 from airflow_pixverse.api.kinds import FOLDERS, GOING_ON, KINDS
-from airflow_pixverse.api.results import RESULT, RESULTS, JobResult, unknown_result
+from airflow_pixverse.api.results import RESULT, JobResult, unknown_result
 from airflow_pixverse.simulator import faults
 from tests.helpers.clients import client_of, error_of
 from tests.helpers.raw_server import answer
@@ -335,101 +334,3 @@ def test_odd_field_does_not_hide_that_a_job_is_completed(seed):
     job = RESULT.validate_python({"video_status": 1, "url": URL, "seed": seed, **odd})
     assert job.is_completed
     assert (job.seed, job.created, job.kind, job.reply_ref) == (None, None, None, "[1]")
-
-
-# Lists
-
-
-@pytest.mark.parametrize(("kind", "folder"), FOLDERS.items())
-def test_list_is_asked_for_with_what_is_given(raw_server, kind, folder):
-    server = raw_server(answer(b'{"data": []}'))
-    with client_of(server) as client:
-        assert client.list_results(kind).results == []
-        client.list_results(kind, email="a+b@example.com", limit=5, offset=0)
-    targets = [urlsplit(data.split(b" ")[1].decode()) for _, data in server.requests]
-    assert {target.path for target in targets} == {f"/v2/pixverse/{folder}/"}
-    assert targets[0].query == ""
-    assert parse_qs(targets[1].query) == {"email": ["a+b@example.com"], "limit": ["5"], "offset": ["0"]}
-
-
-def test_list_is_read_with_what_its_rows_have(sim, client):
-    row = {"video_id": VIDEO, "video_status": 10, "seed": 7, "replyRef": "r"}
-    rows = [
-        row | {"created_at": "2024-11-11T12:34:56Z"},
-        {"video_id": f"{VIDEO}5", "video_status": 1, "url": URL},
-    ]
-    sim.respond_with("videos/", {"data": rows, "next_offset": 40, "has_more": True, "note": 1})
-    page = client.list_results("video", email="mary-jane@example.com")
-    first, second = page.results
-    assert (first.id, first.kind, first.seed, first.reply_ref) == (VIDEO, "video", 7, "r")
-    assert first.created == datetime(2024, 11, 11, 12, 34, 56, tzinfo=UTC)
-    assert (second.is_completed, second.reply_ref, second.seed) == (True, None, None)
-    assert (page.next_offset, page.has_more) == (40, True)
-    assert page.to_xcom()["note"] == 1
-
-
-@pytest.mark.parametrize(
-    ("body", "ids"),
-    [
-        ({"data": [{"video_id": VIDEO}]}, [VIDEO]),
-        ([{"video_id": VIDEO}], [VIDEO]),
-        ({"items": [{"video_id": VIDEO}], "next_offset": "soon", "has_more": "perhaps"}, [VIDEO]),
-        ({"videos": [{"video_id": VIDEO}], "next_offset": None, "has_more": None}, [VIDEO]),
-        ({"data": None}, []),
-    ],
-)
-def test_list_is_found_whatever_it_is_called(body, ids):
-    page = RESULTS.validate_python(body, context={"kind": "video"})
-    assert [job.id for job in page.results] == ids
-    assert (page.next_offset, page.has_more) == (None, None)
-
-
-@pytest.mark.parametrize(
-    "body", [{}, {"next_offset": 3}, {"data": {}}, {"data": "x"}, {"data": [None]}, {"data": ["x"]}, 7]
-)
-def test_list_that_cannot_be_read_is_transient_and_not_empty(sim, client, body):
-    sim.respond_with("videos/", body)
-    with pytest.raises(PixverseTransientError, match="another shape"):
-        client.list_results("video")
-
-
-def test_list_has_a_bounded_length():
-    assert len(RESULTS.validate_python([{}] * 10_001).results) == 10_000
-
-
-# Cancelling
-
-
-def test_cancel_frees_a_slot_once(sim, client):
-    job_id = sim.start_job()
-    assert client.cancel(job_id) is True
-    assert sim.free() == 6
-    assert client.cancel(job_id) is False
-
-
-def test_cancel_is_sent_once(raw_server):
-    server = raw_server(answer(status="503 Unavailable"))
-    with pytest.raises(PixverseTransientError):
-        client_of(server, max_retries=3).cancel(VIDEO)
-    [(_, request)] = server.requests
-    assert request.startswith(f"DELETE /v2/pixverse/scheduler/{VIDEO} HTTP/1.1\r\n".encode())
-
-
-@pytest.mark.parametrize("then", [answer(b"", "204 No Content"), answer(b""), answer(b"{}"), answer(b"null")])
-def test_cancel_is_done_whatever_it_is_answered_with(raw_server, then):
-    assert client_of(raw_server(then)).cancel(VIDEO) is True
-
-
-@pytest.mark.parametrize(
-    ("served", "kind", "words"),
-    [
-        # A web page does not say that a job is not running.
-        (answer(PAGE, "404 Not Found", content_type="text/html"), PixverseFatalError, "a web page"),
-        (answer(status="400 No"), PixverseFatalError, "400"),
-        (answer(status="401 No"), PixverseAuthError, "401"),
-        (answer(status="500 No"), PixverseTransientError, "500"),
-    ],
-)
-def test_cancel_answered_with_an_error_raises_it(raw_server, served, kind, words):
-    with pytest.raises(kind, match=words):
-        client_of(raw_server(served)).cancel(VIDEO)

@@ -5,14 +5,12 @@ import json
 from collections import Counter
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, ObjectStoragePath
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
-from airflow_pixverse.api.errors import PixverseAuthError
 from airflow_pixverse.api.results import JobResult
 from airflow_pixverse.batch import run as run_module
 from airflow_pixverse.batch import table as table_module
 from airflow_pixverse.batch.__main__ import main
-from airflow_pixverse.batch.looks import SharedLooks, StoppedError
 from airflow_pixverse.simulator import faults
 from tests.unit.batch.conftest import paid, posts, prompts, running
 
@@ -165,47 +163,6 @@ def test_row_with_a_cell_of_another_type_is_refused_before_anything_is_sent_for_
     assert paid(sim) == ["b"]
 
 
-def test_row_without_its_input_is_refused_before_anything_is_sent_for_it(sim, batch, tmp_path):
-    (tmp_path / "there.png").write_bytes(b"\x89PNG")
-    rows = [{"prompt": name, "frame": f"{name}.png"} for name in ("there", "missing")]
-    payload = {"prompt": "{prompt}", "first_frame_path": "{frame}"}
-    with pytest.raises(AirflowFailException, match=r"missing\.png cannot be read"):
-        batch(rows, payload=payload, plan={"input_folder": tmp_path.as_uri()})
-    assert paid(sim) == ["there"]
-
-
-def test_input_of_several_rows_is_uploaded_once(sim, batch, tmp_path):
-    (tmp_path / "frame.png").write_bytes(b"\x89PNG")
-    rows = [{"prompt": f"cat {number}", "frame": "frame.png"} for number in range(4)]
-    payload = {"prompt": "{prompt}", "first_frame_path": "{frame}"}
-    batch(rows, payload=payload, plan={"input_folder": tmp_path.as_uri()})
-    assert len(sim.uploads) == 1
-    assert len(sim.submitted()) == 4
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "../secret.png",
-        "a/../../b.png",
-        "/etc/passwd",
-        "file:///etc/passwd",
-        "s3://b/a.png",
-        "a::b",
-        "a\\..\\b",
-        " .. /a",
-    ],
-)
-def test_input_outside_the_folder_is_refused(sim, batch, tmp_path, name):
-    payload = {"prompt": "{prompt}", "first_frame_path": "{frame}"}
-    plan = {"input_folder": f"{tmp_path.as_uri()}/inputs"}
-    with pytest.raises(
-        AirflowFailException, match="first_frame_path must be the name of a file in input_folder"
-    ):
-        batch([{"prompt": "a", "frame": name}], payload=payload, plan=plan)
-    assert sim.request_count == 0 or not posts(sim)
-
-
 def test_rows_whose_files_would_have_one_name_are_refused_but_the_first(sim, batch):
     with pytest.raises(
         AirflowFailException, match=r"its file would have the name of that of row 1: fox\.\{ext\}"
@@ -289,46 +246,6 @@ def test_images_that_are_moderated_are_named_where_others_are_stored(sim, batch)
     assert "a face" in line["reason"]
 
 
-def test_kill_while_inputs_are_uploaded_submits_nothing_more(sim, batch, tmp_path):
-    for number in range(4):
-        (tmp_path / f"{number}.png").write_bytes(b"\x89PNG" + bytes([number]))
-    rows = [{"prompt": f"cat {number}", "frame": f"{number}.png"} for number in range(4)]
-    sim.inject(faults.hold(), times=None, path="files")
-    payload = {"prompt": "{prompt}", "first_frame_path": "{frame}"}
-    run = batch.new_run(rows, payload=payload, plan={"input_folder": tmp_path.as_uri()})
-    with running(run) as future:
-        sim.wait_for_held(1)
-        run.kill()
-        sim.clear_faults()
-        sim.release()
-        with pytest.raises(AirflowException, match="ended from outside"):
-            future.result()
-    assert [one for one in posts(sim) if "create" in one.path] == []
-
-
-def test_kill_stops_the_threads_before_the_loop_notices(sim, batch):
-    run = batch.new_run(prompts(1))
-    sim.inject(faults.hold(), path="scheduler/available")
-    with running(run) as future:
-        sim.wait_for_held(1)  # the thread of the loop waits for the answer
-        run.kill()
-        with pytest.raises(StoppedError):
-            run._loop._looks.sleep(0)
-        sim.release()
-        with pytest.raises(AirflowException, match="ended from outside"):
-            future.result()
-    assert posts(sim) == []
-
-
-def test_token_that_is_refused_at_an_upload_leaves_the_row_to_a_retry(sim, batch, tmp_path):
-    (tmp_path / "frame.png").write_bytes(b"\x89PNG")
-    sim.inject(faults.status(401), times=None, path="files")
-    payload = {"prompt": "{prompt}", "first_frame_path": "frame.png"}
-    with pytest.raises(AirflowException, match="A retry goes on") as raised:
-        batch(prompts(1), payload=payload, plan={"input_folder": tmp_path.as_uri()})
-    assert not isinstance(raised.value, AirflowFailException)
-
-
 def test_looks_that_are_refused_for_good_leave_a_summary_and_a_retry(sim, batch):
     sim.inject(faults.status(401), times=None, path="scheduler/available")
     with pytest.raises(AirflowException, match=r"No more rows were submitted.*401") as raised:
@@ -341,91 +258,6 @@ def test_cell_in_a_file_name_leads_nowhere_else(sim, batch):
     batch([{"prompt": "a", "id": "../../{x}"}], plan={"file_name": "{id}.{ext}"})
     [file] = batch.folder.glob("*.mp4")
     assert file.name == "_.._x_.mp4"
-
-
-# Slots
-
-
-@pytest.mark.pixverse_simulator(accounts={"a@example.com": 3, "b@example.com": 3}, job_seconds=(0.3, 0.3))
-def test_max_slots_and_keep_free_bound_what_runs_at_once(sim, batch):
-    most = 0
-
-    def count():
-        nonlocal most
-        most = max(most, 6 - sim.free())
-
-    run = batch.new_run(prompts(*range(8)), limits={"max_slots": 4, "keep_free": 3})
-    with running(run) as future:
-        while not future.done():
-            count()
-    assert future.result()["made"] == 8
-    assert most <= 3
-
-
-@pytest.mark.pixverse_simulator(accounts={"a@example.com": 2, "b@example.com": 2})
-def test_rows_are_spread_over_the_accounts(sim, batch):
-    batch(prompts(1, 2))
-    assert {job.payload["email"] for job in sim.submitted()} == {"a@example.com", "b@example.com"}
-
-
-@pytest.mark.pixverse_simulator(accounts={"a@example.com": 2, "b@example.com": 2}, job_seconds=(0.1, 0.1))
-def test_only_chosen_accounts_are_used(sim, batch):
-    batch(prompts(*range(5)), plan={"emails": ["B@example.com"]}, limits={"emails": ["B@example.com"]})
-    assert {job.payload["email"] for job in sim.submitted()} == {"b@example.com"}
-
-
-def test_refusal_pauses_all_rows_and_loses_none(sim, batch, short_pauses):
-    sim.inject(faults.rate_limit(), times=3, method="POST")
-    assert batch(prompts(*range(6)))["made"] == 6
-    assert len(posts(sim)) == 9
-
-
-def test_more_refusals_in_a_row_than_allowed_leave_the_rest_to_a_retry(sim, batch, short_pauses):
-    sim.inject(faults.rate_limit(), times=None, method="POST")
-    with pytest.raises(AirflowException, match=r"refused 3 times in a row.*A retry goes on") as raised:
-        batch(prompts(1), limits={"max_refusals": 2})
-    assert not isinstance(raised.value, AirflowFailException)
-    assert batch.statuses == ["waiting"]
-
-
-def test_trouble_with_the_list_delays_a_batch_only(sim, batch, short_pauses):
-    sim.inject(faults.status(503), times=2, path="scheduler/available")
-    assert batch(prompts(1))["made"] == 1
-
-
-@pytest.mark.usefixtures("short_pauses")
-@pytest.mark.parametrize("code", [401, 403])
-def test_submit_that_is_denied_once_is_sent_again(sim, batch, code):
-    sim.inject(faults.status(code), times=1, method="POST")
-    assert batch(prompts(*range(4)), limits={"max_slots": 1})["made"] == 4
-
-
-def test_row_that_is_denied_where_others_are_accepted_is_refused_alone(sim, batch, short_pauses, monkeypatch):
-    submit = SharedLooks.submit
-
-    def deny(looks, endpoint, payload):
-        if payload["prompt"] == "cat 1":
-            raise PixverseAuthError("403 Forbidden", status=403)
-        return submit(looks, endpoint, payload)
-
-    monkeypatch.setattr(SharedLooks, "submit", deny)
-    with pytest.raises(AirflowFailException, match="403 Forbidden"):
-        batch(prompts(*range(4)), limits={"max_slots": 1})
-    assert batch.statuses == ["stored", "refused", "stored", "stored"]
-
-
-def test_refused_token_leaves_the_rest_to_a_retry(sim, batch):
-    sim.inject(faults.status(401), times=None, method="POST")
-    with pytest.raises(AirflowException, match="No more rows were submitted") as raised:
-        batch(prompts(1, 2))
-    assert not isinstance(raised.value, AirflowFailException)
-    assert paid(sim) == []
-
-
-@pytest.mark.pixverse_simulator(accounts={"a@example.com": 6})
-def test_refusals_of_one_round_count_once(sim, batch, short_pauses):
-    sim.inject(faults.rate_limit(), times=12, method="POST")
-    assert batch(prompts(*range(6)), limits={"max_refusals": 5})["made"] == 6
 
 
 @ended_by_hand
@@ -455,30 +287,6 @@ def test_table_with_the_name_of_the_manifest_is_refused(sim, batch):
     assert (batch.folder / "campaign.csv").read_text() == "prompt\na fox\n"
 
 
-@pytest.mark.parametrize("as_json", [True, False])
-def test_input_that_a_function_names_has_to_be_in_the_folder(sim, batch, tmp_path, as_json):
-    secret = tmp_path / "secret.png"
-    secret.write_bytes(b"\x89PNG")
-
-    def payload(row):
-        outside = f"{tmp_path.as_uri()}/inputs/../secret.png"
-        path = secret.as_uri() if as_json else ObjectStoragePath(outside)
-        made = {"prompt": row["prompt"], "first_frame_path": path}
-        return json.dumps(made) if as_json else made
-
-    with pytest.raises(AirflowFailException, match="input_folder"):
-        batch(prompts(1), payload=payload, plan={"input_folder": f"{tmp_path.as_uri()}/inputs"})
-    assert sim.uploads == posts(sim) == []
-
-
-def test_input_of_no_known_kind_is_refused(sim, batch, tmp_path):
-    (tmp_path / "frame.txt").write_text("no picture")
-    payload = {"prompt": "{prompt}", "first_frame_path": "frame.txt"}
-    with pytest.raises(AirflowFailException, match="which kind of image, video or sound it is"):
-        batch(prompts(1), payload=payload, plan={"input_folder": tmp_path.as_uri()})
-    assert batch.statuses == ["refused"]
-
-
 def test_progress_that_cannot_be_pushed_ends_nothing(sim, batch, monkeypatch):
     monkeypatch.setattr(run_module, "_PROGRESS_EVERY", 0.0)
 
@@ -490,76 +298,6 @@ def test_progress_that_cannot_be_pushed_ends_nothing(sim, batch, monkeypatch):
 
     batch.xcoms = Broken()
     assert batch(prompts(1))["made"] == 1
-
-
-def kill_after_polls(run, sim):
-    """Run a batch that cannot begin, and end it once it has polled the slots a few times."""
-    with running(run) as future:
-        sim.wait_for_requests(4)
-        run.kill()
-        with pytest.raises(AirflowException):
-            future.result()
-
-
-@pytest.mark.pixverse_simulator(accounts={"a@example.com": 2})
-def test_slots_that_are_never_free_are_warned_of_once(sim, batch, caplog):
-    run = batch.new_run(prompts(1), limits={"keep_free": 2})
-    kill_after_polls(run, sim)
-    assert caplog.text.count("The chosen accounts run 2 jobs at once: 3 slots are never free together") == 1
-
-
-def test_account_of_a_row_that_is_not_listed_is_warned_of(sim, batch, caplog):
-    rows = [{"prompt": "a", "who": "typo@example.com"}]
-    run = batch.new_run(rows, payload={"prompt": "{prompt}", "email": "{who}"})
-    kill_after_polls(run, sim)
-    assert caplog.text.count("The API lists no account typo@example.com") == 1
-
-
-# Kills
-
-
-@pytest.mark.pixverse_simulator(accounts={"a@example.com": 30}, job_seconds=(600, 600))
-def test_kill_while_many_rows_are_sent_makes_none_of_them_unknown(sim, batch):
-    sim.inject(faults.hold(), times=None, method="POST")
-    run = batch.new_run(prompts(*range(20)))
-    with running(run) as future:
-        sim.wait_for_held(8)  # as many as are sent at once
-        run.kill()
-        sim.clear_faults()
-        sim.release()
-        with pytest.raises(AirflowException, match="ended from outside"):
-            future.result()
-    assert set(batch.statuses) <= {"running", "waiting"}
-    again = batch.new_run(prompts(*range(20)))
-    with running(again) as future:
-        sim.wait_for_submitted(20)
-        sim.end_all_jobs()
-        assert future.result()["counts"]["stored"] == 20
-    assert len(posts(sim)) == 20
-
-
-@ended_by_hand
-def test_kill_ends_the_batch_without_success_and_a_retry_brings_home_what_runs(sim, batch):
-    run = batch.new_run(prompts(1, 2))
-    with running(run) as future:
-        sim.wait_for_submitted(2)
-        run.kill()
-        with pytest.raises(AirflowException, match="ended from outside"):
-            future.result()
-    again = batch.new_run(prompts(1, 2))
-    with running(again) as future:
-        sim.wait_for_requests(sim.request_count + 1)
-        sim.end_all_jobs()
-        assert future.result()["made"] == 2
-    assert len(posts(sim)) == 2
-
-
-def test_kill_before_the_loop_begins_submits_nothing(sim, batch):
-    run = batch.new_run(prompts(1))
-    run.kill()
-    with pytest.raises(AirflowException, match="ended from outside"):
-        run.run()
-    assert posts(sim) == []
 
 
 def test_table_that_is_too_large_is_refused_for_good(batch, tmp_path, monkeypatch):

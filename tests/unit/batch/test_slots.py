@@ -1,0 +1,116 @@
+"""Slots of a batch: how many it takes, of which accounts, and what it does where none is to be had."""
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+
+from airflow_pixverse.api.errors import PixverseAuthError
+from airflow_pixverse.batch.looks import SharedLooks
+from airflow_pixverse.simulator import faults
+from tests.unit.batch.conftest import paid, posts, prompts, running
+
+pytestmark = pytest.mark.pixverse_simulator(job_seconds=(0.2, 0.4))
+
+
+@pytest.mark.pixverse_simulator(accounts={"a@example.com": 3, "b@example.com": 3}, job_seconds=(0.3, 0.3))
+def test_max_slots_and_keep_free_bound_what_runs_at_once(sim, batch):
+    most = 0
+
+    def count():
+        nonlocal most
+        most = max(most, 6 - sim.free())
+
+    run = batch.new_run(prompts(*range(8)), limits={"max_slots": 4, "keep_free": 3})
+    with running(run) as future:
+        while not future.done():
+            count()
+    assert future.result()["made"] == 8
+    assert most <= 3
+
+
+@pytest.mark.pixverse_simulator(accounts={"a@example.com": 2, "b@example.com": 2})
+def test_rows_are_spread_over_the_accounts(sim, batch):
+    batch(prompts(1, 2))
+    assert {job.payload["email"] for job in sim.submitted()} == {"a@example.com", "b@example.com"}
+
+
+@pytest.mark.pixverse_simulator(accounts={"a@example.com": 2, "b@example.com": 2}, job_seconds=(0.1, 0.1))
+def test_only_chosen_accounts_are_used(sim, batch):
+    batch(prompts(*range(5)), plan={"emails": ["B@example.com"]}, limits={"emails": ["B@example.com"]})
+    assert {job.payload["email"] for job in sim.submitted()} == {"b@example.com"}
+
+
+def test_refusal_pauses_all_rows_and_loses_none(sim, batch, short_pauses):
+    sim.inject(faults.rate_limit(), times=3, method="POST")
+    assert batch(prompts(*range(6)))["made"] == 6
+    assert len(posts(sim)) == 9
+
+
+def test_more_refusals_in_a_row_than_allowed_leave_the_rest_to_a_retry(sim, batch, short_pauses):
+    sim.inject(faults.rate_limit(), times=None, method="POST")
+    with pytest.raises(AirflowException, match=r"refused 3 times in a row.*A retry goes on") as raised:
+        batch(prompts(1), limits={"max_refusals": 2})
+    assert not isinstance(raised.value, AirflowFailException)
+    assert batch.statuses == ["waiting"]
+
+
+@pytest.mark.pixverse_simulator(accounts={"a@example.com": 6})
+def test_refusals_of_one_round_count_once(sim, batch, short_pauses):
+    sim.inject(faults.rate_limit(), times=12, method="POST")
+    assert batch(prompts(*range(6)), limits={"max_refusals": 5})["made"] == 6
+
+
+def test_trouble_with_the_list_delays_a_batch_only(sim, batch, short_pauses):
+    sim.inject(faults.status(503), times=2, path="scheduler/available")
+    assert batch(prompts(1))["made"] == 1
+
+
+@pytest.mark.usefixtures("short_pauses")
+@pytest.mark.parametrize("code", [401, 403])
+def test_submit_that_is_denied_once_is_sent_again(sim, batch, code):
+    sim.inject(faults.status(code), times=1, method="POST")
+    assert batch(prompts(*range(4)), limits={"max_slots": 1})["made"] == 4
+
+
+def test_row_that_is_denied_where_others_are_accepted_is_refused_alone(sim, batch, short_pauses, monkeypatch):
+    submit = SharedLooks.submit
+
+    def deny(looks, endpoint, payload):
+        if payload["prompt"] == "cat 1":
+            raise PixverseAuthError("403 Forbidden", status=403)
+        return submit(looks, endpoint, payload)
+
+    monkeypatch.setattr(SharedLooks, "submit", deny)
+    with pytest.raises(AirflowFailException, match="403 Forbidden"):
+        batch(prompts(*range(4)), limits={"max_slots": 1})
+    assert batch.statuses == ["stored", "refused", "stored", "stored"]
+
+
+def test_refused_token_leaves_the_rest_to_a_retry(sim, batch):
+    sim.inject(faults.status(401), times=None, method="POST")
+    with pytest.raises(AirflowException, match="No more rows were submitted") as raised:
+        batch(prompts(1, 2))
+    assert not isinstance(raised.value, AirflowFailException)
+    assert paid(sim) == []
+
+
+def kill_after_polls(run, sim):
+    """Run a batch that cannot begin, and end it once it has polled the slots a few times."""
+    with running(run) as future:
+        sim.wait_for_requests(4)
+        run.kill()
+        with pytest.raises(AirflowException):
+            future.result()
+
+
+@pytest.mark.pixverse_simulator(accounts={"a@example.com": 2})
+def test_slots_that_are_never_free_are_warned_of_once(sim, batch, caplog):
+    run = batch.new_run(prompts(1), limits={"keep_free": 2})
+    kill_after_polls(run, sim)
+    assert caplog.text.count("The chosen accounts run 2 jobs at once: 3 slots are never free together") == 1
+
+
+def test_account_of_a_row_that_is_not_listed_is_warned_of(sim, batch, caplog):
+    rows = [{"prompt": "a", "who": "typo@example.com"}]
+    run = batch.new_run(rows, payload={"prompt": "{prompt}", "email": "{who}"})
+    kill_after_polls(run, sim)
+    assert caplog.text.count("The API lists no account typo@example.com") == 1
