@@ -14,7 +14,7 @@ from airflow_pixverse.capabilities import is_made_by_mapping
 
 _Choice = TypeVar("_Choice", bound=str)
 
-# What a path of the API carries as it is: the service refuses ids that are percent-encoded.
+# Characters that a path of the API carries as they are: the service refuses percent-encoded ids.
 _JOB_ID = re.compile(r"[A-Za-z0-9!$&'()*+,;=:@._~-]+")
 
 
@@ -119,7 +119,7 @@ def parse_max_bytes(value: Any, name: str = "max_bytes") -> int:
 def parse_results(value: Any, name: str = "result") -> dict[str, Any] | list[dict[str, Any]]:
     """Return a result, or a list of results, each given as an object or as the id of a job."""
     value = from_json(value) if isinstance(value, str) else value
-    # What mapped tasks have returned is a sequence, but no list.
+    # The return values of mapped tasks are a sequence, but no list.
     if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
         return _parse_result(value, name)
     if not value:

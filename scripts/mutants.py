@@ -31,7 +31,7 @@ MISSED = {"survived", "no tests"}
 SEED = 1
 # A pattern of one small function: mutmut makes all faults before it tries any.
 MADE_WITHOUT_TRIALS = "airflow_pixverse.api.reply_ref.x_new_random_part*"
-INSIDE_AIRFLOW = ("tests/integration", "tests/unit/batch", "tests/unit/hooks", "tests/unit/waits")
+INSIDE_AIRFLOW = ("tests/integration", "tests/unit/batch", "tests/unit/hooks")
 # In all, for one fault that no test finds; a test that hangs has found one.
 SECONDS_INSIDE_AIRFLOW = 45.0
 HANGS_AFTER = 300.0

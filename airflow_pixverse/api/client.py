@@ -35,6 +35,7 @@ from airflow_pixverse.api.service import (
 )
 from airflow_pixverse.api.submission import Submission, job_ids_of
 from airflow_pixverse.api.uploads import MAX_UPLOAD, Upload, UploadBody, upload_of
+from airflow_pixverse.backoff import backoff
 
 # Models are imported by the calls that return them: to build one takes longer than to import a module, and no
 # process needs all.
@@ -50,7 +51,6 @@ MAX_TIMEOUT = 24 * 3600.0  # seconds
 
 _NOT_FOUND = 404
 _FIRST_BACKOFF = 0.5  # seconds
-_MAX_DOUBLINGS = 16
 
 _Model = TypeVar("_Model")
 
@@ -338,9 +338,11 @@ class PixverseClient:
         return read()
 
     def _retry_wait(self, attempt: int, retry_after: float | None) -> float:
-        backoff = _FIRST_BACKOFF * 2 ** min(attempt, _MAX_DOUBLINGS) if retry_after is None else retry_after
+        pause = backoff(attempt + 1, first=_FIRST_BACKOFF, longest=self.max_retry_wait)
+        if retry_after is not None:
+            pause = retry_after
         # Jitter only adds: the server asked for no less than it said.
-        return min(self.max_retry_wait, backoff * random.uniform(1.0, 1.25))  # noqa: S311
+        return min(self.max_retry_wait, pause * random.uniform(1.0, 1.25))  # noqa: S311
 
     def _read(
         self,

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from airflow_pixverse.api.errors import PixverseAccessError, PixverseError, PixverseNoResultError
 from airflow_pixverse.batch.rows import Row, RowStatus
-from airflow_pixverse.submission.state import backoff
 from airflow_pixverse.waits.job_progress import JobProgress
+from airflow_pixverse.waits.submit_state import submit_backoff
 
 if TYPE_CHECKING:
     from airflow_pixverse.api.results import JobResult
@@ -186,7 +186,7 @@ class Following:
                 self._leave(followed, text)
                 return
             log.warning("Row %s: %s", followed.row.key, text)
-            followed.store_at = time.monotonic() + backoff(followed.store_tries)
+            followed.store_at = time.monotonic() + submit_backoff(followed.store_tries)
 
         followed.is_storing = True
         results = [job.latest for job in followed.jobs]

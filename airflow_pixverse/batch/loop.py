@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from airflow_pixverse.api.errors import PixverseFatalError, PixverseTransientError
 from airflow_pixverse.gate.suspicion import Suspicion
-from airflow_pixverse.submission.state import backoff
+from airflow_pixverse.waits.submit_state import submit_backoff
 
 if TYPE_CHECKING:
     from airflow_pixverse.batch.following import Following
@@ -94,7 +94,7 @@ class BatchLoop:
         number of intervals would end right after a look, each time. A look that is awaited comes sooner,
         however long rows go on being accepted.
         """
-        pause = max(backoff(self._failures), self._retry_after) if self._failures else 0.0
+        pause = max(submit_backoff(self._failures), self._retry_after) if self._failures else 0.0
         if self._looks.is_awaited:
             return asked + max(min(self._poke_interval, _LONGEST_GAP), pause)
         return max(asked, self._submitting.accepted_at) + max(self._poke_interval, pause)

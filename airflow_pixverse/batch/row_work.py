@@ -18,13 +18,13 @@ from airflow_pixverse.api.errors import (
 )
 from airflow_pixverse.batch.steps import Later
 from airflow_pixverse.journal import JournalError
+from airflow_pixverse.reports.metrics import count_finished
 from airflow_pixverse.storage.destination import Destination
 from airflow_pixverse.storage.errors import StorageError
 from airflow_pixverse.storage.result_files import store_results
 from airflow_pixverse.storage.upload import Source, source_of, upload
 from airflow_pixverse.submission.errors import AnswerLostError, UnsettledError
 from airflow_pixverse.submission.lost_jobs import find_submitted_jobs
-from airflow_pixverse.submission.metrics import count_finished
 from airflow_pixverse.submission.once import SubmitOnce
 
 if TYPE_CHECKING:

@@ -111,7 +111,7 @@ class Steps:
     def close(self) -> None:
         """Start no more, wait for the calls that have begun, and handle their outcomes. Files are left."""
         self._is_closed = True
-        # What "submit" leaves to "lost" ends at once there, since the looks have stopped.
+        # A step that "submit" leaves to "lost" ends at once there, since the looks have stopped.
         for name, pool in self._pools.items():
             pool.shutdown(wait=name != "file", cancel_futures=name != "lost")
         while not self._done.empty():

@@ -25,7 +25,7 @@ from airflow_pixverse.batch.row_work import InputError
 from airflow_pixverse.batch.rows import Row, RowStatus
 from airflow_pixverse.gate.suspicion import Suspicion
 from airflow_pixverse.submission.errors import NotListedError, NotOursError, UnsettledError
-from airflow_pixverse.submission.state import backoff
+from airflow_pixverse.waits.submit_state import submit_backoff
 
 if TYPE_CHECKING:
     from airflow_pixverse.api.scheduler import Capacity
@@ -307,7 +307,7 @@ class Submitting:
         self._refusals += 1
         if self._refusals > self._limits.max_refusals:
             self._stop(f"{error}; refused {self._refusals} times in a row")
-        self._pause(max(backoff(self._refusals), error.retry_after or 0.0), error)
+        self._pause(max(submit_backoff(self._refusals), error.retry_after or 0.0), error)
 
     def _pause_all(self, row: Row, error: PixverseError) -> None:
         # At the end of the queue: a row whose submit gets lost twice in a row is unknown.
@@ -317,7 +317,7 @@ class Submitting:
         self._setbacks += 1
         if self._setbacks > _MOST_SETBACKS:
             self._stop(f"{error}; this was setback number {self._setbacks} in a row")
-        self._pause(max(backoff(self._setbacks), getattr(error, "retry_after", None) or 0.0), error)
+        self._pause(max(submit_backoff(self._setbacks), getattr(error, "retry_after", None) or 0.0), error)
 
     def _is_news(self, row: Row) -> bool:
         """Return whether this is the first trouble of those rows that were sent together."""
@@ -335,7 +335,7 @@ class Submitting:
         row.reason = str(error)
         log.warning("Row %s: %s", row.key, error)
         if self._tries[row] < _ROW_TRIES:
-            self._not_before[row] = time.monotonic() + backoff(self._tries[row])
+            self._not_before[row] = time.monotonic() + submit_backoff(self._tries[row])
             self._waiting.append(row)
 
     def _give_way(self, row: Row) -> None:

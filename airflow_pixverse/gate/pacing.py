@@ -3,13 +3,13 @@
 import math
 from collections.abc import Callable
 
+from airflow_pixverse.backoff import backoff
 from airflow_pixverse.gate.suspicion import Suspicion
 
 _SHORTEST_INTERVAL = 0.1  # seconds
 # Only ever longer, so that there is never more than one poll an interval.
 _JITTER = 0.1  # of an interval
 _LONGEST_BACKOFF = 300.0  # seconds
-_MOST_DOUBLINGS = 12  # enough to get from the shortest interval to the longest backoff
 # A newcomer passes on a snapshot younger than this many seconds. Otherwise there is a poll soon, which all
 # newcomers share.
 _FRESH = 5.0
@@ -72,8 +72,8 @@ class Pacing:
             interval = self._suspicion.interval(interval, self.polled_at)
         interval = max(interval, _SHORTEST_INTERVAL)
         if self._failures:
-            backoff = interval * 2 ** min(self._failures - 1, _MOST_DOUBLINGS)
-            interval = max(interval, min(backoff, _LONGEST_BACKOFF))
+            longest = max(interval, _LONGEST_BACKOFF)
+            interval = backoff(self._failures, first=interval, longest=longest)
         return max(self.polled_at + interval * self._jitter, self._not_before, self.gathered_at)
 
     def is_fresh(self, now: float) -> bool:

@@ -14,6 +14,7 @@ from airflow_pixverse.capabilities import is_deferral_timeout
 from airflow_pixverse.hooks.pixverse import PixverseHook
 from airflow_pixverse.journal import add_drop_callback
 from airflow_pixverse.links.pixverse import PixverseResultLink
+from airflow_pixverse.operators.render_errors import KeepsRenderErrors
 from airflow_pixverse.parameters import (
     as_json_list,
     check_at_parse,
@@ -35,11 +36,11 @@ from airflow_pixverse.submission.request import (
     parse_payload,
     parse_reply_ref,
 )
-from airflow_pixverse.submission.state import SubmitState
 from airflow_pixverse.submission.triggerer_waits import begin_without_worker, reason_of_mapped_payloads
 from airflow_pixverse.submission.wait_protocol import Timing
 from airflow_pixverse.waits.begins_in_triggerer import BeginsInTriggerer
 from airflow_pixverse.waits.events import WaitStatus
+from airflow_pixverse.waits.submit_state import SubmitState
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
@@ -51,16 +52,13 @@ if TYPE_CHECKING:
     from airflow_pixverse.submission.task import OnUnknown
 
 
-class PixverseSubmitOperator(BeginsInTriggerer, StoresResults, BaseOperator):
+class PixverseSubmitOperator(BeginsInTriggerer, KeepsRenderErrors, StoresResults, BaseOperator):
     """
     Submit a job to PixVerse, wait until it is finished, and return its result.
 
     A retry never submits a second job: it picks up the first, or, where it cannot be known whether PixVerse
     accepted it, fails and says what to look for. Only clearing a task that has succeeded, or whose job has
-    failed, submits and charges again. (A task that failed because its job could not be found leaves the
-    decision to a person: a clear looks once more, and submits if it is not there. An answer that gets lost in
-    a worker that lives counts as "not accepted" once, if three things hold. Jobs of its kind are known to be
-    listed. This one is not listed for 45 s. Nothing that is listed or made may be it.)
+    failed, submits and charges again. ``docs/explanation/never-paid-twice.md`` has the exact rules.
 
     The task waits for a free slot, submits on a worker, and waits for the result. Deferrable, both waits are
     in the triggerer, at the gate that all waits of one service and token share, and the slot is kept for the
@@ -68,29 +66,25 @@ class PixverseSubmitOperator(BeginsInTriggerer, StoresResults, BaseOperator):
     job that failed or was moderated, and a payload that is refused, fail the task without retry.
 
     XCom: the result, an object with ``id``, ``kind``, ``email``, ``state``, ``url``, ``prompt``, ``seed``,
-    ``created_at``, ``replyRef`` and whatever else the API sends; a list of them where the endpoint made more
-    than one. It is under the key ``result``, too, also when the job has failed. ``job_ids`` is a list of the
-    ids, and is there as soon as they are known. ``cost`` has ``cost_credits``, ``credits_before``,
-    ``credits_after`` and ``email``, null where they are not known or not asked for (``report_credits``), and
-    is there also when the job has failed; the result of a single job has the credits, too. A task that fails
-    leaves ``failure``, an object with ``status`` (``not submitted``, ``unknown``, ``accepted``, ``failed`` or
-    ``moderated``), ``reason``, ``job_ids``, ``cost_credits`` and ``map_index``, unless its worker was killed.
-    With ``wait_for_completion=False``, the XCom is an object with ``id``, ``job_ids``, ``email``, ``seed``,
-    ``replyRef`` and ``cost_credits``, which ``PixverseJobSensor`` takes as its ``job_id``.
+    ``created_at``, ``replyRef`` and whatever else the API sends, and with the credits that the job cost; a
+    list of them where the endpoint made more than one. With ``wait_for_completion=False``, an object with
+    ``id``, ``job_ids``, ``email``, ``seed``, ``replyRef`` and ``cost_credits``, which ``PixverseJobSensor``
+    takes as its ``job_id``. Further keys are ``result``, ``job_ids``, ``unfinished``, ``cost``, ``failure``
+    and ``result_url``, see ``docs/reference/xcoms.md``.
 
     Source: "Create a video using text prompt or image" (``POST videos/create``) and the other kinds.
 
     :param endpoint: any endpoint below ``videos/``, ``images/``, ``music/`` or ``speech/`` (templated).
     :param payload: what to send, plain JSON. Nothing in it is checked, so whatever the API learns can be used
         at once. ``replyRef`` is added, ``email`` as ``emails`` or the leased slot says, and a ``seed`` where
-        the endpoint takes one and the payload has none. An ``ObjectStoragePath``, and a string such as ``s3://bucket/a.png``
-        under a key such as ``first_frame_path``, is a file that is uploaded first (templated).
+        the endpoint takes one and the payload has none. An ``ObjectStoragePath``, and a string such as
+        ``s3://bucket/a.png`` under a key such as ``first_frame_path``, is a file that is uploaded first
+        (templated).
     :param emails: the accounts that may make it, one string or a list; None for the payload's ``email``, or
         any (templated).
-    :param reply_ref: what ``replyRef`` begins with, in place of the name of the task; a random part is added
-        (templated).
+    :param reply_ref: start of ``replyRef``, before a random part; None for the task's name (templated).
     :param output_path: the folder that the result is stored in before the task succeeds, such as
-        ``s3://bucket/videos/``; None for none (templated).
+        ``s3://bucket/videos/``; None to store nothing (templated).
     :param file_name: name of the file, with the fields ``{type}``, ``{number}`` and ``{ext}`` (templated).
     :param max_bytes: size limit of a file, in bytes; 5 GiB unless set.
     :param pixverse_conn_id: id of the connection that holds the API token (templated).
@@ -99,9 +93,8 @@ class PixverseSubmitOperator(BeginsInTriggerer, StoresResults, BaseOperator):
     :param wait_for_completion: wait for the result.
     :param deferrable: wait in the triggerer instead of a worker.
     :param start_from_trigger: let the wait for a slot begin in the triggerer, without a worker. Implies
-        ``deferrable``. Where the account comes from a template that Airflow cannot render there, or from
-        mapping, it begins on a worker; see
-        :class:`~airflow_pixverse.sensors.pixverse.PixverseCapacitySensor`.
+        ``deferrable``. Where the account comes from mapping, or from a template that Airflow cannot render
+        there, it begins on a worker; see :class:`~airflow_pixverse.sensors.pixverse.PixverseCapacitySensor`.
     :param end_from_trigger: let the triggerer end the task once its jobs are completed; a worker handles
         every other end. Implies ``deferrable``. On Airflow 3.3 and later, for tasks without ``output_path``,
         ``outlets``, success callbacks and ``report_credits``, with ``on_clear="submit"`` or
@@ -219,7 +212,6 @@ class PixverseSubmitOperator(BeginsInTriggerer, StoresResults, BaseOperator):
             add_drop_callback(self)
         self.result_url = ""
         self._flow: SubmitFlow | None = None
-        self._unrendered: dict[str, Exception] = {}
         if start_from_trigger:
             self._begin_in_triggerer()
 
@@ -286,31 +278,7 @@ class PixverseSubmitOperator(BeginsInTriggerer, StoresResults, BaseOperator):
         self._flow = SubmitFlow(self, context, state, is_deferrable=is_deferrable)
         return self._flow
 
-    def _do_render_template_fields(
-        self, parent: Any, template_fields: Iterable[str], *args: Any, **kwargs: Any
-    ) -> None:
-        """Render the fields, also of a mapped task. Keep an error until the field is needed."""
-        if parent is not self:
-            super()._do_render_template_fields(parent, template_fields, *args, **kwargs)
-            return
-        for name in template_fields:
-            try:
-                super()._do_render_template_fields(parent, [name], *args, **kwargs)
-            except Exception as error:  # noqa: BLE001 - a template may raise anything
-                self.log.warning("Could not render %s: %s: %s", name, type(error).__name__, error)
-                self._unrendered[name] = error
-
-    # What the flow asks for, as SubmitTask in submission/task.py has it:
-
-    @property
-    def stores_results(self) -> bool:
-        """Whether the results are stored."""
-        return self._stores_results
-
-    def check_is_rendered(self, *names: str) -> None:
-        """Raise the error of a field that could not be rendered."""
-        if error := next((self._unrendered[name] for name in names if name in self._unrendered), None):
-            raise error
+    # SubmitTask (submission/task.py), as far as it is not above:
 
     def mapped_item(self, map_index: int) -> str | None:
         """Return the fingerprint of the mapped item. None if the task is not mapped, or it is unknown."""
@@ -340,11 +308,8 @@ class PixverseSubmitOperator(BeginsInTriggerer, StoresResults, BaseOperator):
         self, context: Context, request: SubmitRequest, *, check_output: bool
     ) -> SubmitRequest:
         """Return the request with its inputs uploaded, once it is certain that its result can be stored."""
-        if self._stores_results and check_output:
-            from airflow_pixverse.storage.atomic_file import check_writable
-            from airflow_pixverse.storage.paths import object_path
-
-            check_writable(object_path(self._destination().folder))
+        if check_output:
+            self._check_writable()
         if not request.inputs:
             return request
         from airflow_pixverse.storage.upload import RunUploads
@@ -354,7 +319,7 @@ class PixverseSubmitOperator(BeginsInTriggerer, StoresResults, BaseOperator):
 
     def store_results(self, context: Context, results: Sequence[JobResult]) -> list[dict[str, Any]] | None:
         """Store results, and return them in their JSON form. None if they are not to be stored."""
-        if not self._stores_results:
+        if not self.stores_results:
             return None
         self.check_is_rendered(*OUTPUT_FIELDS)
         return self._store_results(context, results)

@@ -52,7 +52,7 @@ class CapacityView:
     :param capacity: the last snapshot; None if there is none yet.
     :param taken_at: when the service answered with it, in seconds since the epoch.
     :param account_errors: errors of accounts, by ``email_key``.
-    :param problem: the reason why there is no newer snapshot; None for none.
+    :param problem: the reason why there is no newer snapshot; None if there is one.
     """
 
     capacity: Capacity | None = None

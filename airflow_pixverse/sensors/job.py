@@ -56,8 +56,8 @@ class PixverseJobSensor(StoresResults, PixverseSensor):
     :param job_id: id of the job, or an object with its ``id``, such as an item of the list operator's XCom
         (templated).
     :param output_path: the folder to store the result in before the task succeeds, such as
-        ``s3://bucket/videos/``; None for none (templated). A retry after an error of the store waits for,
-        and stores, the same job.
+        ``s3://bucket/videos/``; None to store nothing (templated). A retry after an error of the
+        store waits for, and stores, the same job.
     :param file_name: name of the file, with the fields ``{type}``, ``{number}`` and ``{ext}`` (templated).
     :param max_bytes: size limit of a file, in bytes; 5 GiB unless set.
     :param pixverse_conn_id: id of the connection that holds the API token (templated).
@@ -151,7 +151,7 @@ class PixverseJobSensor(StoresResults, PixverseSensor):
         return result
 
     def _finish(self, context: Context, value: Any) -> Any:
-        if not self._stores_results:
+        if not self.stores_results:
             return value
         from airflow_pixverse.api.results import JobResult
 

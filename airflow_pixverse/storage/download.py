@@ -15,6 +15,7 @@ from airflow_pixverse.api.errors import (
     PixverseTransientError,
 )
 from airflow_pixverse.api.http.url_redaction import redacted_url
+from airflow_pixverse.backoff import backoff
 from airflow_pixverse.storage.atomic_file import AtomicFile
 
 if TYPE_CHECKING:
@@ -140,5 +141,5 @@ class Download:
         self._fruitless += 1
         if self._fruitless >= _FRUITLESS_REQUESTS or self._requests >= _REQUESTS:
             raise error
-        pause = _FIRST_PAUSE * (1 << self._fruitless - 1)
-        self._sleep(min(max(pause, error.retry_after or 0.0), _LONGEST_PAUSE))
+        pause = backoff(self._fruitless, first=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
+        self._sleep(max(pause, min(error.retry_after or 0.0, _LONGEST_PAUSE)))

@@ -17,7 +17,7 @@ _URI = re.compile(r"(?!https?:)[A-Za-z][A-Za-z0-9+.-]*://[^\x00-\x1f]*[^/\x00-\x
 _RELATIVE = re.compile(r"(?:file|local)://(?!/|[^/]*@/)", re.IGNORECASE)
 # A template rendered to nothing; some stores would take the first folder for the bucket.
 _NO_BUCKET = re.compile(r"(?:s3a?|gc?s)://(?:[^/]*@)?/", re.IGNORECASE)
-# What stores take for a pattern where a path is copied.
+# Characters that stores take for a pattern where a path is copied.
 _WILDCARDS = re.compile(r"[*?\[\]]")
 
 

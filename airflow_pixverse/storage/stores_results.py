@@ -50,7 +50,7 @@ class StoresResults:
         self._stored_paths: list[str] = []
 
     @property
-    def _stores_results(self) -> bool:
+    def stores_results(self) -> bool:
         """
         Whether the task has an ``output_path``, regardless of the value that it is rendered or mapped to.
 
@@ -65,8 +65,20 @@ class StoresResults:
 
         :raises ValueError: a parameter cannot be used; the message names it.
         """
-        if self._stores_results:
+        if self.stores_results:
             self._destination()
+
+    def _check_writable(self) -> None:
+        """
+        Check that the folder can be written to, if the task stores results.
+
+        :raises StorageError: it cannot.
+        """
+        if self.stores_results:
+            from airflow_pixverse.storage.atomic_file import check_writable
+            from airflow_pixverse.storage.paths import object_path
+
+            check_writable(object_path(self._destination().folder))
 
     def _destination(self) -> Destination:
         """

@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from airflow_pixverse.api.credits import AccountCredits
     from airflow_pixverse.journal import NoJournal, SubmitJournal, SubmitRecord
     from airflow_pixverse.submission.request import SubmitRequest
-    from airflow_pixverse.submission.state import SubmitState
     from airflow_pixverse.submission.task import SubmitTask
     from airflow_pixverse.submission.wait_protocol import SlotUpdate, Waits
+    from airflow_pixverse.waits.submit_state import SubmitState
 
 
 # A job that PixVerse has accepted, in this try or in an earlier one: its record, what to tell the gate of the

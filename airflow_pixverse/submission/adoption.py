@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from airflow.providers.common.compat.sdk import AirflowException
 
 from airflow_pixverse.api.errors import PixverseError, PixverseFatalError
+from airflow_pixverse.reports.metrics import count
 from airflow_pixverse.submission.errors import UnsettledError
 from airflow_pixverse.submission.lost_jobs import find_submitted_jobs, suspicion_of
-from airflow_pixverse.submission.metrics import count
 
 if TYPE_CHECKING:
     from airflow_pixverse.journal import SubmitHistory, SubmitRecord, TaskTry

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowTaskTimeout
 
 from airflow_pixverse.links.pixverse import XCOM_KEY as URL_KEY
-from airflow_pixverse.submission.cost import Cost
+from airflow_pixverse.reports.cost import Cost
+from airflow_pixverse.reports.metrics import count_finished
+from airflow_pixverse.reports.xcoms import COST_KEY, FAILURE_KEY, RESULT_KEY, UNFINISHED_KEY, one_or_all
 from airflow_pixverse.submission.errors import failure_of
-from airflow_pixverse.submission.metrics import count_finished
-from airflow_pixverse.submission.xcoms import COST_KEY, RESULT_KEY, one_or_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,12 +20,8 @@ if TYPE_CHECKING:
     from airflow_pixverse.api.credits import AccountCredits
     from airflow_pixverse.api.results import JobResult
     from airflow_pixverse.journal import NoJournal, SubmitHistory, SubmitJournal
-    from airflow_pixverse.submission.state import SubmitState
     from airflow_pixverse.submission.task import SubmitTask
-
-JOB_IDS_KEY = "job_ids"
-UNFINISHED_KEY = "unfinished"
-FAILURE_KEY = "failure"
+    from airflow_pixverse.waits.submit_state import SubmitState
 
 
 class Delivery:

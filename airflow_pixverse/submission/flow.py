@@ -21,17 +21,18 @@ from airflow_pixverse.api.errors import PixverseError, PixverseFatalError
 from airflow_pixverse.gate.lease_update import LeaseUpdate
 from airflow_pixverse.hooks.pixverse import PixverseHook
 from airflow_pixverse.journal import NoJournal, SubmitHistory, TaskTry, journal_of
+from airflow_pixverse.reports.xcoms import JOB_IDS_KEY
 from airflow_pixverse.submission.acceptance import Acceptance
-from airflow_pixverse.submission.delivery import JOB_IDS_KEY, Delivery
+from airflow_pixverse.submission.delivery import Delivery
 from airflow_pixverse.submission.errors import UnsettledError
-from airflow_pixverse.submission.state import SubmitState
 from airflow_pixverse.submission.triggerer_waits import TriggererWaits
 from airflow_pixverse.submission.wait_protocol import Admission
 from airflow_pixverse.submission.worker_waits import WorkerWaits
 from airflow_pixverse.threads import start_in_own_thread
 from airflow_pixverse.waits.deadlines import Deadlines
-from airflow_pixverse.waits.events import CREDITS_KEY, WaitStatus, portable
+from airflow_pixverse.waits.events import EVENT_CREDITS, WaitStatus, portable
 from airflow_pixverse.waits.job_poller import ResultUnavailableError, fetch_results
+from airflow_pixverse.waits.submit_state import SubmitState
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -267,7 +268,7 @@ class SubmitFlow:
 
 def _credits_of(event: dict[str, Any] | None) -> AccountCredits | None:
     """Return the credits that the triggerer has read. None if it was not asked, so that the worker asks."""
-    return AccountCredits.from_json((event or {}).get(CREDITS_KEY))
+    return AccountCredits.from_json((event or {}).get(EVENT_CREDITS))
 
 
 def _found_no_slot(event: dict[str, Any] | None) -> bool:

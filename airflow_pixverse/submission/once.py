@@ -20,6 +20,7 @@ from airflow_pixverse.api.errors import (
 )
 from airflow_pixverse.api.kinds import MAX_SEED, takes_seed
 from airflow_pixverse.journal import JournalError, SubmitRecord, concurrent_attempt
+from airflow_pixverse.reports.metrics import count
 from airflow_pixverse.submission import lost_jobs
 from airflow_pixverse.submission.errors import (
     AnswerLostError,
@@ -29,7 +30,6 @@ from airflow_pixverse.submission.errors import (
     UnsettledError,
 )
 from airflow_pixverse.submission.lost_jobs import JobSearch, SearchClient, SubmitFingerprint
-from airflow_pixverse.submission.metrics import count
 
 if TYPE_CHECKING:
     from airflow_pixverse.api.submission import Submission

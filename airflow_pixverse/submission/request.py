@@ -103,8 +103,8 @@ class SubmitRequest:
         Return the body of the POST: the payload, and what tells the job from others.
 
         :param reference: its ``replyRef``.
-        :param seed: a seed that was chosen for it; None for none.
-        :param email: the account; None for none.
+        :param seed: a seed that was chosen for it; None to send none.
+        :param email: the account; None to let the service choose.
         """
         added: dict[str, Any] = {"replyRef": reference}
         if seed is not None:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from airflow_pixverse.hooks.pixverse import PixverseHook
     from airflow_pixverse.journal import OnClear
     from airflow_pixverse.submission.request import SubmitRequest
-    from airflow_pixverse.submission.state import SubmitState
     from airflow_pixverse.submission.wait_protocol import Timing
+    from airflow_pixverse.waits.submit_state import SubmitState
 
 OnUnknown = Literal["fail", "resubmit"]
 

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from airflow.triggers.base import StartTriggerArgs
 
-    from airflow_pixverse.submission.state import SubmitState
     from airflow_pixverse.submission.task import SubmitTask
     from airflow_pixverse.submission.wait_protocol import SlotUpdate
+    from airflow_pixverse.waits.submit_state import SubmitState
 
 
 class TriggererWaits:

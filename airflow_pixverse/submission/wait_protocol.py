@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from airflow_pixverse.api.credits import AccountCredits
     from airflow_pixverse.api.results import JobResult
     from airflow_pixverse.gate.lease_update import LeaseUpdate
-    from airflow_pixverse.submission.state import SubmitState
+    from airflow_pixverse.waits.submit_state import SubmitState
 
 SlotUpdate = dict[str, str] | None
 """The update of the lease that the gate keeps for this task. None if no slot is leased."""

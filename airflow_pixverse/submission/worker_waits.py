@@ -19,9 +19,9 @@ from airflow_pixverse.waits.slot_poller import SlotPoller
 
 if TYPE_CHECKING:
     from airflow_pixverse.api.results import JobResult
-    from airflow_pixverse.submission.state import SubmitState
     from airflow_pixverse.submission.task import SubmitTask
     from airflow_pixverse.submission.wait_protocol import SlotUpdate
+    from airflow_pixverse.waits.submit_state import SubmitState
 
 
 # A task whose wait begins looks within this many seconds.

@@ -10,17 +10,17 @@ from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 from airflow_pixverse.api.credits import AccountCredits
 from airflow_pixverse.api.kinds import account_of
-from airflow_pixverse.submission.metrics import count_finished
-from airflow_pixverse.submission.state import SubmitState
-from airflow_pixverse.submission.xcoms import xcoms_of_success
+from airflow_pixverse.reports.metrics import count_finished
+from airflow_pixverse.reports.xcoms import xcoms_of_success
 from airflow_pixverse.triggerer.job_follower import JobFollower
 from airflow_pixverse.triggerer.shared_gates import gate_of, shared_gate_of
 from airflow_pixverse.triggerer.task_end import task_success
 from airflow_pixverse.triggers.wait_trigger import FIRST_LOOK_WITHIN, WaitTrigger, as_event
 from airflow_pixverse.waits.deadlines import Deadlines, Limit
-from airflow_pixverse.waits.events import CREDITS_KEY, WaitStatus, end_event, finished_event
+from airflow_pixverse.waits.events import EVENT_CREDITS, WaitStatus, end_event, finished_event
 from airflow_pixverse.waits.job_progress import JobProgress, are_worth_delivering
 from airflow_pixverse.waits.parameters import JobParameters
+from airflow_pixverse.waits.submit_state import SubmitState
 
 if TYPE_CHECKING:
     from airflow_pixverse.api.results import JobResult
@@ -85,7 +85,7 @@ class PixverseJobTrigger(WaitTrigger[JobParameters]):
             email = account_of(parameters.job_ids)
             # Credits that were read before the job was submitted do not tell what is left after it.
             left = await shared_gate_of(parameters.pixverse_conn_id).credits.get(email, since=began)
-            payload[CREDITS_KEY] = AccountCredits(email, left).to_json()
+            payload[EVENT_CREDITS] = AccountCredits(email, left).to_json()
         return payload
 
     def _end_of(

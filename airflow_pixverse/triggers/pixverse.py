@@ -24,7 +24,7 @@ from airflow_pixverse.triggerer.task_end import task_success
 from airflow_pixverse.triggers.wait_trigger import FIRST_LOOK_WITHIN, WaitTrigger, as_event
 from airflow_pixverse.waits.deadlines import Deadlines, Limit
 from airflow_pixverse.waits.events import (
-    CREDITS_KEY,
+    EVENT_CREDITS,
     WaitStatus,
     end_event,
     retry_event,
@@ -110,7 +110,7 @@ class PixverseCapacityTrigger(WaitTrigger[WaitParameters]):
         if parameters.report_credits and payload["status"] == WaitStatus.SUCCESS:
             email = payload["accounts"][0].get("email")  # which the submit names, if its endpoint takes any
             left = await shared_gate_of(parameters.pixverse_conn_id).credits.get(email)
-            payload[CREDITS_KEY] = AccountCredits(email, left).to_json()
+            payload[EVENT_CREDITS] = AccountCredits(email, left).to_json()
         return payload
 
     def _request(self, parameters: WaitParameters, since: float, reference: str) -> WaitRequest:

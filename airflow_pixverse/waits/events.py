@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Any
 
-CREDITS_KEY = "credits"
+EVENT_CREDITS = "credits"
 """The key of the credits of the account, in the event of a wait that is to report them."""
 
 

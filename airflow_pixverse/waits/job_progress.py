@@ -15,6 +15,7 @@ from airflow_pixverse.api.errors import (
     PixverseTransientError,
 )
 from airflow_pixverse.api.kinds import KINDS
+from airflow_pixverse.backoff import backoff
 
 if TYPE_CHECKING:
     from airflow_pixverse.api.results import JobResult
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 # Seconds between two polls of a job that is not listed: off-peak jobs take hours.
 _UNLISTED = 60.0
 # A job that has left the list is nearly done: its interval grows from the wait's own by doubling.
-_MOST_DOUBLINGS = 12
 _SHORTEST_INTERVAL = 0.1  # seconds
 
 # Seconds after which a listed job is polled, too: the list may fail, or be wrong.
@@ -240,8 +240,8 @@ class ResultPacing:
     def _pause(self) -> float:
         if not self._was_listed:
             return max(self._interval, _UNLISTED)
-        doublings = min(max(0, self._polls_without_result - 1), _MOST_DOUBLINGS)
-        return max(self._interval, min(self._interval * (1 << doublings), _UNLISTED))
+        longest = max(self._interval, _UNLISTED)
+        return backoff(self._polls_without_result, first=self._interval, longest=longest)
 
 
 def pause_after(error: PixverseError, times: int) -> float:

@@ -16,7 +16,7 @@ PATIENCE = 120
 
 @dataclass
 class Question:
-    """What Airflow asked; empty until it did."""
+    """Return the question that Airflow asked; empty until it did."""
 
     body: str = ""
 

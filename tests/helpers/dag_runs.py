@@ -36,7 +36,7 @@ class Outcome:
         return task.state, task.tries
 
     def xcom(self, task_id: str) -> Any:
-        """What a task that is not mapped returned."""
+        """Return the value of a task that is not mapped."""
         return self._outcome.task(task_id).xcom
 
 

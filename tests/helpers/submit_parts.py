@@ -63,6 +63,6 @@ def end_of_part(operator, event=None, *, try_number=1, max_tries=1):
 
 
 def told(trigger):
-    """What a trigger tells the gate of the lease; None for nothing."""
+    """Return the update of the lease that a trigger has for the gate; None if it has none."""
     update = trigger.serialize()[1]["lease_update"]
     return update and update["update"]

@@ -76,7 +76,7 @@ def downloads(sim):
 
 
 def prompts(sim):
-    """What has been submitted, and is paid for."""
+    """Return the jobs that have been submitted, and are paid for."""
     return [job.payload["prompt"] for job in sim.submitted()]
 
 

@@ -13,9 +13,9 @@ from airflow_pixverse.api.client import PixverseClient
 from airflow_pixverse.gate import suspicion
 from airflow_pixverse.hooks import lookup
 from airflow_pixverse.storage import download
-from airflow_pixverse.submission import lost_jobs, state
+from airflow_pixverse.submission import lost_jobs
 from airflow_pixverse.submission.flow import SubmitFlow
-from airflow_pixverse.waits import job_progress
+from airflow_pixverse.waits import job_progress, submit_state
 from tests.helpers.dag_runs import AIRFLOW, build_execution_api
 from tests.helpers.submits import MODES, PICTURE
 
@@ -46,7 +46,7 @@ def _minutes_are_short(monkeypatch):
         (job_progress, "_SECOND_LOOK", 0.2),
         (job_progress, "_UNLISTED", 0.5),
         (lookup, "SECOND_LOOK_AFTER", 0.2),
-        (state, "_FIRST_BACKOFF", 0.2),
+        (submit_state, "_FIRST_BACKOFF", 0.2),
         (suspicion, "SECOND_LOOK", 0.2),
     ):
         monkeypatch.setattr(module, name, seconds)

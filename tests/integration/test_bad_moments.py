@@ -32,7 +32,7 @@ async def waiting_through(sim):
 
 @pytest.fixture
 def reading(monkeypatch):
-    """What happens at the next attempts to read a connection: each is an error, or a coroutine to await."""
+    """Outcomes of the next attempts to read a connection: each an error, or a coroutine to await."""
     read, incidents = connection_client.read_connection_async, []
 
     async def read_or_fail(conn_id):

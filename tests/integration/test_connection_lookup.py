@@ -1,4 +1,4 @@
-"""Where a connection comes from inside Airflow: its database, or a secrets backend that has bad moments."""
+"""Connections inside Airflow: from its database, or from a secrets backend that has bad moments."""
 
 import logging
 

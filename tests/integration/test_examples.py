@@ -15,7 +15,7 @@ from tests.helpers.tables import Table
 
 FOLDER = Path(__file__).parents[2] / "example_dags"
 pytestmark = pytest.mark.usefixtures("without_a_logical_date")
-# What an example has no DAG before, as Airflow lacks what it shows.
+# Versions of Airflow that lack what an example shows, where it has no DAG.
 NEEDS = {"pixverse_on_capacity": "3.0", "pixverse_review": "3.1"}
 ASKS_PERSONS = AIRFLOW >= Version(NEEDS["pixverse_review"])
 

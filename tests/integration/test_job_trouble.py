@@ -1,4 +1,4 @@
-"""What a wait for a job lives through, and what ends it although it tells no result; in every mode."""
+"""Errors that a wait for a job survives, and those that end it without a result; in every mode."""
 
 import re
 
@@ -36,7 +36,7 @@ def job(sim, executing):
 
 @pytest.fixture(autouse=True)
 def _quick_conclusions(monkeypatch):
-    """What a wait concludes from many minutes, it concludes from a second."""
+    """Let a wait conclude from a second what it otherwise concludes from many minutes."""
     monkeypatch.setattr(job_progress, "UNSEEN", 0.5)
     monkeypatch.setattr(job_progress, "GIVEN_UP_AFTER", 1.0)
 

@@ -1,4 +1,4 @@
-"""What an account keeps: below it, nothing is submitted."""
+"""Credits that an account keeps: below them, nothing is submitted."""
 
 import json
 

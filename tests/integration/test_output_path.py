@@ -1,4 +1,4 @@
-"""Where the author of a DAG wrote an ``output_path``, nothing is paid for that would be kept nowhere."""
+"""Results with an ``output_path``: nothing is paid for that would be kept nowhere."""
 
 import pytest
 from airflow.providers.common.compat.sdk import task

@@ -11,9 +11,10 @@ from airflow_pixverse.capabilities import WORKERS_HAVE_DATABASE
 from airflow_pixverse.journal import RecordNotWrittenError
 from airflow_pixverse.journal.journal import SubmitJournal
 from airflow_pixverse.operators.pixverse import PixverseSubmitOperator
+from airflow_pixverse.reports.xcoms import JOB_IDS_KEY
 from airflow_pixverse.simulator import faults
-from airflow_pixverse.submission.delivery import JOB_IDS_KEY, Delivery
-from airflow_pixverse.submission.state import SubmitState
+from airflow_pixverse.submission.delivery import Delivery
+from airflow_pixverse.waits.submit_state import SubmitState
 from tests.helpers.clears import Clear
 from tests.helpers.dag_runs import new_dag, run
 from tests.helpers.submits import (
@@ -288,7 +289,7 @@ def test_task_killed_on_a_worker_cancels_nothing_unless_asked(sim):
 
 
 class Died(BaseException):
-    """What ends a worker without a word to the task."""
+    """An end of a worker that tells the task nothing."""
 
 
 @ended_by_hand
@@ -298,7 +299,7 @@ class Died(BaseException):
     ids=["worker", "deferred"],
 )
 def test_try_that_airflow_begins_twice_submits_once(sim, monkeypatch, where):
-    """Where a container and its worker come back with the same process id, Airflow starts the try again."""
+    """Airflow starts a try again if a container and its worker come back with the same process id."""
     execute, push = PixverseSubmitOperator.execute, Delivery.push
     dies = iter([True])
 

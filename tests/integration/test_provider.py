@@ -1,4 +1,4 @@
-"""What Airflow makes of the provider: its metadata, its connection type, its imports."""
+"""The provider as Airflow sees it: its metadata, its connection type, its imports."""
 
 import importlib
 import inspect

@@ -61,7 +61,7 @@ def test_sensor_at_its_timeout_names_the_last_api_error(sim, mode, logged):
 def test_sensor_with_a_bad_token_ends_for_good(sim):
     sim.token = "user:2-rotated"
     assert ends(FINAL) == in_every_mode(FINAL)
-    # Where a verdict ends the waits of others too, with a lease in the triggerer, it takes two looks.
+    # A verdict that ends the waits of others too, with a lease in the triggerer, takes two looks.
     assert sim.request_count == len(FINAL) * (len(MODES) + 1)
 
 

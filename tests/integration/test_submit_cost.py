@@ -1,13 +1,13 @@
-"""What a job has cost, in XCom and log, and what becomes of jobs as metrics."""
+"""Cost of a job, in XCom and log, and the metrics of jobs."""
 
 from collections import Counter
 
 import pytest
 from airflow.providers.common.compat.sdk import Stats, task
 
+from airflow_pixverse.reports import cost as submission_cost
 from airflow_pixverse.simulator import faults
 from airflow_pixverse.submission import acceptance, flow
-from airflow_pixverse.submission import cost as submission_cost
 from airflow_pixverse.submission.delivery import Delivery
 from tests.helpers.dag_runs import run
 from tests.helpers.submits import (
@@ -27,7 +27,7 @@ IMAGES = {"endpoint": "images/create", "payload": PROMPT | {"create_count": 3}}
 
 
 def told(**kwargs):
-    """What a task after it pulls of the task that submits and reports credits; its state is there, too."""
+    """Return the XComs that a later task pulls of one that submits and reports credits; its state, too."""
     with submitting(**{"report_credits": True} | kwargs) as dag:
 
         @task(trigger_rule="all_done")
@@ -158,14 +158,14 @@ def test_the_triggerer_asks_and_not_the_worker(sim, mode, monkeypatch):
 @ONE
 def test_a_worker_asks_where_the_triggerer_is_of_an_earlier_version(sim, monkeypatch):
     sim.set_credits(STUDIO, 100)
-    monkeypatch.setattr(flow, "CREDITS_KEY", "unheard of")
+    monkeypatch.setattr(flow, "EVENT_CREDITS", "unheard of")
     with ending_jobs(sim):
         assert told(deferrable=True)["cost"] == cost(20, 100, 80)
 
 
 @ONE
 def test_min_credits_ask_right_before_the_submit_whatever_the_triggerer_knows(sim):
-    """What it knows may be a minute old, and below the floor nothing is to be submitted."""
+    """Its figure may be a minute old, and below the floor nothing is to be submitted."""
     sim.set_credits(STUDIO, 100)
     with ending_jobs(sim):
         told(deferrable=True, min_credits=10)
@@ -211,7 +211,7 @@ def test_several_images_have_one_cost_which_is_in_none_of_them(sim):
 
 @ONE
 def test_submit_follows_at_once_on_the_look_at_credits(sim):
-    """What an account has is asked for before, so the submit follows on it."""
+    """The credits of an account are asked for before, so the submit follows on that."""
     submit_and_end(sim, report_credits=True)
     calls = [(one.method, one.path.rstrip("/").rpartition("/")[2]) for one in sim.requests]
     before = calls.index(("GET", "features"))

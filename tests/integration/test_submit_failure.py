@@ -1,4 +1,4 @@
-"""What a submit that fails leaves in XCom: what has become of the job, for whoever writes it down."""
+"""XComs of a submit that fails: they tell what has become of the job, for whoever writes it down."""
 
 import pytest
 from airflow.providers.common.compat.sdk import task
@@ -11,7 +11,7 @@ from tests.helpers.submits import ended_by_hand, ending_jobs, submitting
 
 
 def failure_of(dag):
-    """What a task after the one that fails pulls of it."""
+    """Return the XComs that a task after the one that fails pulls of it."""
     with dag:
 
         @task(trigger_rule="all_done")

@@ -19,8 +19,8 @@ from airflow_pixverse.operators.pixverse import PixverseSubmitOperator
 from airflow_pixverse.sensors.pixverse import PixverseCapacitySensor
 from airflow_pixverse.simulator import faults
 from airflow_pixverse.submission.delivery import Delivery
-from airflow_pixverse.submission.state import SubmitState
 from airflow_pixverse.submission.triggerer_waits import TriggererWaits
+from airflow_pixverse.waits.submit_state import SubmitState
 from tests.helpers.dag_runs import AIRFLOW, new_dag, run
 from tests.helpers.submits import (
     PROMPT,

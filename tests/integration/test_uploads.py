@@ -33,7 +33,7 @@ def beginning_with(path):
 
 
 def sent(sim):
-    """What was submitted, without what the operator adds."""
+    """Return the payload that was submitted, without what the operator adds."""
     added = {"replyRef", "seed", "email"}
     return [{key: value for key, value in job.payload.items() if key not in added} for job in sim.submitted()]
 
@@ -47,7 +47,7 @@ def submits(sim):
     return [request for request in posts(sim) if not request.path.endswith("files/")]
 
 
-# What is uploaded
+# Files that are uploaded
 
 
 def test_a_file_is_uploaded_first_and_named_in_what_is_submitted(sim, picture):

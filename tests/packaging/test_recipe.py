@@ -29,7 +29,7 @@ def python(wheel, tmp_path_factory):
     paths = sysconfig.get_paths(vars={"base": str(folder), "platbase": str(folder)})
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(paths["purelib"])
-    # What is found by way of this line are packages, but not the .pth file that leads to this work tree.
+    # By way of this line, packages are found, but not the .pth file that leads to this work tree.
     Path(paths["purelib"], "packages.pth").write_text(sysconfig.get_path("purelib"))
     return Path(paths["scripts"], "python")
 

@@ -82,7 +82,7 @@ class Sanitizer:
         text = _UNFIT.sub(_replacement, text)
         if len(text) <= MAX_TEXT:
             return self._hide(text)
-        # What the cut leaves of a token is not recognized, so what it may be a part of is dropped too.
+        # A token that the cut has shortened is not recognized, so whatever may be a part of one is dropped.
         return self._hide(text[:MAX_TEXT])[: -self._longest] + "…"
 
     def line(self, text: str) -> str:

@@ -11,7 +11,8 @@ from airflow_pixverse.batch.run import BatchParameters, BatchRun
 from airflow_pixverse.batch.submitting import Limits
 from airflow_pixverse.batch.template import fill
 from airflow_pixverse.journal import TaskTry
-from airflow_pixverse.submission import lost_jobs, state
+from airflow_pixverse.submission import lost_jobs
+from airflow_pixverse.waits import submit_state
 
 PAYLOAD = {"prompt": "{prompt}"}
 
@@ -79,7 +80,7 @@ def batch(sim, tmp_path):
 @pytest.fixture
 def short_pauses(monkeypatch):
     """Pauses and looks for lost jobs that take a moment."""
-    monkeypatch.setattr(state, "_FIRST_BACKOFF", 0.1)
+    monkeypatch.setattr(submit_state, "_FIRST_BACKOFF", 0.1)
     monkeypatch.setattr(lost_jobs, "TIMING", dataclasses.replace(lost_jobs.TIMING, look_for=1.0, every=0.1))
 
 

@@ -78,7 +78,7 @@ def workers(monkeypatch):
         workers.sleep(POST_SECONDS)
         return submit(*args)
 
-    for module in ("submission.worker_waits", "submission.state"):
+    for module in ("submission.worker_waits", "waits.submit_state"):
         monkeypatch.setattr(f"airflow_pixverse.{module}.time", workers)
     monkeypatch.setattr(PixverseClient, "submit", submit_later)
     random.seed(24)

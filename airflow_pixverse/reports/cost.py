@@ -10,7 +10,7 @@ from airflow_pixverse.api.credits import AccountCredits, CreditsClient, read_cre
 from airflow_pixverse.api.kinds import account_of
 
 if TYPE_CHECKING:
-    from airflow_pixverse.submission.state import SubmitState
+    from airflow_pixverse.waits.submit_state import SubmitState
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""SubmitState: the knowledge of a submit operator, through a trigger and back; and the backoff of submits."""
+"""SubmitState: what a submit task carries through its trigger and back; and the backoff of submits."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from airflow_pixverse.backoff import backoff
+
 _FIRST_BACKOFF = 5.0
 _LONGEST_BACKOFF = 300.0
-_MOST_DOUBLINGS = 6
 
 _TUPLES = ("job_ids", "unrecorded", "barred")
 
@@ -98,10 +99,9 @@ class SubmitState:
 
     def pause(self, retry_after: float | None) -> float:
         """Return for how many seconds to pause before it is submitted again: 5, 10, ... 300, or as asked."""
-        return max(backoff(self.not_accepted), retry_after or 0.0)
+        return max(submit_backoff(self.not_accepted), retry_after or 0.0)
 
 
-def backoff(times: int) -> float:
-    """Return for how many seconds to pause after something went wrong so many times in a row: 5 to 300."""
-    doublings = min(max(0, times - 1), _MOST_DOUBLINGS)
-    return min(_FIRST_BACKOFF * (1 << doublings), _LONGEST_BACKOFF)
+def submit_backoff(times: int) -> float:
+    """Return the seconds to pause after a submit has failed so many times in a row: 5, 10, ... 300."""
+    return backoff(times, first=_FIRST_BACKOFF, longest=_LONGEST_BACKOFF)

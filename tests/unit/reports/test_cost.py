@@ -4,9 +4,9 @@ import pytest
 
 from airflow_pixverse.api.credits import known_credits, read_credits
 from airflow_pixverse.hooks.pixverse import PixverseHook
+from airflow_pixverse.reports.cost import Cost
 from airflow_pixverse.simulator import faults
-from airflow_pixverse.submission.cost import Cost
-from airflow_pixverse.submission.state import SubmitState
+from airflow_pixverse.waits.submit_state import SubmitState
 
 JOB = "user:1-pixverse:studio-1@example.com-video:7"
 ONE = pytest.mark.pixverse_simulator(accounts={"studio@example.com": 3})

@@ -1,4 +1,4 @@
-"""XComs of a submit task whose jobs have results, pushed by a worker or by the triggerer."""
+"""XComs of a submit task: their keys, and the values that worker and triggerer both push."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING, Any
 from airflow_pixverse.capabilities import XCOM_RETURN_KEY
 from airflow_pixverse.links.pixverse import XCOM_KEY as URL_KEY
 from airflow_pixverse.links.pixverse import PixverseResultLink
-from airflow_pixverse.submission.cost import Cost
+from airflow_pixverse.reports.cost import Cost
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_pixverse.api.results import JobResult
-    from airflow_pixverse.submission.state import SubmitState
+    from airflow_pixverse.waits.submit_state import SubmitState
 
+JOB_IDS_KEY = "job_ids"
 RESULT_KEY = "result"
 COST_KEY = "cost"
+UNFINISHED_KEY = "unfinished"
+FAILURE_KEY = "failure"
 
 
 def one_or_all(values: Sequence[dict[str, Any]], cost: Cost) -> dict[str, Any] | list[dict[str, Any]]:

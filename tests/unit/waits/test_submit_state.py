@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from airflow_pixverse.submission.state import SubmitState
+from airflow_pixverse.waits.submit_state import SubmitState
 
 
 def test_it_comes_back_as_it_went():
