@@ -24,7 +24,7 @@ for name in measured:
     importlib.import_module(name)
 print(time.process_time() - began)
 """
-# What every worker of Airflow 3 has imported before it imports a DAG file.
+# Every worker of Airflow 3 has imported these before it imports a DAG file.
 WORKER = ("airflow.sdk.execution_time.task_runner", "airflow.providers.common.compat.sdk")
 SUBMIT = (
     "airflow_pixverse.operators.pixverse",

@@ -17,8 +17,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 DIRECTORY = ROOT / "constraints"
 
-# What a series of Airflow installs with, but does not run with. Each was seen only when every component was
-# started and a DAG was run, with a scheduler and with `airflow dags test`: do so after making a file anew.
+# A series of Airflow installs with these, but does not run with them. Each was seen only when every component
+# was started and a DAG was run, with a scheduler and with `airflow dags test`: do so after making a file anew.
 BOUNDS: dict[str, tuple[str, ...]] = {
     "2.11": (),
     "3.0": (
@@ -44,7 +44,7 @@ BOUNDS: dict[str, tuple[str, ...]] = {
 
 GROUPS = ("test", "lint", "browser", "docs")
 
-# What would make the outcome depend on the machine.
+# These would make the outcome depend on the machine.
 OTHER_SOURCES = ("UV_CONSTRAINT", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_INDEX", "UV_OVERRIDE")
 
 # A name, a version and where it holds: there is no room for an address or a path.

@@ -12,7 +12,7 @@ from scripts.diagrams import PICTURES
 
 LETTER, LINE, MARGIN, BAR = 7.83, 18, 16, 34
 COLUMNS = 112
-# Where Airflow's own lines, which differ from run to run, begin.
+# Airflow's own lines, which differ from run to run, begin with this.
 OWN_LINE = re.compile(r"\[?\d{4}-\d\d-\d\d|\S*Warning:|  warnings\.warn")
 
 STYLE = """

@@ -41,7 +41,7 @@ class Snippet:
 
     @property
     def is_for_airflow_3(self) -> bool:
-        """Whether it cannot run on Airflow 2."""
+        """Return whether it cannot run on Airflow 2."""
         return self.marker == "Airflow 3"
 
 

@@ -21,7 +21,7 @@ def measured(transfer: Callable[[], object]) -> dict[str, float]:
     began, cpu_before = time.perf_counter(), time.process_time()
     transfer()
     seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu_before
-    # What "getrusage" tells is also of the processes that this one was forked from.
+    # "getrusage" counts the processes that this one was forked from, too.
     [peak] = [line for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line]
     return {"seconds": seconds, "cpu_seconds": cpu_seconds, "megabytes": int(peak.split()[1]) / 1024}
 

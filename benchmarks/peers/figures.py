@@ -1,4 +1,4 @@
-"""What the peers have to do, in which weather, and the table of what became of it."""
+"""The work of the peers, the weather that they meet, and the table of how they did."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Load:
 
     @property
     def prompts_at_kill(self) -> int:
-        """How many prompts are submitted when a worker is killed."""
+        """Number of prompts that are submitted when a worker is killed."""
         return self.prompts // 3
 
     @property
@@ -88,7 +88,7 @@ WEATHERS = {
 @dataclass(frozen=True)
 class Effort:
     """
-    What a peer took.
+    The effort of a peer.
 
     :param collected: the prompts whose video it has in the end.
     :param seconds: from its start to its end.

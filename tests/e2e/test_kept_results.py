@@ -39,13 +39,13 @@ def start(airflow, sim, bucket):
 
 
 def uploads(sim, bucket):
-    """What the service called the picture, at each upload."""
+    """Return the names that the service gave the picture, at each upload."""
     sha256 = hashlib.sha256(bucket.name.encode()).hexdigest()
     return [upload.path for upload in sim.uploads if upload.sha256 == sha256]
 
 
 def downloads(sim, job):
-    """How many bytes of the video were sent, at each download."""
+    """Return the number of bytes of the video that were sent, at each download."""
     return [one.sent for one in sim.requests if one.path == f"/media/{job.number}.mp4"]
 
 

@@ -1,4 +1,4 @@
-"""How deferred waits end where only a real Airflow shows it: retries, timeouts, a triggerer that dies."""
+"""Ends of deferred waits that only a real Airflow shows: retries, timeouts, a triggerer that dies."""
 
 import pytest
 

@@ -76,7 +76,7 @@ def write(file, prompts):
 
 
 def paid(sim, prompts):
-    """How often each of these prompts is paid for."""
+    """Return how often each of these prompts is paid for."""
     counts = Counter(job.payload["prompt"] for job in sim.submitted())
     return {prompt: counts[prompt] for prompt in prompts}
 

@@ -94,7 +94,7 @@ def test_triggerers_take_over_the_waits_of_one_that_is_paused_or_dies(airflow, s
 
 
 def are_retried(tasks):
-    """Whether all run again. Airflow 2 may notice twice that a worker is dead, which costs another try."""
+    """Return whether all run again. Airflow 2 may notice twice that a worker is dead, which costs another try."""
     return all(task.state == "running" and task.try_number > 1 for task in tasks)
 
 
@@ -111,7 +111,7 @@ def test_a_task_is_retried_whose_worker_is_killed_or_paused_and_stays_as_it_ends
     assert [task.xcom for task in ends] == [[task.map_index, task.try_number] for task in ends]
     paused.resume()
     airflow.wait_until(lambda: not paused.is_alive, lambda: "the paused task has ended")
-    # What it pushes to XCom on its way, Airflow lets through.
+    # Airflow lets through what it pushes to XCom on its way.
     assert [task.ended for task in airflow.outcome(held.run)] == [task.ended for task in ends]
 
 

@@ -1,4 +1,4 @@
-"""What a submit does with the slot that a gate keeps for it, where workers take seconds to start."""
+"""Slots that a gate keeps for a submit, where workers take seconds to start."""
 
 import pytest
 

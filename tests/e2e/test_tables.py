@@ -37,7 +37,7 @@ def folder(bucket):
 
 
 def paid(sim, bucket):
-    """How often each prompt of a table is paid for."""
+    """Return how often each prompt of a table is paid for."""
     counts = Counter(job.payload["prompt"] for job in sim.submitted())
     return {prompt: counts[f"{bucket.name} {prompt}"] for prompt in PROMPTS}
 

@@ -18,7 +18,7 @@ AIRFLOW = Version(airflow_version)
 
 
 class Outcome:
-    """How a DAG run ended: states, tries and XComs by task id, in the order of the map index."""
+    """The end of a DAG run: states, tries and XComs by task id, in the order of the map index."""
 
     def __init__(self, outcome: DagRunOutcome) -> None:
         self._outcome = outcome

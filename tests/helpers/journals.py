@@ -70,7 +70,7 @@ def stored(session, dag_id):
 
 
 def left_behind(dag_id):
-    """How many records of a DAG there are; the log of Airflow 2 keeps all."""
+    """Return the number of records of a DAG; the log of Airflow 2 keeps all."""
     from airflow.utils.session import create_session
 
     with create_session() as session:

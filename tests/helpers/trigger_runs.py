@@ -33,7 +33,7 @@ async def payload(one):
 
 
 async def status(one):
-    """How a wait ended."""
+    """The end of a wait."""
     return (await payload(one))["status"]
 
 

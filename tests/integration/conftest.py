@@ -1,4 +1,4 @@
-"""What runs inside Airflow: DAGs with ``dag.test()``, on the simulator."""
+"""Tests inside Airflow: DAGs run with ``dag.test()``, on the simulator."""
 
 import asyncio
 import inspect
@@ -80,7 +80,7 @@ def logged(caplog, capfd):
 
 @pytest.fixture(params=MODES)
 def mode(request):
-    """Where a task waits: the arguments that say so."""
+    """Each place where a task can wait, as the arguments that say so."""
     return MODES[request.param]
 
 

@@ -1,4 +1,4 @@
-"""How a wait for a job ends: the table of outcomes, every row in every mode."""
+"""Ends of a wait for a job: the table of outcomes, every row in every mode."""
 
 import json
 import re
@@ -50,7 +50,7 @@ def only_loopback_is_public(sim, monkeypatch):
 
 
 def calls(number, mode):
-    """How often a result is asked for: once more after a wait in the triggerer, by the worker."""
+    """Return how often a result is asked for: once more after a wait in the triggerer, by the worker."""
     return number + bool(mode.get("deferrable"))
 
 

@@ -1,4 +1,4 @@
-"""How often a prompt calls Airflow for its journal."""
+"""Calls of a prompt to Airflow for its journal."""
 
 from collections import Counter
 

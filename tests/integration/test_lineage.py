@@ -1,4 +1,4 @@
-"""What Airflow and OpenLineage are told of files that a task has read and stored."""
+"""Lineage: Airflow and OpenLineage are told of the files that a task has read and stored."""
 
 import pytest
 from airflow.providers.common.compat.sdk import Asset, AssetAlias
@@ -97,7 +97,7 @@ def test_a_task_that_stores_nothing_adds_nothing_to_its_event(sim, tmp_path, job
 
 @pytest.fixture
 def told():
-    """What tasks have told OpenLineage; ``told.watch`` is a callback of a task that asks it."""
+    """Collect what tasks tell OpenLineage; ``told.watch`` is a callback of a task that asks it."""
 
     class Told(dict):
         def watch(self, context):

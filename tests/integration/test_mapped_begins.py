@@ -1,4 +1,4 @@
-"""Where the waits of mapped tasks begin; tests/e2e has a triggerer."""
+"""The waits of mapped tasks begin in the triggerer or on a worker; tests/e2e has a triggerer."""
 
 import pytest
 from airflow.providers.common.compat.sdk import DAG, task

@@ -1,4 +1,4 @@
-"""How a wait for slots ends: the table of outcomes, every row in every mode."""
+"""Ends of a wait for slots: the table of outcomes, every row in every mode."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""Who waits together: one gate for each service and token, however many connections lead there."""
+"""Shared gates: one for each service and token, however many connections lead there."""
 
 import asyncio
 import json

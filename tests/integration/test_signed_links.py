@@ -1,4 +1,4 @@
-"""What a URL is signed with stands in no log, whatever is logged, and whatever is wrong with the URL."""
+"""Signatures of URLs stand in no log, whatever is logged, and whatever is wrong with the URL."""
 
 import logging
 
@@ -11,7 +11,7 @@ from tests.helpers.dag_runs import new_dag, run
 
 @pytest.fixture
 def all_logged(logged, caplog):
-    """What has been logged, of the libraries' debug lines too."""
+    """Return all that has been logged, the libraries' debug lines too."""
     caplog.set_level(logging.DEBUG, "urllib3")
     return logged
 

@@ -58,7 +58,7 @@ def ended_by_airflow(monkeypatch):
 
 
 def deferral_timeout():
-    """How the installed Airflow words that a deferral took too long."""
+    """Return the installed Airflow's words for a deferral that took too long."""
     if AIRFLOW.major == 2:
         return "Trigger/execution timeout"
     from airflow.models.trigger import TriggerFailureReason
@@ -139,7 +139,7 @@ def test_a_look_before_the_submit_that_fails_does_not_keep_it_from_submitting(si
 
 @pytest.fixture
 def told(monkeypatch):
-    """What the gates are told."""
+    """Collect the updates that the gates are told."""
     updates, update_lease = [], CapacityGate.update_lease
 
     def listen(gate, reference, what):

@@ -26,7 +26,7 @@ THREE_IMAGES = {"endpoint": "images/create", "payload": PROMPT | {"create_count"
 
 @pytest.fixture(autouse=True)
 def _listed_jobs_are_polled_soon(monkeypatch):
-    """What the list hides is seen after half a second, not five minutes."""
+    """Let a job that the list hides be seen after half a second, not five minutes."""
     monkeypatch.setattr(job_progress, "UNSEEN", 0.5)
 
 

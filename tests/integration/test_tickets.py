@@ -28,7 +28,7 @@ def ticket_trigger(**kwargs):
 
 
 def told(reference, update):
-    """What a trigger is to tell the gate."""
+    """Return the update that a trigger has for the gate."""
     return {"reference": reference, "update": update}
 
 

@@ -1,4 +1,4 @@
-"""What parameters may be: refused by name at parse time, unless only rendering will tell."""
+"""Parameters: a bad one is refused by name at parse time, unless only rendering will tell."""
 
 from datetime import timedelta
 

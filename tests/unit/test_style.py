@@ -8,7 +8,8 @@ import pytest
 from tests.documents import ROOT
 
 QUESTION = re.compile(r"(What|Which|Where|Who|Whom|How|Whether)\b")
-FILES = sorted((ROOT / "airflow_pixverse").rglob("*.py"))
+FOLDERS = ("airflow_pixverse", "benchmarks", "example_dags", "scripts", "tests", "tools")
+FILES = sorted(file for folder in FOLDERS for file in (ROOT / folder).rglob("*.py"))
 
 
 def docstrings(path):

@@ -43,7 +43,7 @@ TROUBLESHOOTING = DOCS / "troubleshooting.md"
 
 
 def message_of(**fields):
-    """What somebody reads whose connection cannot be used."""
+    """Return the message for a connection that cannot be used."""
     values = {"conn_type": "pixverse", "password": "user:1-abc"} | fields
     with pytest.raises(PixverseFatalError) as caught:
         client_from_connection(Connection(conn_id="pixverse_default", **values))
@@ -64,7 +64,7 @@ def message_of_job_id(job_id):
 
 
 def messages_of_storage(folder):
-    """What somebody reads whose files cannot be uploaded, downloaded or stored."""
+    """Return the message for files that cannot be uploaded, downloaded or stored."""
 
     def message(error, function, *args, **kwargs):
         with pytest.raises(error) as caught:
@@ -110,7 +110,7 @@ def log_on_a_worker(monkeypatch):
 
 
 def message_of_delivery():
-    """What somebody reads whose result cannot be stored."""
+    """Return the message for a result that cannot be stored."""
 
     def fail(*_):
         raise StorageError("why")

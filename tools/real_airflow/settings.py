@@ -68,7 +68,7 @@ def _both_versions(home: Path, database: str) -> dict[tuple[str, str], Any]:
         ("scheduler", "scheduler_heartbeat_sec"): 1,
         ("scheduler", "scheduler_idle_sleep_time"): 0.2,
         ("scheduler", "trigger_timeout_check_interval"): 1,
-        # What a killed scheduler was running is run anew after the second of these.
+        # Tasks of a killed scheduler are run again after the second of these.
         ("scheduler", "orphaned_tasks_check_interval"): 2,
         ("scheduler", "scheduler_health_check_threshold"): 10,
         # A trigger whose triggerer died moves on to another one after the second of these.

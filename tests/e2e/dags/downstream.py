@@ -1,4 +1,4 @@
-"""What the triggerer pushes to XCom, in the hands of tasks downstream."""
+"""XComs that the triggerer pushes, in the hands of tasks downstream."""
 
 from datetime import datetime, timedelta
 

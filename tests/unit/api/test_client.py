@@ -150,7 +150,7 @@ def test_retry_wait_stays_a_number_however_many_retries_there_are():
     assert PixverseClient("t", max_retry_wait=7)._retry_wait(10_000, None) == 7
 
 
-# What is sent
+# The request
 
 
 def test_token_is_not_replaced_by_a_netrc_entry(sim, tmp_path, monkeypatch):

@@ -101,7 +101,7 @@ def test_status_without_a_meaning_is_fatal_only_where_it_blames_the_client(statu
 @pytest.mark.parametrize(
     ("status", "details", "message"),
     [
-        # What the server says is not said twice.
+        # The server's words are not repeated.
         (503, {"detail": "Service Unavailable"}, "503 Service Unavailable"),
         (503, {"detail": "service unavailable."}, "503 Service Unavailable"),
         (500, {"detail": "500 Internal Server Error"}, "500 Internal Server Error"),

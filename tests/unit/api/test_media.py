@@ -60,7 +60,7 @@ def film(sim):
     return f"{sim.url}/media/1.mp4"
 
 
-# What is sent
+# The request
 
 
 def test_nothing_secret_is_sent_even_after_a_redirect(raw_server, tmp_path, monkeypatch):
@@ -158,7 +158,7 @@ def test_address_that_is_not_plain_is_refused(url):
         read(url)
 
 
-# What is no file
+# Responses that are no file
 
 
 @pytest.mark.parametrize("status", ["401 No", "403 Forbidden", "404 Not Found", "410 Gone"])
@@ -253,7 +253,7 @@ def test_length_that_is_none_is_unknown_or_transient(raw_server, length):
     assert (media.size, content) == (None, FILM)
 
 
-# What takes too long
+# Time limits
 
 
 @pytest.mark.parametrize(
@@ -360,7 +360,7 @@ def test_validator_is_what_tells_every_byte(raw_server, headers, validator):
     assert read(raw_server(film_answer(headers=headers)).url)[0].validator == validator
 
 
-# What errors say
+# Messages
 
 
 @pytest.mark.parametrize(

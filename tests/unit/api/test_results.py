@@ -236,7 +236,7 @@ def test_url_of_an_image_is_found():
     assert image.to_xcom()["image_url"] == URL
 
 
-# What it tells
+# Its summary and its reason
 
 
 def test_result_is_found_where_the_api_says_anything_of_it():

@@ -36,7 +36,7 @@ def error_of(server, endpoint="videos/create", payload=PAYLOAD, **kwargs) -> Pix
         return clients.error_of(client.submit, endpoint, payload)
 
 
-# What is sent
+# The request
 
 
 @pytest.mark.parametrize(

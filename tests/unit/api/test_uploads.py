@@ -61,7 +61,7 @@ def upload(client, opened=None, *, size=SIZE, content_type="image/png", **kwargs
     return client.upload(opened or Opened(), size=size, content_type=content_type, **kwargs)
 
 
-# What is sent, and answered
+# Request and response
 
 
 @pytest.mark.parametrize(

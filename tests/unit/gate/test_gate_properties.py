@@ -108,7 +108,7 @@ class World:
             self.submit_as_told(accounts, wait.request.slots)
 
     def grant(self, lease: Lease) -> None:
-        """What holders of leases may still use, and the new lease, must fit into what was seen last."""
+        """Check that all leases, the new one too, fit into the slots that were seen last."""
         emails = lease.emails or email_keys(ACCOUNTS)
         free = self.gate._snapshot.free_slots(emails)
         free -= counted_against(self.gate._leases.counts(), emails)

@@ -96,7 +96,7 @@ def test_turn_is_kept_as_long_as_its_holder_waits():
 
 
 async def test_dag_gets_its_turn_back_for_a_slot_that_its_task_has_not_used(service, gate):
-    """Whether it was let through in vain, or refused: it is back in its place."""
+    """Let through in vain, or refused, it is back in its place."""
     [job] = service.fill()
     async with in_background(a_try(gate, "first", dag_id="one")) as [first]:
         await asyncio.sleep(1)

@@ -16,7 +16,7 @@ from tests.unit.journal.example import RECORD
 
 
 def stored(**changes):
-    """What a store holds of a record, with other fields."""
+    """Return a record as a store holds it, with other fields."""
     return json.dumps({**json.loads(RECORD.to_json()), **changes})
 
 

@@ -1,4 +1,4 @@
-"""What is known of the cost of jobs, and how it is told."""
+"""Cost of jobs: as far as it is known, and how it is told."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the files of results are called, whatever is in their ids and URLs."""
+"""Names of result files, whatever is in their ids and URLs."""
 
 import hashlib
 

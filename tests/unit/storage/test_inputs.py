@@ -1,4 +1,4 @@
-"""Which values of a payload are files, and what takes their place."""
+"""Inputs: the values of a payload that are files, and what takes their place."""
 
 import json
 

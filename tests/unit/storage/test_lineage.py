@@ -1,4 +1,4 @@
-"""What OpenLineage is told of files."""
+"""Lineage: the datasets that OpenLineage is told of."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Which paths are taken, and what is said of those that are not."""
+"""Paths: those that are accepted, and the messages for others."""
 
 import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath

@@ -40,7 +40,7 @@ def search(client, sent_ago=1.0, **changes):
 
 
 def look(client, sent_ago=1.0, **changes):
-    """What a look at both lists has found, and what it suspects."""
+    """Return the jobs that a look at both lists has found, and those that it suspects."""
     one = search(client, sent_ago, **changes)
     assert one.look() is None
     return one.found, one.suspects
@@ -58,7 +58,7 @@ def made(client, sent_ago=1.0, **changes):
     return one.found, one.suspects
 
 
-# What executes
+# The list of executing jobs
 
 
 def test_a_job_that_executes_is_found_by_its_reference(client):
@@ -149,7 +149,7 @@ def test_music_is_found_where_it_is_listed(client):
     assert executing(client, endpoint="music/create", random_seed=None) == ([job], [])
 
 
-# What has been made
+# The list of results
 
 
 def test_a_job_that_has_ended_is_found_among_what_its_accounts_have_made(sim, client):

@@ -1,4 +1,4 @@
-"""What a job is called at the service."""
+"""``replyRef``: the name of a job at the service."""
 
 from types import SimpleNamespace
 from urllib.parse import unquote

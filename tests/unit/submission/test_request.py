@@ -1,4 +1,4 @@
-"""What a task wants to have made."""
+"""Requests: an endpoint and a payload that a task submits."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a submit operator knows, on its way through a trigger and back."""
+"""State of a submit task, on its way through a trigger and back."""
 
 import json
 import time

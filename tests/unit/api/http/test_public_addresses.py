@@ -31,7 +31,7 @@ PUBLIC = [
     *("2001:200::1", "2004:0db8:1234:5678::abcd:ef01", "2606:4700::1111", "64:ff9b::808:808"),
     *("::ffff:8.8.8.8", "::ffff:800:0", "::ffff:8063:0"),
 ]
-# What requests-hardened lists beside the networks that Python knows.
+# Networks that requests-hardened lists beside those that Python knows.
 HARDENED_NETWORKS = [
     *("192.88.99.0/24", "100.64.0.0/10", "192.0.0.0/24"),
     *("5f00::/16", "2001:20::/28", "64:ff9b:1::/48", "2002::/16", "3fff::/20"),
@@ -45,7 +45,7 @@ def open_file(url, **kwargs):
 
 @pytest.fixture
 def names(monkeypatch):
-    """What the names of hosts stand for: for each, the answers to one look-up after the other."""
+    """Addresses of host names: for each, the answers to one look-up after the other."""
     known = {}
     real = socket.getaddrinfo
 
