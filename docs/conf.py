@@ -53,6 +53,7 @@ nitpick_ignore_regex = [
 
 llms_txt_description = (
     "Apache Airflow provider for the PixVerse video service behind useapi.net: "
-    "wait for a free slot, submit a job, store its result, make a table of prompts as one task, and never pay twice."
+    "wait for a free slot, submit a job, store its result, make a table of prompts as one task, "
+    "and never pay twice."
 )
 llms_txt_suppress_unknown_node_warnings = True

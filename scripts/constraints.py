@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DIRECTORY = ROOT / "constraints"
 
 # A series of Airflow installs with these, but does not run with them. Each was seen only when every component
-# was started and a DAG was run, with a scheduler and with `airflow dags test`: do so after making a file anew.
+# was started and a DAG was run, with a scheduler and with `airflow dags test`: do so after making a new file.
 BOUNDS: dict[str, tuple[str, ...]] = {
     "2.11": (),
     "3.0": (

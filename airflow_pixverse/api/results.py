@@ -129,21 +129,21 @@ class JobResult(ApiModel):
         # The flag "..._status_final" proves nothing about these: it is true of queued videos too.
         if self.state in _ENDINGS or self.state in GOING_ON:
             return False
-        told = (self.model_extra or {}).get
+        extra = self.model_extra or {}
         return self.state == DELETED or any(
-            told(f"{prefix}_status_final") is True for prefix in _prefixes(None)
+            extra.get(f"{prefix}_status_final") is True for prefix in _prefixes(None)
         )
 
     @property
     def summary(self) -> str:
         """The response as one short line for a message: without prompt and URLs, which may be signed."""
         hidden = {"id", "kind", "email", "prompt"}
-        told = {
+        fields = {
             name: value
             for name, value in self.to_xcom().items()
             if name not in hidden and value is not None and "://" not in json.dumps(value)
         }
-        return shortened(one_line(json.dumps(told)))
+        return shortened(one_line(json.dumps(fields)))
 
     @property
     def reason(self) -> str:

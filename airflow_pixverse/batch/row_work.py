@@ -122,7 +122,7 @@ class RowWork:
         try:
             return look()
         except UnsettledError as error:
-            raise self._unsettled(row, error.record, error.trouble) from error
+            raise self._unsettled(row, error.record, error.problem) from error
         finally:
             row.references |= once.unrecorded
 

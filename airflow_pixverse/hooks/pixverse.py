@@ -179,5 +179,5 @@ def _message(error: PixverseError) -> str:
     """Return an error, which names the host itself, with a few words on its meaning."""
     if isinstance(error, PixverseTransientError):
         is_down = error.status is not None and not error.says_success
-        return f"{'The service is in trouble' if is_down else 'No usable answer'}: {error}"
+        return f"{'The service answered with an error' if is_down else 'No usable answer'}: {error}"
     return f"The API token was refused: {error}" if isinstance(error, PixverseAuthError) else str(error)

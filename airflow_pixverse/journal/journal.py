@@ -168,7 +168,7 @@ class SubmitJournal(ABC):
         except Exception as error:
             raise self._not_written(record, reason(error)) from error
         if not is_there:
-            raise self._not_written(record, "it was accepted, but reading it gives something else")
+            raise self._not_written(record, "reading it gives something else, although writing succeeded")
         self._written.add(key)
 
     def _is_there(self, key: Key, text: str) -> bool:

@@ -56,7 +56,7 @@ def compose(
         "connections": database.connections,
         "connection": connection,
         "taken_at": view.taken_at if view else None,
-        "trouble": view.problem if view else None,
+        "problem": view.problem if view else None,
         "capacity": _snapshot(view, readable, limit) if view else None,
         "waits": _waits(waits, capacity, readable, find.strip().casefold(), limit),
         "batches": _batches(database.batches.get(connection or "", []), readable, limit),

@@ -191,7 +191,7 @@ class CapacityResponse(TypedDict):
     :param connections: sorted ids of all connections of type ``pixverse``.
     :param connection: id of the connection that the rest is about; None if there are no connections.
     :param taken_at: when the service answered with ``capacity``; None if there is no snapshot.
-    :param trouble: the reason why there is no newer snapshot; None if there is one.
+    :param problem: the reason why there is no newer snapshot; None if there is one.
     :param capacity: the last snapshot; None if there is none yet.
     :param triggerers: number of triggerers that are alive.
     :param triggers: number of triggers of all kinds, which share the places of the triggerers.
@@ -202,7 +202,7 @@ class CapacityResponse(TypedDict):
     connections: list[str]
     connection: str | None
     taken_at: float | None
-    trouble: PageProblem | None
+    problem: PageProblem | None
     capacity: Snapshot | None
     waits: Waits
     batches: Batches

@@ -39,13 +39,13 @@ class Cost:
             email=account_of(state.job_ids),
         )
 
-    def after(self, service: CreditsClient, told: AccountCredits | None = None) -> Self:
+    def after(self, service: CreditsClient, known: AccountCredits | None = None) -> Self:
         """
         Return it with the credits that the account has now.
 
-        :param told: what the triggerer has read. None if it is read here.
+        :param known: credits that the triggerer has read; None to read them now.
         """
-        left = read_credits(service, self.email) if told is None else told.left
+        left = read_credits(service, self.email) if known is None else known.left
         return replace(self, credits_after=left)
 
     def to_xcom(self) -> dict[str, Any]:

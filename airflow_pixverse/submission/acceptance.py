@@ -81,7 +81,7 @@ class Acceptance:
         :param check_output: whether to check first that the results can be stored.
         :raises PixverseFatalError: it is refused for good.
         :raises UnsettledError: it is unknown whether it is accepted.
-        :raises Exception: anything else is no reason not to retry.
+        :raises Exception: any other error; a retry may help.
         """
         records = self._journal.read_all()
         self._write_again(records, state)
@@ -203,12 +203,12 @@ class Acceptance:
         """Return the state with what the journal could not be told."""
         return dataclasses.replace(state, unrecorded=tuple(sorted(self._once.unrecorded)))
 
-    def _credits_to_report(self, email: str | None, told: AccountCredits | None) -> int | None:
+    def _credits_to_report(self, email: str | None, known: AccountCredits | None) -> int | None:
         """Return the credits of the account, as the triggerer has read them or as they are now."""
         if not self._task.report_credits:
             return None
-        if told is not None and told.email == email:
-            return told.left
+        if known is not None and known.email == email:
+            return known.left
         return read_credits(self._client, email)
 
     def _write_again(self, records: list[SubmitRecord], state: SubmitState) -> None:

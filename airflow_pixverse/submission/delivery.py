@@ -44,16 +44,16 @@ class Delivery:
         self._context["ti"].xcom_push(key=key, value=value)
 
     def deliver(
-        self, results: list[JobResult], state: SubmitState, told: AccountCredits | None = None
+        self, results: list[JobResult], state: SubmitState, known: AccountCredits | None = None
     ) -> Any:
         """
         Return the results in their JSON form, stored if that is asked for.
 
-        :param told: the credits that the triggerer has read. None if they are read here.
+        :param known: credits that the triggerer has read; None to read them now.
         :raises PixverseError: none is completed.
         :raises AirflowException: they cannot be stored.
         """
-        cost = self.report_cost(state, is_finished=True, told=told)
+        cost = self.report_cost(state, is_finished=True, known=known)
         value = one_or_all([result.to_xcom() for result in results], cost)
         self.push(RESULT_KEY, value)
         completed = [result for result in results if result.is_completed]
@@ -76,12 +76,12 @@ class Delivery:
         return value
 
     def report_cost(
-        self, state: SubmitState, *, is_finished: bool = False, told: AccountCredits | None = None
+        self, state: SubmitState, *, is_finished: bool = False, known: AccountCredits | None = None
     ) -> Cost:
         """Log the cost of the jobs, push it, and return it."""
         cost = Cost.of(state)
         if is_finished and self._task.report_credits:
-            cost = cost.after(self._task.hook, told)
+            cost = cost.after(self._task.hook, known)
         if line := cost.describe(state.job_ids):
             self._log.info("%s", line)
         self.push(COST_KEY, cost.to_xcom())
@@ -95,8 +95,8 @@ class Delivery:
             failure = failure_of(error, state.job_ids, read_history if self._task.durable else None)
             more = {"cost_credits": state.cost_credits, "map_index": self._context["ti"].map_index}
             self.push(FAILURE_KEY, failure | more)
-        except Exception as trouble:  # noqa: BLE001 - each XCom backend has its own
-            self._log.warning("Could not push the XCom %r: %s", FAILURE_KEY, trouble)
+        except Exception as push_error:  # noqa: BLE001 - each XCom backend has its own
+            self._log.warning("Could not push the XCom %r: %s", FAILURE_KEY, push_error)
 
     def _push_unfinished(self, results: Sequence[JobResult]) -> None:
         """Log and push which jobs have no result, although others do."""

@@ -75,19 +75,19 @@ class UnsettledError(PixverseError):
     It is unknown whether a submit was accepted.
 
     :param record: its record.
-    :param trouble: what went wrong, or how it came to be found.
+    :param problem: what went wrong, or how it came to be found.
     :param advice: what to do once a person has looked for it.
     """
 
-    def __init__(self, record: SubmitRecord, trouble: str, *, advice: str = _ADVICE) -> None:
+    def __init__(self, record: SubmitRecord, problem: str, *, advice: str = _ADVICE) -> None:
         sent = f"{record.endpoint} at {record.sent_at} with replyRef {record.reference}"
         super().__init__(
             f"It cannot be known whether PixVerse accepted what was sent to {sent}"
-            f"{f' and seed {record.seed}' if record.seed else ''}: {trouble}. "
+            f"{f' and seed {record.seed}' if record.seed else ''}: {problem}. "
             "Look for it in the executing jobs (GET scheduler/available) and among the results of "
             f"{f'account {record.email}' if record.email else 'the accounts'}. {advice}"
         )
-        self.record, self.trouble = record, trouble
+        self.record, self.problem = record, problem
 
 
 class FailureStatus(StrEnum):

@@ -39,13 +39,14 @@ def account_above(
     seen = set(map(email_key, credits_left))
     credits_left |= {email: read_credits(client, email) for email in chosen() if email_key(email) not in seen}
     known = {email: left for email, left in credits_left.items() if left is not None}
-    told = ", ".join(f"{email or 'the account'} has {left}" for email, left in known.items())
+    balances = ", ".join(f"{email or 'the account'} has {left}" for email, left in known.items())
     if richer := [email for email, left in known.items() if email and keeps_enough(left, min_credits)]:
         raise SlotUnusableError(
-            f"{told}, and min_credits={min_credits} lets a job go to {' or '.join(richer)} only", richer
+            f"{balances}, and min_credits={min_credits} lets a job go to {' or '.join(richer)} only", richer
         )
     if len(known) < len(credits_left):
         raise PixverseTransientError(
-            "Nothing was submitted: the credits are unknown, of which min_credits says what to keep"
+            "Nothing was submitted: the credits cannot be read, so min_credits cannot be kept to"
         )
-    raise PixverseFatalError(f"Nothing was submitted: {told}, and min_credits={min_credits} keeps that")
+    reserved = f"min_credits={min_credits} reserves them"
+    raise PixverseFatalError(f"Nothing was submitted: {balances}, and {reserved}")

@@ -98,7 +98,7 @@ def end_jobs_until_over(airflow, sim, run):
 
 
 def has_failed_for_good(task):
-    """Whether a task has failed in a retry, with retries left."""
+    """Return whether a task has failed in a retry, with retries left."""
     return task.state == "failed" and 1 < task.try_number <= RETRIES
 
 

@@ -94,7 +94,7 @@ def test_triggerers_take_over_the_waits_of_one_that_is_paused_or_dies(airflow, s
 
 
 def are_retried(tasks):
-    """Return whether all run again. Airflow 2 may notice twice that a worker is dead, which costs another try."""
+    """Return whether all run again. Airflow 2 may notice twice that a worker is dead: one more try."""
     return all(task.state == "running" and task.try_number > 1 for task in tasks)
 
 

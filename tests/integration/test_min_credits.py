@@ -16,7 +16,7 @@ def test_submit_below_min_credits_fails_without_retry_and_submits_nothing(sim, m
     outcome = submit(min_credits=100, **mode)
     assert (outcome.state("make"), outcome.tries["make"]) == ("failed", [1])
     assert posts(sim) == []
-    assert f"Nothing was submitted: {B} has 40, {A} has 100, and min_credits=100 keeps that" in logged()
+    assert f"Nothing was submitted: {B} has 40, {A} has 100, and min_credits=100 reserves them" in logged()
 
 
 def test_submit_above_min_credits_goes_to_an_account_that_keeps_enough(sim, mode):

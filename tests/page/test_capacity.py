@@ -27,7 +27,7 @@ TOO_LONG = reply_ref("d" * 250, "+" * 250, "t" * 250, -1)
 
 
 def problem_of(answer):
-    return answer["trouble"] and answer["trouble"]["kind"]
+    return answer["problem"] and answer["problem"]["kind"]
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def task_and_mine(page):
 def test_the_numbers_follow_the_service(page, sim):
     sim.set_pending_error("b@example.com", "Log in again")
     before = page.capacity()
-    assert before["trouble"] is None
+    assert before["problem"] is None
     assert before["taken_at"] <= before["now"]
     assert (before["capacity"]["free"], before["capacity"]["total"]) == (5, 5)
     sim.start_job("a@example.com")
@@ -131,7 +131,7 @@ def test_an_account_that_only_the_list_of_accounts_has_is_shown_with_its_error(p
 def test_an_unreadable_list_of_accounts_is_no_problem(page, sim):
     sim.inject(faults.status(500), None, "accounts")
     answer = page.capacity()
-    assert answer["trouble"] is None
+    assert answer["problem"] is None
     assert answer["capacity"]["free"] == 6
 
 
@@ -156,10 +156,10 @@ def test_the_last_snapshot_stays_until_the_problem_ends(page, sim, fault, kind):
     assert problem_of(began) == kind
     assert (began["capacity"], began["taken_at"]) == (before["capacity"], before["taken_at"])
     later = page.capacity()
-    assert later["trouble"]["since"] == began["trouble"]["since"]
+    assert later["problem"]["since"] == began["problem"]["since"]
     sim.clear_faults()
     after = page.capacity()
-    assert after["trouble"] is None
+    assert after["problem"] is None
     assert after["taken_at"] > before["taken_at"]
 
 
@@ -175,13 +175,13 @@ def test_a_problem_names_no_address_and_no_token_and_is_logged_once(page, sim, f
 
 
 def test_a_service_that_comes_back_ends_the_problem(page, sim):
-    assert page.capacity()["trouble"] is None
+    assert page.capacity()["problem"] is None
     sim.stop()
     down = page.capacity()
     assert problem_of(down) == "network"
     assert down["capacity"]["free"] == 6
     sim.start()
-    assert page.capacity()["trouble"] is None
+    assert page.capacity()["problem"] is None
 
 
 def test_a_new_token_in_the_connection_ends_the_problem(page, sim, monkeypatch):
@@ -190,13 +190,13 @@ def test_a_new_token_in_the_connection_ends_the_problem(page, sim, monkeypatch):
     assert problem_of(answer) == "token"
     assert (answer["capacity"], answer["taken_at"]) == (None, None)
     monkeypatch.setenv("AIRFLOW_CONN_PIXVERSE_DEFAULT", json.dumps(sim.connection))
-    assert page.capacity()["trouble"] is None
+    assert page.capacity()["problem"] is None
 
 
 def test_retry_after_delays_the_next_poll(page, sim):
     sim.inject(faults.rate_limit(retry_after=120))
     answer = page.capacity()
-    assert answer["trouble"]["retry_at"] == pytest.approx(time.time() + 120, abs=60)
+    assert answer["problem"]["retry_at"] == pytest.approx(time.time() + 120, abs=60)
     requests = sim.request_count
     assert problem_of(page.capacity()) == "busy"
     assert sim.request_count == requests

@@ -28,7 +28,7 @@ def store():
 def test_without_a_connection_the_page_is_empty(page):
     answer = page.capacity()
     assert (answer["connections"], answer["connection"], answer["capacity"]) == ([], None, None)
-    assert answer["trouble"] is None
+    assert answer["problem"] is None
     assert answer["waits"]["total"] == 0
 
 
@@ -51,16 +51,16 @@ def test_an_encrypted_connection_of_the_database_is_used(page, sim, store, monke
     monkeypatch.delenv("AIRFLOW_CONN_PIXVERSE_DEFAULT")
     assert store("stored", host=sim.url, password=sim.token) != sim.token
     answer = page.capacity()
-    assert (answer["connection"], answer["trouble"]) == ("stored", None)
+    assert (answer["connection"], answer["problem"]) == ("stored", None)
     assert answer["capacity"]["free"] == 6
 
 
 def test_the_chosen_connection_is_used(page, sim, store, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_GOOD", json.dumps(sim.connection))
     monkeypatch.setenv("AIRFLOW_CONN_BAD", json.dumps(sim.connection | {"password": ""}))
-    assert page.capacity(conn_id="bad")["trouble"]["kind"] == "connection"
+    assert page.capacity(conn_id="bad")["problem"]["kind"] == "connection"
     answer = page.capacity(conn_id="good")
-    assert (answer["connection"], answer["trouble"]) == ("good", None)
+    assert (answer["connection"], answer["problem"]) == ("good", None)
 
 
 @pytest.mark.parametrize("conn_id", ["of_another_service", "missing", "", "../x"])

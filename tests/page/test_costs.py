@@ -72,7 +72,7 @@ def test_a_service_that_does_not_answer_blocks_no_request(page, sim, monkeypatch
     monkeypatch.setattr(capacity, "FIRST_POLL_WAITS", 0.2)
     sim.inject(faults.slow(3600), None)
     answers = results_at_once(page.capacity)
-    assert {answer["trouble"]["kind"] for answer in answers} == {"network"}
+    assert {answer["problem"]["kind"] for answer in answers} == {"network"}
     sim.wait_for_requests(1)
     assert sim.request_count == 1
     assert [thread.name for thread in threading.enumerate()].count("pixverse-page") == 1
@@ -90,7 +90,7 @@ def test_the_last_snapshot_stays_while_a_later_poll_hangs(page, sim, monkeypatch
     assert sim.request_count == requests + 1
     for key in ("capacity", "taken_at"):
         assert all(answer[key] == first[key] for answer in answers)
-    assert answers[-1]["trouble"]["kind"] == "network"
+    assert answers[-1]["problem"]["kind"] == "network"
     sim.stop()
 
 

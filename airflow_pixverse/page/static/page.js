@@ -68,7 +68,7 @@ const PROBLEMS = {
 const NEAR = 0.8;
 
 /** Return the warnings of an answer, the worst first. */
-function warningsOf({ now, trouble: problem, capacity, waits, triggerers, triggers, places }) {
+function warningsOf({ now, problem, capacity, waits, triggerers, triggers, places }) {
   const found = [];
   if (problem) {
     const seconds = now - problem.since;
@@ -266,7 +266,7 @@ class Feed {
   #take(answer) {
     this.answer = answer;
     this.#skew = answer.now * 1000 - Date.now();
-    const { connection, capacity, trouble: problem, taken_at } = answer;
+    const { connection, capacity, problem, taken_at } = answer;
     if (!this.#histories.has(connection)) this.#histories.set(connection, new History());
     if (capacity && !problem) this.#histories.get(connection).add(taken_at * 1000, capacity.free);
   }
@@ -293,7 +293,7 @@ function Page() {
   useEffect(() => feed.start(redraw), []);
   const { answer, warnings } = feed;
   const style = () => setStyled(true);
-  const className = feed.failed || answer?.trouble ? "page stale" : "page";
+  const className = feed.failed || answer?.problem ? "page stale" : "page";
   return h(Fragment, null,
     h("link", { rel: "stylesheet", href: STYLE.href, onLoad: style, onError: style }),
     h("main", { className, lang: "en", dir: "ltr", hidden: !isStyled, "aria-busy": feed.busy || null },
@@ -326,7 +326,7 @@ function Age() {
   const { answer, failed } = feed;
   if (answer && !answer.connections.length) return null;
   const text = answer?.taken_at ? `PixVerse answered ${duration(feed.now - answer.taken_at)} ago`
-    : failed ? "No answer" : answer?.trouble ? "PixVerse has not answered yet" : "Polling …";
+    : failed ? "No answer" : answer?.problem ? "PixVerse has not answered yet" : "Polling …";
   return h("span", { className: "age" }, text);
 }
 
@@ -351,7 +351,7 @@ function FirstSteps() {
 }
 
 function Body() {
-  const { capacity, trouble: problem, waits } = feed.answer;
+  const { capacity, problem, waits } = feed.answer;
   const running = capacity?.executing_total;
   const own = capacity?.executing.filter((job) => job.mine).length;
   return h("div", { className: "body" },
@@ -470,7 +470,7 @@ function Counts({ counts }) {
 }
 
 function Waits() {
-  const { waits, capacity, trouble: problem } = feed.answer;
+  const { waits, capacity, problem } = feed.answer;
   const { find } = feed;
   const visible = waits.total - waits.hidden;
   const notes = ["In the order in which they are served."];

@@ -94,7 +94,7 @@ def test_test_button_tells_success_and_the_problems_of_accounts_if_known(sim, ho
     ("status", "words"),
     [
         (401, "The API token was refused: connection 'pixverse_default' (127.0.0.1:"),
-        (503, "The service is in trouble: connection 'pixverse_default' (127.0.0.1:"),
+        (503, "The service answered with an error: connection 'pixverse_default' (127.0.0.1:"),
         (None, "No usable answer: connection 'pixverse_default' (127.0.0.1:"),
     ],
     ids=["bad token", "trouble", "not there"],
