@@ -12,6 +12,7 @@ from airflow_pixverse.api.errors import (
 )
 from airflow_pixverse.api.media import MediaClient
 from airflow_pixverse.simulator import faults
+from airflow_pixverse.storage.atomic_file import AtomicFile
 from airflow_pixverse.storage.download import Download
 from airflow_pixverse.storage.errors import StorageError
 from airflow_pixverse.storage.paths import object_path
@@ -296,7 +297,7 @@ def test_what_cannot_be_written_is_not_read_again(sim, film, store, monkeypatch)
     def broken(_file, _chunk):
         raise StorageError("full")
 
-    monkeypatch.setattr("airflow_pixverse.storage.atomic_file.AtomicFile.write", broken)
+    monkeypatch.setattr(AtomicFile, "write", broken)
     with pytest.raises(StorageError, match=re.escape("full")):
         store(film)
     assert sim.request_count == 1

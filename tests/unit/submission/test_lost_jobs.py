@@ -153,7 +153,7 @@ def test_some_submits_cannot_be_settled_by_a_look(parameters, doubt):
 
 @pytest.mark.parametrize("endpoint", ["videos/create", "videos/upscale/", "images/create"])
 @pytest.mark.parametrize("status", [None, 413, 502])
-def test_others_can(endpoint, status):
+def test_other_submits_can_be_settled_by_a_look(endpoint, status):
     assert doubts(status, endpoint, off_peak_mode=False) == []
 
 

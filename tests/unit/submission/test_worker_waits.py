@@ -13,6 +13,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from airflow_pixverse.api.client import PixverseClient
+from airflow_pixverse.gate import suspicion
 from airflow_pixverse.operators.pixverse import PixverseSubmitOperator
 from airflow_pixverse.simulator import faults
 
@@ -88,7 +89,7 @@ def workers(monkeypatch):
 @pytest.fixture
 def a_minute(monkeypatch):
     """A second look is due after a minute, as for users."""
-    monkeypatch.setattr("airflow_pixverse.gate.suspicion.SECOND_LOOK", 60.0)
+    monkeypatch.setattr(suspicion, "SECOND_LOOK", 60.0)
 
 
 def submit(prompt="a cat", **kwargs):

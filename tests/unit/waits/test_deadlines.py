@@ -1,6 +1,7 @@
 """The end of a wait, as sensor, trigger and Airflow each express it."""
 
 import math
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -84,7 +85,7 @@ def test_the_begin_of_a_wait_is_its_parameter_or_else_follows_from_airflow(
 
 def test_no_wait_begins_in_the_future(monkeypatch):
     """An earlier version of this package deferred for ten years."""
-    monkeypatch.setattr("time.time", lambda: 5000.0)
+    monkeypatch.setattr(time, "time", lambda: 5000.0)
     ends = datetime.fromtimestamp(1000.0 + 10 * YEAR, UTC)
     deadlines = Deadlines.of_wait(WaitParameters(), deferral_ends=ends, started=None)
     assert deadlines == Deadlines(5000.0)
