@@ -1,5 +1,6 @@
 """The routes of the page, each behind the right to see plugins, and the headers of their responses."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,6 +32,12 @@ _SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
+_FILES = {
+    "page.js": "text/javascript",
+    "feed.js": "text/javascript",
+    "words.js": "text/javascript",
+    "page.css": "text/css",
+}
 # A new version of the package has other URLs.
 _CACHED = {"Cache-Control": "private, max-age=3600"}
 
@@ -61,13 +68,8 @@ def new_app() -> FastAPI:
     database = DatabaseReader()
     pollers: dict[str, CapacityPoller] = {}
 
-    @app.get("/page.js")
-    def script() -> FileResponse:
-        return FileResponse(_STATIC / "page.js", media_type="text/javascript", headers=_CACHED)
-
-    @app.get("/page.css")
-    def style() -> FileResponse:
-        return FileResponse(_STATIC / "page.css", media_type="text/css", headers=_CACHED)
+    for name, media_type in _FILES.items():
+        app.add_api_route(f"/{name}", _sender_of(name, media_type))
 
     @app.get("/api/capacity")
     async def capacity(
@@ -92,6 +94,15 @@ def new_app() -> FastAPI:
         raise HTTPException(_NOT_FOUND if request.method == "GET" else _METHOD_NOT_ALLOWED)
 
     return app
+
+
+def _sender_of(name: str, media_type: str) -> Callable[[], FileResponse]:
+    """Return the function that responds with a file of the page."""
+
+    def send_file() -> FileResponse:
+        return FileResponse(_STATIC / name, media_type=media_type, headers=_CACHED)
+
+    return send_file
 
 
 def _default_connection(connections: list[str]) -> str | None:

@@ -29,7 +29,8 @@ def test_the_wheel_holds_this_package_and_nothing_else(unpacked):
     )
     assert {path for path in packed if path.parts[0] != info} == set(map(Path, tracked.stdout.splitlines()))
     assert Path("airflow_pixverse/py.typed") in packed
-    assert {Path("airflow_pixverse/page/static", name) for name in ("page.js", "page.css")} <= packed
+    files = ("page.js", "feed.js", "words.js", "page.css")
+    assert {Path("airflow_pixverse/page/static", name) for name in files} <= packed
 
 
 def test_its_metadata_is_valid(wheel):

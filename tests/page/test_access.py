@@ -6,7 +6,13 @@ from airflow_pixverse.page import app
 from tests.page.auth_manager import AuthManager
 from tests.page.conftest import CAPACITY, ROLES
 
-ROUTES = ["/pixverse/page.js", "/pixverse/page.css", CAPACITY]
+FILES = {
+    "page.js": "text/javascript",
+    "feed.js": "text/javascript",
+    "words.js": "text/javascript",
+    "page.css": "text/css",
+}
+ROUTES = [*(f"/pixverse/{name}" for name in FILES), CAPACITY]
 NO_ROUTES = [
     "/pixverse/",
     "/pixverse/docs",
@@ -58,7 +64,7 @@ def test_every_response_has_the_security_headers_and_data_is_not_cached(page, si
     assert path != CAPACITY or headers["cache-control"] == "no-store"
 
 
-@pytest.mark.parametrize(("route", "kind"), [("page.js", "text/javascript"), ("page.css", "text/css")])
+@pytest.mark.parametrize(("route", "kind"), FILES.items())
 def test_only_the_browser_caches_files(page, route, kind):
     headers = page.client().get(f"/pixverse/{route}").headers
     assert headers["content-type"].split(";")[0] == kind
