@@ -141,8 +141,11 @@ class AccountFloor:
         self._spent: Counter[str] = Counter()
 
     def add(self, email: str | None, cost: int | None) -> None:
-        """Count what a job of an account costs, until its credits are read again."""
-        self._spent[email_key(email)] += cost or 0
+        """Count what a job of an account costs, until its credits are read again: at once if it is unknown."""
+        if cost is None:
+            self._seen.pop(email_key(email), None)
+        else:
+            self._spent[email_key(email)] += cost
 
     def answer(self, email: str | None, in_flight: int, expected: int | None) -> Answer:
         """

@@ -9,6 +9,7 @@ from airflow_pixverse.batch import budget
 from airflow_pixverse.batch.__main__ import main
 from airflow_pixverse.batch.budget import AccountFloor, CreditLimit
 from airflow_pixverse.simulator import faults
+from airflow_pixverse.submission import once
 from tests.unit.batch.conftest import Batch, paid, posts, prompts
 from tests.unit.journal.example import RECORD
 
@@ -134,6 +135,19 @@ def test_min_credits_end_a_run_in_the_middle_of_a_table(sim, batch):
     assert sorted(job.payload["email"] for job in sim.submitted()) == [A, A, B]
 
 
+@pytest.mark.pixverse_simulator(accounts={A: 3}, job_seconds=(0.1, 0.2), credits=100)
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_min_credits_hold_where_no_cost_is_told(sim, batch, monkeypatch, is_lost):
+    if is_lost:
+        sim.inject(faults.lost_answer(), times=None, method="POST")
+    else:
+        monkeypatch.setattr(once, "known_credits", lambda _: None)
+    with pytest.raises(AirflowFailException, match="would keep less than min_credits=50"):
+        batch(prompts(*range(9)), min_credits=50)
+    assert batch.statuses.count("stored") == 3  # 100, 80, 60, 40
+    assert len(posts(sim)) == 3
+
+
 @pytest.mark.pixverse_simulator(accounts={A: 3}, job_seconds=(0.1, 0.2), credits=1000)
 def test_min_credits_count_a_submit_of_which_nobody_knows(sim, batch, monkeypatch):
     batch(prompts(0))  # whose cost is known to this run
@@ -187,6 +201,15 @@ def test_account_floor_reads_credits_again_after_a_minute():
     now, left = 61.0, 200
     assert floor.answer(A, 0, 20).allows
     assert reads == [A, A]
+
+
+def test_account_floor_reads_credits_again_after_a_job_of_unknown_cost():
+    left = 100
+    floor = AccountFloor(50, lambda _: left, clock=lambda: 0.0)
+    assert floor.answer(A, 0, None).allows
+    floor.add(A, None)
+    left = 40
+    assert "min_credits=50" in floor.answer(A, 0, None).stops
 
 
 def test_account_floor_waits_where_credits_are_unknown():
