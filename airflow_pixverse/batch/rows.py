@@ -72,6 +72,8 @@ class Row:
     """Whether an earlier submit may be paid for."""
     lost_job_ids: tuple[str, ...] = ()
     """Jobs that only the manifest names, as their records are gone."""
+    lost_sent_at: str = ""
+    """When they were submitted."""
 
     @property
     def number(self) -> int:

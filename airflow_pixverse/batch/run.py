@@ -19,7 +19,7 @@ from airflow_pixverse.batch.following import Following
 from airflow_pixverse.batch.looks import SharedLooks
 from airflow_pixverse.batch.loop import BatchLoop
 from airflow_pixverse.batch.manifest import Manifest, Remembered
-from airflow_pixverse.batch.placing import deciding, place
+from airflow_pixverse.batch.placing import place
 from airflow_pixverse.batch.progress import FAILURES_KEY, PROGRESS_KEY, SUMMARY_KEY, ProgressMeter
 from airflow_pixverse.batch.row_work import RowWork
 from airflow_pixverse.batch.rows import Row, RowPlan, RowStatus, refuse_clashes
@@ -120,8 +120,9 @@ class BatchRun:
             raise ValueError(f"rows must not be {given.table}: the manifest has that name. Rename the table")
         self.rows = given.plan.rows(read_rows(given.table))
         self._journal = FolderJournal(folder)
+        remembered = self._manifest.remembered()  # first: what it names is in the folder by then
         records = self._journal.read_all()
-        self._place_all(records)
+        self._place_all(records, remembered)
         self._stored_before = {row for row in self.rows if row.status is RowStatus.STORED}
         self._credit_limit = CreditLimit(given.max_credits, self._prefix)
         for record in chain.from_iterable(records.values()):
@@ -160,23 +161,24 @@ class BatchRun:
     def _all(self) -> int:
         return sum(len(row.lines) for row in self.rows)
 
-    def _place_all(self, records: dict[str, list[SubmitRecord]]) -> None:
+    def _place_all(
+        self, records: dict[str, list[SubmitRecord]], remembered: dict[str, Remembered]
+    ) -> None:
         """Give each row the status that the folder tells. What is gone from it is not guessed."""
-        remembered = self._manifest.remembered()
         for row in self.rows:
             if row.status is not RowStatus.WAITING:
                 continue
             of_row = records.get(row.key, [])
+            place(row, of_row, prefix=self._prefix, remake=self._parameters.remake)
             line = remembered.get(row.key)
-            if line and _are_gone(of_row, line):
-                row.status, row.reason, row.lost_job_ids = RowStatus.UNKNOWN, line.text, line.job_ids
+            if row.status is RowStatus.WAITING and line and _is_gone(of_row, line):
+                row.status, row.reason = RowStatus.UNKNOWN, line.text
+                row.lost_job_ids, row.lost_sent_at = line.job_ids, line.sent_at
                 if _GONE not in row.reason:
                     row.reason = (
                         f"{self._manifest.path} said: {row.reason}. {_GONE} from "
                         f"{self._parameters.folder}. If it may be paid for again, remove its line there"
                     )
-                continue
-            place(row, of_row, prefix=self._prefix, remake=self._parameters.remake)
         refuse_clashes(self.rows, self._stored_names(records))
 
     def _stored_names(self, records: dict[str, list[SubmitRecord]]) -> dict[str, str]:
@@ -307,12 +309,12 @@ class BatchRun:
         )
 
 
-def _are_gone(records: Sequence[SubmitRecord], line: Remembered) -> bool:
-    """Return whether the records of what the manifest says of a row are gone from the folder."""
-    if deciding(records):
-        return False
-    known = {job_id for record in records for job_id in record.job_ids}
-    return not records or not known.issuperset(line.job_ids)
+def _is_gone(records: Sequence[SubmitRecord], line: Remembered) -> bool:
+    """Return whether the record of the submit that the manifest names is gone from the folder."""
+    if line.job_ids:
+        return not {job_id for record in records for job_id in record.job_ids}.issuperset(line.job_ids)
+    # Where no job is known, the time tells which submit it was.
+    return line.sent_at not in {record.sent_at for record in records}
 
 
 def _failures(rows: Iterable[Row]) -> list[dict[str, Any]]:
