@@ -140,6 +140,11 @@ class AccountFloor:
         self._failures: Counter[str] = Counter()
         self._spent: Counter[str] = Counter()
 
+    @property
+    def is_set(self) -> bool:
+        """Whether there is a floor."""
+        return self._min is not None
+
     def add(self, email: str | None, cost: int | None) -> None:
         """Count what a job of an account costs, until its credits are read again: at once if it is unknown."""
         if cost is None:

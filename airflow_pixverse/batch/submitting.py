@@ -19,6 +19,7 @@ from airflow_pixverse.api.errors import (
     PixverseRateLimitError,
     is_of_account,
 )
+from airflow_pixverse.api.kinds import takes_any_account
 from airflow_pixverse.api.scheduler import email_key, obstacles
 from airflow_pixverse.batch.placing import place
 from airflow_pixverse.batch.row_work import InputError
@@ -184,7 +185,9 @@ class Submitting:
         free: Counter[str] = Counter()
         for account in capacity.chosen(self._limits.emails):
             free[account.email or ""] += account.available
-        free.subtract([*self.in_flight.values(), *taken])
+        for email in [*self.in_flight.values(), *taken]:
+            # Of a job whose account is unknown, the service has probably chosen the one with most room.
+            free[email or max(free, key=free.__getitem__, default="")] -= 1
         return Counter(
             {email: n for email, n in free.items() if n > 0 and email_key(email) not in self._barred}
         )
@@ -235,11 +238,17 @@ class Submitting:
         self.in_flight[row] = email
         self._sent_in[row] = self._round
         self._steps.start(
-            partial(self._work.submit, row, email or None),
+            partial(self._work.submit, row, email if email and self._names_account(row) else None),
             partial(self._accepted, row),
             partial(self._not_accepted, row),
             pool="submit",
         )
+
+    def _names_account(self, row: Row) -> bool:
+        """Return whether a submit names its account: not every endpoint takes ``email``."""
+        request = row.request
+        is_chosen = self._floor.is_set or (request is not None and request.emails is not None)
+        return is_chosen or (request is not None and takes_any_account(request.endpoint))
 
     def _accepted(self, row: Row, record: SubmitRecord) -> None:
         email = self.in_flight.pop(row)
@@ -268,7 +277,7 @@ class Submitting:
                 self._refuse(row, error)
             case InputError(is_final=False):
                 self._try_row_again(row, error)
-            case PixverseError() if email and is_of_account(error):
+            case PixverseError() if email and self._names_account(row) and is_of_account(error):
                 self._bar(email, str(error))
                 self._waiting.appendleft(row)
             case PixverseAccessError():
@@ -301,7 +310,8 @@ class Submitting:
         self._pause_all(row, error)
 
     def _refuse(self, row: Row, error: PixverseRateLimitError) -> None:
-        self._waiting.appendleft(row)
+        # At the end of the queue: a prompt that is refused each time keeps no other from being sent.
+        self._waiting.append(row)
         if not self._is_news(row):
             return
         self._refusals += 1

@@ -3,7 +3,7 @@
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
-from airflow_pixverse.api.errors import PixverseAuthError
+from airflow_pixverse.api.errors import PixverseAuthError, PixverseRateLimitError
 from airflow_pixverse.batch.looks import SharedLooks
 from airflow_pixverse.simulator import faults
 from tests.unit.batch.conftest import paid, posts, prompts, running
@@ -37,6 +37,41 @@ def test_rows_are_spread_over_the_accounts(sim, batch):
 def test_only_chosen_accounts_are_used(sim, batch):
     batch(prompts(*range(5)), plan={"emails": ["B@example.com"]}, limits={"emails": ["B@example.com"]})
     assert {job.payload["email"] for job in sim.submitted()} == {"b@example.com"}
+
+
+@pytest.mark.pixverse_simulator(accounts={"a@example.com": 2, "b@example.com": 2}, job_seconds=(0.1, 0.1))
+@pytest.mark.parametrize(
+    ("emails", "min_credits", "is_named"), [(None, None, False), (["a@example.com"], None, True), (None, 0, True)]
+)
+def test_endpoint_that_takes_no_account_gets_none_unless_one_is_asked_for(
+    sim, batch, emails, min_credits, is_named
+):
+    rows = [{"video_id": str(number)} for number in range(6)]
+    batch(
+        rows,
+        payload={"video_id": "{video_id}"},
+        plan={"endpoint": "videos/upscale", "emails": emails},
+        limits={"emails": emails},
+        min_credits=min_credits,
+    )
+    assert ["email" in job.payload for job in sim.submitted()] == [is_named] * 6
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+def test_prompt_that_is_refused_each_time_keeps_no_other_row_from_being_sent(
+    sim, batch, short_pauses, monkeypatch, slots
+):
+    submit = SharedLooks.submit
+
+    def refuse(looks, endpoint, payload):
+        if payload["prompt"] == "cat 0":
+            raise PixverseRateLimitError("429 Too Many Requests", status=429)
+        return submit(looks, endpoint, payload)
+
+    monkeypatch.setattr(SharedLooks, "submit", refuse)
+    with pytest.raises(AirflowException, match="refused 3 times in a row"):
+        batch(prompts(*range(4)), limits={"max_slots": slots, "max_refusals": 2})
+    assert batch.statuses == ["waiting", "stored", "stored", "stored"]
 
 
 def test_refusal_pauses_all_rows_and_loses_none(sim, batch, short_pauses):
