@@ -10,7 +10,7 @@ from string import Formatter
 from typing import TYPE_CHECKING, Any
 
 from airflow_pixverse.api.kinds import KINDS
-from airflow_pixverse.batch.template import fill
+from airflow_pixverse.batch.template import COLUMN, fill
 from airflow_pixverse.parameters import from_json, texts_in
 from airflow_pixverse.storage.destination import fit, parse_file_name
 from airflow_pixverse.storage.inputs import is_path_key
@@ -204,7 +204,7 @@ def parse_batch_file_name(value: Any, name: str = "file_name") -> str:
     is_plain = all(
         column is None
         or (column in _RESULT_FIELDS)
-        or (column.isidentifier() and not spec and not conversion)
+        or (COLUMN.fullmatch(column) and not spec and not conversion)
         for _, column, spec, conversion in parts
     )
     if not is_plain:
