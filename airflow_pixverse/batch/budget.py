@@ -146,7 +146,7 @@ class AccountFloor:
         return self._min is not None
 
     def add(self, email: str | None, cost: int | None) -> None:
-        """Count what a job of an account costs, until its credits are read again: at once if it is unknown."""
+        """Count what a job of an account costs. If that is unknown, its credits are read again."""
         if cost is None:
             self._seen.pop(email_key(email), None)
         else:

@@ -99,8 +99,9 @@ class Submitting:
         self._reconnect = reconnect
         self.stopped = ""
         """Why no more rows are submitted; empty if more are."""
-        self.is_final = False
-        """Whether a retry would stop for the same reason."""
+        self._is_final = False
+        # Rows that no retry would submit, as none of their accounts takes any more.
+        self._given_up: set[Row] = set()
         self.in_flight: dict[Row, str] = {}
         """Rows that are being submitted, and the account of each; empty for any."""
         self.accepted_at = -math.inf
@@ -125,6 +126,10 @@ class Submitting:
     def has_more(self) -> bool:
         """Whether there are rows to submit."""
         return bool(self._waiting) and not self.stopped
+
+    def is_final(self, left: Sequence[Row]) -> bool:
+        """Return whether a retry would leave the same rows for the same reasons."""
+        return self._is_final or self._given_up.issuperset(left)
 
     def take_up(self, row: Row) -> None:
         """Take up a row as it is placed: submit it, follow it, look for its job, or leave it."""
@@ -214,6 +219,7 @@ class Submitting:
             if row.request and (why := self._bars(capacity, row.request.emails)):
                 row.reason = why
                 self._waiting.remove(row)
+                self._given_up |= set() if self._may_recover else {row}
 
     def _bars(self, capacity: Capacity, emails: Sequence[str] | None) -> str:
         """Return why none of the chosen accounts takes any more; empty if one does, or none is listed."""
@@ -390,4 +396,4 @@ class Submitting:
     def _stop(self, why: str, *, is_final: bool = False) -> None:
         if not self.stopped:
             log.warning("No more rows are submitted: %s", why)
-            self.stopped, self.is_final = why, is_final
+            self.stopped, self._is_final = why, is_final

@@ -159,6 +159,17 @@ def test_min_credits_count_a_submit_of_which_nobody_knows(sim, batch, monkeypatc
     assert len(posts(sim)) == 1 + 3
 
 
+def test_row_whose_own_account_has_too_few_credits_ends_the_task_without_retry(sim, batch):
+    sim.set_credits(A, 40)
+    rows = [{"prompt": f"cat {number}", "who": who} for number, who in enumerate((A, B, B))]
+    with pytest.raises(
+        AirflowFailException, match=rf"1 waiting.*account {A} would keep less than min_credits"
+    ):
+        batch(rows, payload={"prompt": "{prompt}", "email": "{who}"}, min_credits=50)
+    assert sorted(batch.statuses) == ["stored", "stored", "waiting"]
+    assert paid(sim) == ["cat 1", "cat 2"]
+
+
 def test_account_without_credits_leaves_the_rows_to_others(sim, batch):
     sim.set_credits(A, 0)
     assert batch(prompts(*range(5)))["made"] == 5

@@ -246,6 +246,25 @@ def test_images_that_are_moderated_are_named_where_others_are_stored(sim, batch)
     assert "a face" in line["reason"]
 
 
+def test_missing_connection_ends_the_task_without_retry(sim, batch):
+    with pytest.raises(AirflowFailException, match="not_there"):
+        batch(prompts(1), pixverse_conn_id="not_there")
+    assert sim.request_count == 0
+
+
+@ended_by_hand
+def test_missing_connection_keeps_no_retry_from_jobs_that_are_paid_for(sim, batch):
+    first = batch.new_run(prompts(1))
+    with running(first) as future:
+        sim.wait_for_submitted(1)
+        first.kill()
+        with pytest.raises(AirflowException):
+            future.result()
+    with pytest.raises(AirflowException, match="not_there") as raised:
+        batch(prompts(1), pixverse_conn_id="not_there")
+    assert not isinstance(raised.value, AirflowFailException)
+
+
 def test_looks_that_are_refused_for_good_leave_a_summary_and_a_retry(sim, batch):
     sim.inject(faults.status(401), times=None, path="scheduler/available")
     with pytest.raises(AirflowException, match=r"No more rows were submitted.*401") as raised:
@@ -282,7 +301,9 @@ def test_job_that_does_not_end_in_time_is_left_to_a_retry(sim, batch):
 def test_table_with_the_name_of_the_manifest_is_refused(sim, batch):
     batch.folder.mkdir()
     (batch.folder / "campaign.csv").write_text("prompt\na fox\n")
-    with pytest.raises(ValueError, match=r"rows must not be .*campaign\.csv: the manifest has that name"):
+    with pytest.raises(
+        AirflowFailException, match=r"rows must not be .*campaign\.csv: the manifest has that name"
+    ):
         batch(f"{batch.folder.as_uri()}/campaign.csv")
     assert (batch.folder / "campaign.csv").read_text() == "prompt\na fox\n"
 
@@ -303,5 +324,5 @@ def test_progress_that_cannot_be_pushed_ends_nothing(sim, batch, monkeypatch):
 def test_table_that_is_too_large_is_refused_for_good(batch, tmp_path, monkeypatch):
     monkeypatch.setattr(table_module, "_MAX_BYTES", 10)
     (tmp_path / "prompts.csv").write_text("prompt\na fox in the snow\n")
-    with pytest.raises(ValueError, match=r"prompts\.csv has 25 bytes; a table has 10 at most"):
+    with pytest.raises(AirflowFailException, match=r"prompts\.csv has 25 bytes; a table has 10 at most"):
         batch(f"{tmp_path.as_uri()}/prompts.csv")

@@ -41,7 +41,8 @@ def test_only_chosen_accounts_are_used(sim, batch):
 
 @pytest.mark.pixverse_simulator(accounts={"a@example.com": 2, "b@example.com": 2}, job_seconds=(0.1, 0.1))
 @pytest.mark.parametrize(
-    ("emails", "min_credits", "is_named"), [(None, None, False), (["a@example.com"], None, True), (None, 0, True)]
+    ("emails", "min_credits", "is_named"),
+    [(None, None, False), (["a@example.com"], None, True), (None, 0, True)],
 )
 def test_endpoint_that_takes_no_account_gets_none_unless_one_is_asked_for(
     sim, batch, emails, min_credits, is_named
