@@ -87,13 +87,9 @@ def test_bug_in_the_loop_is_retried_as_rows_may_be_accepted(campaign, context, m
         campaign().execute(context)
 
 
-@pytest.mark.parametrize(
-    ("table", "message"),
-    [("prompt\na, fox\n", "line 2: it has not 1 cells"), ("prompt,prompt\n", "name each column once")],
-)
-def test_table_that_cannot_be_used_is_not_retried(sim, campaign, context, tmp_path, table, message):
-    (tmp_path / "prompts.csv").write_text(table)
-    with pytest.raises(AirflowFailException, match=message):
+def test_table_that_cannot_be_used_is_not_retried(sim, campaign, context, tmp_path):
+    (tmp_path / "prompts.csv").write_text("prompt\na, fox\n")
+    with pytest.raises(AirflowFailException, match="line 2: it has not 1 cells"):
         campaign(rows=f"{tmp_path.as_uri()}/prompts.csv").execute(context)
     assert sim.request_count == 0
 
