@@ -1,12 +1,17 @@
 """Slots of a batch: how many it takes, of which accounts, and what it does where none is to be had."""
 
+import dataclasses
+
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
-from airflow_pixverse.api.errors import PixverseAuthError, PixverseRateLimitError
+from airflow_pixverse.api.errors import PixverseAuthError, PixverseNoResultError, PixverseRateLimitError
+from airflow_pixverse.batch.following import Following
 from airflow_pixverse.batch.looks import SharedLooks
+from airflow_pixverse.batch.rows import Row
 from airflow_pixverse.simulator import faults
 from tests.unit.batch.conftest import paid, posts, prompts, running
+from tests.unit.journal.example import RECORD
 
 pytestmark = pytest.mark.pixverse_simulator(job_seconds=(0.2, 0.4))
 
@@ -25,6 +30,17 @@ def test_max_slots_and_keep_free_bound_what_runs_at_once(sim, batch):
             count()
     assert future.result()["made"] == 8
     assert most <= 3
+
+
+def test_row_of_several_images_takes_a_slot_for_each():
+    following = Following(None, None, poke_interval=1.0, completion_timeout=60.0, reconnect=None)
+    row, other = Row({1: {}}), Row({2: {}})
+    following.add(row, dataclasses.replace(RECORD, job_ids=("1", "2", "3"), email="a@example.com"))
+    following.add(other, dataclasses.replace(RECORD, job_ids=("4",), email=None))
+    assert following.running == 4
+    assert following.unseen(0.0) == ["a@example.com"] * 3 + [""]
+    following.rows[row].jobs[0].error = PixverseNoResultError("it failed")
+    assert following.running == 3
 
 
 @pytest.mark.pixverse_simulator(accounts={"a@example.com": 2, "b@example.com": 2})
