@@ -2,16 +2,18 @@
 
 import csv
 import json
+import time
 from collections import Counter
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, Stats
 
 from airflow_pixverse.api.results import JobResult
 from airflow_pixverse.batch import run as run_module
 from airflow_pixverse.batch import table as table_module
 from airflow_pixverse.batch.__main__ import main
 from airflow_pixverse.simulator import faults
+from airflow_pixverse.waits import submit_state
 from tests.unit.batch.conftest import paid, posts, prompts, running
 
 quick = pytest.mark.pixverse_simulator(job_seconds=(0.2, 0.4))
@@ -277,6 +279,62 @@ def test_cell_in_a_file_name_leads_nowhere_else(sim, batch):
     batch([{"prompt": "a", "id": "../../{x}"}], plan={"file_name": "{id}.{ext}"})
     [file] = batch.folder.glob("*.mp4")
     assert file.name == "_.._x_.mp4"
+
+
+@ended_by_hand
+def test_manifest_is_written_while_jobs_run(sim, batch, monkeypatch):
+    monkeypatch.setattr(run_module, "_MANIFEST_EVERY", 0.0)
+    run = batch.new_run(prompts(1, 2))
+    with running(run) as future:
+        sim.wait_for_submitted(2)
+        while not (
+            (batch.folder / "campaign.csv").exists() and all(one["job_ids"] for one in manifest(batch))
+        ):
+            assert not future.done()
+            time.sleep(0.01)
+        assert [line["status"] for line in manifest(batch)] == ["running", "running"]
+        sim.end_all_jobs()
+        assert future.result()["made"] == 2
+
+
+def test_metrics_count_each_job_once(sim, batch, monkeypatch):
+    counted = Counter()
+
+    def incr(name, count=1, *_, tags, **__):
+        counted[name, tags["type"]] += count
+
+    monkeypatch.setattr(Stats, "incr", incr)
+    sim.set_fate("cat 0", "failed")
+    sim.set_fate("cat 1", "moderated")
+    sim.inject(faults.rate_limit(), times=1, method="POST")
+    monkeypatch.setattr(submit_state, "_FIRST_BACKOFF", 0.1)
+    for run in ("run", "another"):
+        with pytest.raises(AirflowFailException):
+            batch(prompts(*range(5)), run=run)
+    assert counted == {
+        ("pixverse.jobs.refused", "video"): 1,
+        ("pixverse.jobs.submitted", "video"): 5,
+        ("pixverse.jobs.completed", "video"): 3,
+        ("pixverse.jobs.failed", "video"): 1,
+        ("pixverse.jobs.moderated", "video"): 1,
+    }
+
+
+def test_file_that_is_larger_than_max_bytes_is_left_to_a_retry(sim, batch, short_pauses):
+    with pytest.raises(
+        AirflowException, match=r"has more than max_bytes=10 bytes.*A retry goes on"
+    ) as raised:
+        batch(prompts(1), max_bytes=10)
+    assert not isinstance(raised.value, AirflowFailException)
+    assert not list(batch.folder.glob("*.mp4"))
+    assert batch(prompts(1))["made"] == 1
+    assert len(posts(sim)) == 1
+
+
+def test_column_that_the_table_does_not_have_refuses_its_rows(sim, batch):
+    with pytest.raises(AirflowFailException, match="the table has no column 'prompt'"):
+        batch([{"text": "a fox"}, {"prompt": "an owl"}])
+    assert batch.statuses == ["refused", "stored"]
 
 
 @ended_by_hand

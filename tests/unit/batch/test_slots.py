@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
-from airflow_pixverse.api.errors import PixverseAuthError, PixverseNoResultError, PixverseRateLimitError
+from airflow_pixverse.api.errors import PixverseAuthError, PixverseNoResultError
 from airflow_pixverse.batch.following import Following
 from airflow_pixverse.batch.looks import SharedLooks
 from airflow_pixverse.batch.rows import Row
@@ -75,17 +75,8 @@ def test_endpoint_that_takes_no_account_gets_none_unless_one_is_asked_for(
 
 
 @pytest.mark.parametrize("slots", [1, 2])
-def test_prompt_that_is_refused_each_time_keeps_no_other_row_from_being_sent(
-    sim, batch, short_pauses, monkeypatch, slots
-):
-    submit = SharedLooks.submit
-
-    def refuse(looks, endpoint, payload):
-        if payload["prompt"] == "cat 0":
-            raise PixverseRateLimitError("429 Too Many Requests", status=429)
-        return submit(looks, endpoint, payload)
-
-    monkeypatch.setattr(SharedLooks, "submit", refuse)
+def test_prompt_that_is_refused_each_time_keeps_no_other_row_from_being_sent(sim, batch, short_pauses, slots):
+    sim.set_fate("cat 0", "busy")
     with pytest.raises(AirflowException, match="refused 3 times in a row"):
         batch(prompts(*range(4)), limits={"max_slots": slots, "max_refusals": 2})
     assert batch.statuses == ["waiting", "stored", "stored", "stored"]
