@@ -42,6 +42,15 @@ def holds_reference(value: Any) -> bool:
     return any(hasattr(leaf, "resolve") for leaf in _leaves(value))
 
 
+def with_references(value: Any, render: Callable[[Any], Any]) -> Any:
+    """Return a value in which XComArgs and the like are rendered, and nothing else is."""
+    if hasattr(value, "resolve"):
+        return render(value)
+    if isinstance(value, Mapping):
+        return {key: with_references(item, render) for key, item in value.items()}
+    return [with_references(item, render) for item in value] if isinstance(value, (list, tuple)) else value
+
+
 def templates(value: Any) -> list[str]:
     """Return the templates that a value is or holds."""
     return [text for text in texts_in(value) if any(start in text for start in ("{{", "{%", "{#"))]

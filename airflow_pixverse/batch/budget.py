@@ -140,9 +140,17 @@ class AccountFloor:
         self._failures: Counter[str] = Counter()
         self._spent: Counter[str] = Counter()
 
+    @property
+    def is_set(self) -> bool:
+        """Whether there is a floor."""
+        return self._min is not None
+
     def add(self, email: str | None, cost: int | None) -> None:
-        """Count what a job of an account costs, until its credits are read again."""
-        self._spent[email_key(email)] += cost or 0
+        """Count what a job of an account costs. If that is unknown, its credits are read again."""
+        if cost is None:
+            self._seen.pop(email_key(email), None)
+        else:
+            self._spent[email_key(email)] += cost
 
     def answer(self, email: str | None, in_flight: int, expected: int | None) -> Answer:
         """

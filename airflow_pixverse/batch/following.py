@@ -105,8 +105,8 @@ class Following:
 
     @property
     def running(self) -> int:
-        """The number of rows whose jobs have not ended."""
-        return sum(followed.store_at is None for followed in self.rows.values())
+        """The number of jobs that have not ended: a row of several images has several."""
+        return sum(not job.has_ended for followed in self.rows.values() for job in followed.jobs)
 
     def unseen(self, asked: float) -> list[str]:
         """Return the accounts of jobs that a snapshot may not have yet; empty for unknown."""
@@ -114,6 +114,7 @@ class Following:
             (followed.row.record.email if followed.row.record else None) or ""
             for followed in self.rows.values()
             if followed.since >= asked
+            for _ in followed.jobs
         ]
 
     def go_on(self) -> None:

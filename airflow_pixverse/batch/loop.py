@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 # While something looks for a lost job, looks are at most this many seconds apart: gaps would prove nothing.
 _LONGEST_GAP = 3.0
+# Seconds after a look, however long it took, in which outcomes are handled and nothing is polled.
+_SHORTEST_PAUSE = 0.1
 
 
 class BatchLoop:
@@ -78,7 +80,8 @@ class BatchLoop:
                     self._look(asked)
                 self._following.go_on()
                 # Once a look is awaited, the interval is shorter, so it is asked for again and again.
-                self._steps.handle_until(partial(self._next_look, asked), self._is_over)
+                earliest = time.monotonic() + _SHORTEST_PAUSE
+                self._steps.handle_until(partial(self._next_look, asked, earliest), self._is_over)
         finally:
             self._looks.stop()
             self._steps.close()
@@ -86,9 +89,9 @@ class BatchLoop:
     def _is_over(self) -> bool:
         return not (self._submitting.has_more or self._following.rows or self._steps.count)
 
-    def _next_look(self, asked: float) -> float:
+    def _next_look(self, asked: float, earliest: float) -> float:
         """
-        Return when to look again.
+        Return when to look again, which is not before the earliest moment.
 
         An interval begins once the rows of a look are accepted. If it began before, jobs that take a whole
         number of intervals would end right after a look, each time. A look that is awaited comes sooner,
@@ -96,8 +99,9 @@ class BatchLoop:
         """
         pause = max(submit_backoff(self._failures), self._retry_after) if self._failures else 0.0
         if self._looks.is_awaited:
-            return asked + max(min(self._poke_interval, _LONGEST_GAP), pause)
-        return max(asked, self._submitting.accepted_at) + max(self._poke_interval, pause)
+            return max(asked + max(min(self._poke_interval, _LONGEST_GAP), pause), earliest)
+        begun = max(asked, self._submitting.accepted_at)
+        return max(begun + max(self._poke_interval, pause), earliest)
 
     def _look(self, asked: float) -> None:
         try:

@@ -30,10 +30,12 @@ class Remembered(NamedTuple):
 
     :param text: what it says of the row.
     :param job_ids: the jobs that it names.
+    :param sent_at: when the submit was sent; empty if it does not say.
     """
 
     text: str
     job_ids: tuple[str, ...]
+    sent_at: str
 
 
 class Manifest:
@@ -94,7 +96,9 @@ class Manifest:
                 return {}
             lines = list(csv.DictReader(io.StringIO(text, newline="")))
         return {
-            line["key"]: Remembered(_told(line), tuple((line.get("job_ids") or "").split()))
+            line["key"]: Remembered(
+                _told(line), tuple((line.get("job_ids") or "").split()), line.get("when") or ""
+            )
             for line in lines
             if line.get("key") and _is_remembered(line)
         }
@@ -122,5 +126,5 @@ def _facts(row: Row) -> Sequence[object]:
         " ".join(record.job_ids if record else row.lost_job_ids),
         "" if cost is None else cost,
         without_queries(row.reason),
-        record.sent_at if record else "",
+        record.sent_at if record else row.lost_sent_at,
     )

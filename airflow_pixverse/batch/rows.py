@@ -10,7 +10,7 @@ from string import Formatter
 from typing import TYPE_CHECKING, Any
 
 from airflow_pixverse.api.kinds import KINDS
-from airflow_pixverse.batch.template import fill
+from airflow_pixverse.batch.template import COLUMN, fill
 from airflow_pixverse.parameters import from_json, texts_in
 from airflow_pixverse.storage.destination import fit, parse_file_name
 from airflow_pixverse.storage.inputs import is_path_key
@@ -72,6 +72,8 @@ class Row:
     """Whether an earlier submit may be paid for."""
     lost_job_ids: tuple[str, ...] = ()
     """Jobs that only the manifest names, as their records are gone."""
+    lost_sent_at: str = ""
+    """When they were submitted."""
 
     @property
     def number(self) -> int:
@@ -202,7 +204,7 @@ def parse_batch_file_name(value: Any, name: str = "file_name") -> str:
     is_plain = all(
         column is None
         or (column in _RESULT_FIELDS)
-        or (column.isidentifier() and not spec and not conversion)
+        or (COLUMN.fullmatch(column) and not spec and not conversion)
         for _, column, spec, conversion in parts
     )
     if not is_plain:

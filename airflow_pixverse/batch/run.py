@@ -19,13 +19,13 @@ from airflow_pixverse.batch.following import Following
 from airflow_pixverse.batch.looks import SharedLooks
 from airflow_pixverse.batch.loop import BatchLoop
 from airflow_pixverse.batch.manifest import Manifest, Remembered
-from airflow_pixverse.batch.placing import deciding, place
+from airflow_pixverse.batch.placing import place
 from airflow_pixverse.batch.progress import FAILURES_KEY, PROGRESS_KEY, SUMMARY_KEY, ProgressMeter
 from airflow_pixverse.batch.row_work import RowWork
 from airflow_pixverse.batch.rows import Row, RowPlan, RowStatus, refuse_clashes
 from airflow_pixverse.batch.steps import Steps
 from airflow_pixverse.batch.submitting import Limits, Submitting
-from airflow_pixverse.batch.table import Columns, read_rows
+from airflow_pixverse.batch.table import read_rows
 from airflow_pixverse.hooks.pixverse import PixverseHook
 from airflow_pixverse.journal.folder import FolderJournal
 from airflow_pixverse.storage.atomic_file import check_writable
@@ -34,6 +34,7 @@ from airflow_pixverse.storage.paths import object_path
 from airflow_pixverse.submission.request import task_prefix
 
 if TYPE_CHECKING:
+    from airflow_pixverse.batch.table import Columns
     from airflow_pixverse.journal import SubmitRecord, TaskTry
 
 FailOn = Literal["any", "all", "none"]
@@ -107,21 +108,20 @@ class BatchRun:
         """
         Make all rows, and return the summary.
 
-        :raises AirflowFailException: rows have failed, or credits are at their limit.
+        :raises AirflowFailException: rows have failed, credits are at their limit, or the table or the
+            connection cannot be used.
         :raises AirflowException: a retry goes on.
-        :raises ValueError: the table cannot be used.
         """
         given = self._parameters
-        self._hook.get_conn()
         folder = object_path(given.folder)
         check_writable(folder)
         self._manifest = Manifest(folder, given.manifest)
-        if isinstance(given.table, str) and object_path(given.table).path == self._manifest.object_path:
-            raise ValueError(f"rows must not be {given.table}: the manifest has that name. Rename the table")
-        self.rows = given.plan.rows(read_rows(given.table))
+        self.rows = given.plan.rows(self._read_table())
         self._journal = FolderJournal(folder)
+        remembered = self._manifest.remembered()  # first: what it names is in the folder by then
         records = self._journal.read_all()
-        self._place_all(records)
+        self._place_all(records, remembered)
+        self._check_connection()
         self._stored_before = {row for row in self.rows if row.status is RowStatus.STORED}
         self._credit_limit = CreditLimit(given.max_credits, self._prefix)
         for record in chain.from_iterable(records.values()):
@@ -148,7 +148,7 @@ class BatchRun:
             "cost_credits": self._credit_limit.spent,
             "stopped": submitting.stopped,
         }
-        self._raise_unless_done(summary, is_final=submitting.is_final)
+        self._raise_unless_done(summary, submitting)
         return summary
 
     @property
@@ -160,23 +160,42 @@ class BatchRun:
     def _all(self) -> int:
         return sum(len(row.lines) for row in self.rows)
 
-    def _place_all(self, records: dict[str, list[SubmitRecord]]) -> None:
+    def _read_table(self) -> list[Columns]:
+        """Return the rows of the table, which are wrong for each retry if they are wrong."""
+        table = self._parameters.table
+        if isinstance(table, str) and object_path(table).path == self._manifest.object_path:
+            raise AirflowFailException(
+                f"rows must not be {table}: the manifest has that name. Rename the table"
+            )
+        try:
+            return read_rows(table)
+        except ValueError as error:
+            raise AirflowFailException(str(error)) from error
+
+    def _check_connection(self) -> None:
+        """Raise an error of the connection. No retry follows, unless jobs are to be brought home."""
+        try:
+            self._hook.get_conn()
+        except PixverseFatalError as error:
+            is_paid_for = any(row.status is RowStatus.RUNNING for row in self.rows)
+            raise (AirflowException if is_paid_for else AirflowFailException)(str(error)) from error
+
+    def _place_all(self, records: dict[str, list[SubmitRecord]], remembered: dict[str, Remembered]) -> None:
         """Give each row the status that the folder tells. What is gone from it is not guessed."""
-        remembered = self._manifest.remembered()
         for row in self.rows:
             if row.status is not RowStatus.WAITING:
                 continue
             of_row = records.get(row.key, [])
+            place(row, of_row, prefix=self._prefix, remake=self._parameters.remake)
             line = remembered.get(row.key)
-            if line and _are_gone(of_row, line):
-                row.status, row.reason, row.lost_job_ids = RowStatus.UNKNOWN, line.text, line.job_ids
+            if row.status is RowStatus.WAITING and line and _is_gone(of_row, line):
+                row.status, row.reason = RowStatus.UNKNOWN, line.text
+                row.lost_job_ids, row.lost_sent_at = line.job_ids, line.sent_at
                 if _GONE not in row.reason:
                     row.reason = (
                         f"{self._manifest.path} said: {row.reason}. {_GONE} from "
                         f"{self._parameters.folder}. If it may be paid for again, remove its line there"
                     )
-                continue
-            place(row, of_row, prefix=self._prefix, remake=self._parameters.remake)
         refuse_clashes(self.rows, self._stored_names(records))
 
     def _stored_names(self, records: dict[str, list[SubmitRecord]]) -> dict[str, str]:
@@ -278,7 +297,7 @@ class BatchRun:
             log.warning("The manifest could not be written: %s", error)
         self._journal.write_index()
 
-    def _raise_unless_done(self, summary: dict[str, Any], *, is_final: bool) -> None:
+    def _raise_unless_done(self, summary: dict[str, Any], submitting: Submitting) -> None:
         """Raise the error that the task ends with, if it is no success."""
         bad = [row for row in self.rows if row.status in _BAD]
         left = [row for row in self.rows if row.status in {RowStatus.WAITING, RowStatus.RUNNING}]
@@ -293,7 +312,7 @@ class BatchRun:
         if self._is_killed:
             raise AirflowException(f"the batch was ended from outside: {text}. A retry goes on")
         is_paid_for = any(row.status is RowStatus.RUNNING for row in left)
-        if left and (is_paid_for or not is_final):
+        if left and (is_paid_for or not submitting.is_final(left)):
             raise AirflowException(f"{text}. A retry goes on")
         raise AirflowFailException(text)
 
@@ -307,12 +326,12 @@ class BatchRun:
         )
 
 
-def _are_gone(records: Sequence[SubmitRecord], line: Remembered) -> bool:
-    """Return whether the records of what the manifest says of a row are gone from the folder."""
-    if deciding(records):
-        return False
-    known = {job_id for record in records for job_id in record.job_ids}
-    return not records or not known.issuperset(line.job_ids)
+def _is_gone(records: Sequence[SubmitRecord], line: Remembered) -> bool:
+    """Return whether the record of the submit that the manifest names is gone from the folder."""
+    if line.job_ids:
+        return not {job_id for record in records for job_id in record.job_ids}.issuperset(line.job_ids)
+    # Where no job is known, the time tells which submit it was.
+    return line.sent_at not in {record.sent_at for record in records}
 
 
 def _failures(rows: Iterable[Row]) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from airflow_pixverse.api.errors import (
     PixverseRateLimitError,
     is_of_account,
 )
+from airflow_pixverse.api.kinds import takes_any_account
 from airflow_pixverse.api.scheduler import email_key, obstacles
 from airflow_pixverse.batch.placing import place
 from airflow_pixverse.batch.row_work import InputError
@@ -98,8 +99,9 @@ class Submitting:
         self._reconnect = reconnect
         self.stopped = ""
         """Why no more rows are submitted; empty if more are."""
-        self.is_final = False
-        """Whether a retry would stop for the same reason."""
+        self._is_final = False
+        # Rows that no retry would submit, as none of their accounts takes any more.
+        self._given_up: set[Row] = set()
         self.in_flight: dict[Row, str] = {}
         """Rows that are being submitted, and the account of each; empty for any."""
         self.accepted_at = -math.inf
@@ -124,6 +126,10 @@ class Submitting:
     def has_more(self) -> bool:
         """Whether there are rows to submit."""
         return bool(self._waiting) and not self.stopped
+
+    def is_final(self, left: Sequence[Row]) -> bool:
+        """Return whether a retry would leave the same rows for the same reasons."""
+        return self._is_final or self._given_up.issuperset(left)
 
     def take_up(self, row: Row) -> None:
         """Take up a row as it is placed: submit it, follow it, look for its job, or leave it."""
@@ -184,7 +190,9 @@ class Submitting:
         free: Counter[str] = Counter()
         for account in capacity.chosen(self._limits.emails):
             free[account.email or ""] += account.available
-        free.subtract([*self.in_flight.values(), *taken])
+        for email in [*self.in_flight.values(), *taken]:
+            # Of a job whose account is unknown, the service has probably chosen the one with most room.
+            free[email or max(free, key=free.__getitem__, default="")] -= 1
         return Counter(
             {email: n for email, n in free.items() if n > 0 and email_key(email) not in self._barred}
         )
@@ -211,6 +219,7 @@ class Submitting:
             if row.request and (why := self._bars(capacity, row.request.emails)):
                 row.reason = why
                 self._waiting.remove(row)
+                self._given_up |= set() if self._may_recover else {row}
 
     def _bars(self, capacity: Capacity, emails: Sequence[str] | None) -> str:
         """Return why none of the chosen accounts takes any more; empty if one does, or none is listed."""
@@ -235,11 +244,17 @@ class Submitting:
         self.in_flight[row] = email
         self._sent_in[row] = self._round
         self._steps.start(
-            partial(self._work.submit, row, email or None),
+            partial(self._work.submit, row, email if email and self._names_account(row) else None),
             partial(self._accepted, row),
             partial(self._not_accepted, row),
             pool="submit",
         )
+
+    def _names_account(self, row: Row) -> bool:
+        """Return whether a submit names its account: not every endpoint takes ``email``."""
+        request = row.request
+        is_chosen = self._floor.is_set or (request is not None and request.emails is not None)
+        return is_chosen or (request is not None and takes_any_account(request.endpoint))
 
     def _accepted(self, row: Row, record: SubmitRecord) -> None:
         email = self.in_flight.pop(row)
@@ -268,7 +283,7 @@ class Submitting:
                 self._refuse(row, error)
             case InputError(is_final=False):
                 self._try_row_again(row, error)
-            case PixverseError() if email and is_of_account(error):
+            case PixverseError() if email and self._names_account(row) and is_of_account(error):
                 self._bar(email, str(error))
                 self._waiting.appendleft(row)
             case PixverseAccessError():
@@ -301,7 +316,8 @@ class Submitting:
         self._pause_all(row, error)
 
     def _refuse(self, row: Row, error: PixverseRateLimitError) -> None:
-        self._waiting.appendleft(row)
+        # At the end of the queue: a prompt that is refused each time keeps no other from being sent.
+        self._waiting.append(row)
         if not self._is_news(row):
             return
         self._refusals += 1
@@ -380,4 +396,4 @@ class Submitting:
     def _stop(self, why: str, *, is_final: bool = False) -> None:
         if not self.stopped:
             log.warning("No more rows are submitted: %s", why)
-            self.stopped, self.is_final = why, is_final
+            self.stopped, self._is_final = why, is_final

@@ -82,7 +82,7 @@ def _csv(text: str, uri: str) -> list[Columns]:
                 )
             rows.append(row)
     except csv.Error as error:
-        raise ValueError(f"{uri}, line {reader.line_num}: {error}") from None
+        raise ValueError(f"{uri}, line {reader.reader.line_num}: {error}") from None
     return rows
 
 

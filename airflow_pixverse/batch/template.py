@@ -14,7 +14,9 @@ from typing import Any
 
 from airflow_pixverse.parameters import texts_in
 
-_FIELD = re.compile(r"\{(?P<column>[A-Za-z_][A-Za-z0-9_]*)(?::(?P<type>[a-z]+))?\}")
+# The plain name of a column, in any language; the marks of some are no \w.
+COLUMN = re.compile(r"[^\W\d](?:\w|[^\x00-\x7f\s])*")
+_FIELD = re.compile(rf"\{{(?P<column>{COLUMN.pattern})(?::(?P<type>[a-z]+))?\}}")
 _TRUE, _FALSE = {"true", "yes", "1"}, {"false", "no", "0"}
 
 

@@ -24,6 +24,7 @@ from airflow_pixverse.parameters import (
     parse_seconds,
     parse_slots,
     short_form,
+    with_references,
 )
 from airflow_pixverse.storage.destination import DEFAULT_MAX_BYTES
 from airflow_pixverse.storage.paths import parse_optional_storage_uri, parse_storage_uri
@@ -54,7 +55,8 @@ class PixverseBatchOperator(BaseOperator):
     Source: "Create a video using text prompt or image" (``POST videos/create``) and the other kinds, and
     "Retrieve the list of videos currently running via the API along with the available account capacity".
 
-    :param rows: path of a CSV or JSON Lines file in object storage, or a list of objects (templated).
+    :param rows: path of a CSV or JSON Lines file in object storage (templated), or a list of objects, whose
+        cells are no templates.
     :param payload: what to send for a row. ``{column}`` is the cell of a row, ``{column:int}``, ``:float``,
         ``:bool`` and ``:json`` are its value of that type; an empty cell that is a whole value drops its key
         (templated).
@@ -150,6 +152,16 @@ class PixverseBatchOperator(BaseOperator):
         check_at_parse(self, parse_remake, self.remake)
         self._run: BatchRun | None = None
 
+    def render_template(self, content: Any, context: Context, *args: Any, **kwargs: Any) -> Any:
+        """Render a template. A list of ``rows`` holds the cells of a table, which are none."""
+
+        def render(value: Any) -> Any:
+            return super(PixverseBatchOperator, self).render_template(value, context, *args, **kwargs)
+
+        if content is self.rows and not isinstance(content, str):
+            return with_references(content, render)
+        return render(content)
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Make the rows that the folder does not have, and return the summary."""
         from airflow.providers.common.compat.sdk import AirflowFailException
@@ -161,14 +173,11 @@ class PixverseBatchOperator(BaseOperator):
         ti, task_try = context["ti"], TaskTry.of(context)
         mapped = "" if task_try.map_index < 0 else f"-{task_try.map_index}"
         try:
-            self._run = BatchRun(
-                self._parameters(f"{self.task_id}{mapped}.csv"),
-                task_try,
-                lambda key, value: ti.xcom_push(key=key, value=value),
-            )
-            summary = self._run.run()
+            parameters = self._parameters(f"{self.task_id}{mapped}.csv")
         except ValueError as error:
             raise AirflowFailException(str(error)) from error
+        self._run = BatchRun(parameters, task_try, lambda key, value: ti.xcom_push(key=key, value=value))
+        summary = self._run.run()
         paths = [path for row in self._run.made if row.record for path in row.record.paths]
         facts = {"path": summary["folder"], "manifest": summary["manifest"], "counts": summary["counts"]}
         add_folder_to_asset_events(context, self.outlets, facts, paths)
@@ -243,17 +252,23 @@ def parse_payload_template(value: Any, name: str = "payload") -> Mapping[str, An
         raise ValueError(
             f"{name} must be an object, such as {{'prompt': '{{prompt}}'}}, not {short_form(value)}"
         )
+    _check_fields(value, name)
+    return value
+
+
+def _check_fields(template: Any, name: str) -> None:
+    """Raise a ValueError that names the parameter if a field of a template cannot be used."""
     try:
-        list(columns_of(value))
+        list(columns_of(template))
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
-    return value
 
 
 def parse_key(value: Any, name: str = "key") -> str | None:
     """Return the template of what names a row; None if not set."""
     if value is not None and not (isinstance(value, str) and value.strip()):
         raise ValueError(f"{name} must be a string such as '{{id}}', not {short_form(value)}")
+    _check_fields(value, name)
     return value
 
 

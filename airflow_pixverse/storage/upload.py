@@ -50,7 +50,16 @@ def source_of(uri: str) -> Source:
     :param uri: such as ``s3://bucket/a.png``.
     :raises StorageError: it cannot be read, or is no image, video or sound.
     """
-    path = object_path(uri)
+    return source_at(object_path(uri))
+
+
+def source_at(path: ObjectStoragePath) -> Source:
+    """
+    Return the metadata of a file whose path is known, without asking Airflow for its connection.
+
+    :raises StorageError: it cannot be read, or is no image, video or sound.
+    """
+    uri = str(path)
     with storage_errors("cannot be read", uri):
         # A store's cached listing does not have files of other processes.
         path.fs.invalidate_cache()
@@ -83,7 +92,7 @@ def upload(client: PixverseClient, source: Source, email: str | None = None) -> 
             # The service's error does not say which of several files it refuses.
             error.args = (f"{uri} cannot be uploaded: {error}",)
             raise
-    if source_of(uri).version != source.version:
+    if source_at(source.path).version != source.version:
         raise StorageError(f"{uri} cannot be uploaded: it has changed meanwhile")
     return answer
 

@@ -71,6 +71,30 @@ def test_batch_of_an_xcom_whose_cells_look_like_templates_renders_none_of_them(s
     assert prompts(sim) == ["{{ dag.dag_id }} {prompt}"]
 
 
+LOOKS_LIKE_A_TEMPLATE = "{{ dag.dag_id }} {prompt}"
+
+
+def test_batch_of_a_list_whose_cells_look_like_templates_renders_none_of_them(sim, folder):
+    rows = [{"prompt": LOOKS_LIKE_A_TEMPLATE}, {"prompt": "cut {{"}]
+    with new_dag("batch") as dag:
+
+        @task
+        def owl():
+            return "{{ an }} owl"
+
+        common = {"folder": folder, "poke_interval": 0.2}
+        PixverseBatchOperator(task_id="one", rows=[*rows, {"prompt": owl()}], payload=PROMPT, **common)
+        PixverseBatchOperator.partial(task_id="two", payload=PROMPT, key="two", **common).expand(rows=[rows])
+
+        @task.pixverse_batch(rows=rows, key="three", **common)
+        def three(row):
+            return {"prompt": row["prompt"]}
+
+        three()
+    assert run(dag).state("three") == "success"
+    assert prompts(sim) == sorted([LOOKS_LIKE_A_TEMPLATE, "cut {{"] * 3 + ["{{ an }} owl"])
+
+
 def test_batch_with_templates_of_its_own_renders_them(sim, folder):
     outcome = batch(
         "{{ params.folder }}", rows="{{ params.folder }}/prompts.csv", params={"folder": folder},
@@ -188,6 +212,7 @@ def summary_files(folder):
         ({"folder": "campaign"}, "folder must be a path"),
         ({"endpoint": "accounts"}, "endpoint must be a path below videos/"),
         ({"key": ""}, "key must be a string"),
+        ({"key": "{id:str}"}, "key: {id:str}: the type must be one of int, float, bool, json"),
         ({"file_name": "{id"}, "file_name must be the name of a file"),
         ({"input_folder": "inputs"}, "input_folder must be a path"),
         ({"max_slots": 0}, "max_slots must be a whole number of at least 1"),

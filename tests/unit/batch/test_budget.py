@@ -9,6 +9,7 @@ from airflow_pixverse.batch import budget
 from airflow_pixverse.batch.__main__ import main
 from airflow_pixverse.batch.budget import AccountFloor, CreditLimit
 from airflow_pixverse.simulator import faults
+from airflow_pixverse.submission import once
 from tests.unit.batch.conftest import Batch, paid, posts, prompts
 from tests.unit.journal.example import RECORD
 
@@ -134,6 +135,19 @@ def test_min_credits_end_a_run_in_the_middle_of_a_table(sim, batch):
     assert sorted(job.payload["email"] for job in sim.submitted()) == [A, A, B]
 
 
+@pytest.mark.pixverse_simulator(accounts={A: 3}, job_seconds=(0.1, 0.2), credits=100)
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_min_credits_hold_where_no_cost_is_told(sim, batch, monkeypatch, is_lost):
+    if is_lost:
+        sim.inject(faults.lost_answer(), times=None, method="POST")
+    else:
+        monkeypatch.setattr(once, "known_credits", lambda _: None)
+    with pytest.raises(AirflowFailException, match="would keep less than min_credits=50"):
+        batch(prompts(*range(9)), min_credits=50)
+    assert batch.statuses.count("stored") == 3  # 100, 80, 60, 40
+    assert len(posts(sim)) == 3
+
+
 @pytest.mark.pixverse_simulator(accounts={A: 3}, job_seconds=(0.1, 0.2), credits=1000)
 def test_min_credits_count_a_submit_of_which_nobody_knows(sim, batch, monkeypatch):
     batch(prompts(0))  # whose cost is known to this run
@@ -143,6 +157,17 @@ def test_min_credits_count_a_submit_of_which_nobody_knows(sim, batch, monkeypatc
         batch(prompts(*range(9)), min_credits=40, limits={"max_slots": 1})
     assert batch.statuses.count("unknown") == 2
     assert len(posts(sim)) == 1 + 3
+
+
+def test_row_whose_own_account_has_too_few_credits_ends_the_task_without_retry(sim, batch):
+    sim.set_credits(A, 40)
+    rows = [{"prompt": f"cat {number}", "who": who} for number, who in enumerate((A, B, B))]
+    with pytest.raises(
+        AirflowFailException, match=rf"1 waiting.*account {A} would keep less than min_credits"
+    ):
+        batch(rows, payload={"prompt": "{prompt}", "email": "{who}"}, min_credits=50)
+    assert sorted(batch.statuses) == ["stored", "stored", "waiting"]
+    assert paid(sim) == ["cat 1", "cat 2"]
 
 
 def test_account_without_credits_leaves_the_rows_to_others(sim, batch):
@@ -187,6 +212,15 @@ def test_account_floor_reads_credits_again_after_a_minute():
     now, left = 61.0, 200
     assert floor.answer(A, 0, 20).allows
     assert reads == [A, A]
+
+
+def test_account_floor_reads_credits_again_after_a_job_of_unknown_cost():
+    left = 100
+    floor = AccountFloor(50, lambda _: left, clock=lambda: 0.0)
+    assert floor.answer(A, 0, None).allows
+    floor.add(A, None)
+    left = 40
+    assert "min_credits=50" in floor.answer(A, 0, None).stops
 
 
 def test_account_floor_waits_where_credits_are_unknown():

@@ -1,9 +1,14 @@
-"""Random histories of one folder: kills, lost answers, edited tables; no row has two accepted jobs."""
+"""
+Random histories of one folder: kills, lost answers, edited tables, rows that are made again, two processes.
+
+No row has two accepted jobs, unless the first has failed and it was to be made again.
+"""
 
 import contextlib
 import itertools
 import json
-from collections import Counter
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException
@@ -56,6 +61,9 @@ def runs(draw):
             "faults": draw(st.lists(st.sampled_from([None, None, *FAULTS]), max_size=4)),
             "steps": draw(st.integers(1, 20)),
             "is_done": draw(st.booleans()),
+            "failing": draw(st.sets(st.integers(0, 5), max_size=2)),
+            "remake": draw(st.sampled_from([frozenset(), frozenset({"failed"})])),
+            "processes": draw(st.integers(1, 2)),
         }
         for _ in range(draw(st.integers(1, 3)))
     ]
@@ -74,25 +82,42 @@ def test_no_history_pays_twice_for_a_row_or_loses_one(history, tmp_path_factory,
         monkeypatch.setenv("AIRFLOW_CONN_PIXVERSE_DEFAULT", json.dumps(sim.connection))
         for number, one in enumerate(history):
             sim.clear_faults()
+            sim.clear_fates()
+            for row in one["failing"]:
+                sim.set_fate(f"cat {row}", "failed")
             for name in one["faults"]:
                 sim.inject(FAULTS[name]() if name else faults.slow(0), times=1, method="POST")
             run_until_killed(batch, one, run=f"run {number}")
         sim.clear_faults()
+        sim.clear_fates()
         everything = prompts(*sorted({row for one in history for row in one["rows"]}))
+        remake = frozenset({"failed"})
+        with contextlib.suppress(AirflowException):  # jobs that it brings home may have failed
+            batch(everything, run="last but one", poke_interval=0.05, remake=remake)
         try:
-            batch(everything, run="last", poke_interval=0.05)
+            batch(everything, run="last", poke_interval=0.05, remake=remake)
         except AirflowException:
             assert "unknown" in batch.statuses
         assert {"stored", "unknown"} >= set(batch.statuses)
-        assert max(Counter(job.payload["prompt"] for job in sim.submitted()).values(), default=0) <= 1
+        outcomes = defaultdict(list)
+        for job in sim.submitted():
+            outcomes[job.payload["prompt"]].append(job.outcome.name)
+        for prompt, of_row in outcomes.items():
+            *earlier, _ = of_row
+            assert set(earlier) <= {"FAILED"}, (prompt, of_row)
 
 
 def run_until_killed(batch, one, *, run):
-    """Run a table with a process that dies."""
+    """Run a table with processes that die together."""
     fuse = Fuse(one["steps"], is_done=one["is_done"])
     write, submit = FolderJournal._write_text, SharedLooks.submit
-    with pytest.MonkeyPatch.context() as patch:
+
+    def process(number):
+        with contextlib.suppress(KilledError, AirflowException):
+            other = Batch(batch.folder)
+            other(prompts(*one["rows"]), run=f"{run} {number}", poke_interval=0.05, remake=one["remake"])
+
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(2) as threads:
         patch.setattr(FolderJournal, "_write_text", lambda *args: fuse.burn(lambda: write(*args)))
         patch.setattr(SharedLooks, "submit", lambda *args: fuse.burn(lambda: submit(*args)))
-        with contextlib.suppress(KilledError, AirflowException):
-            batch(prompts(*one["rows"]), run=run, poke_interval=0.05)
+        list(threads.map(process, range(one["processes"])))

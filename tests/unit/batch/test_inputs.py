@@ -6,6 +6,8 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, ObjectStoragePath
 
 from airflow_pixverse.simulator import faults
+from airflow_pixverse.storage import upload
+from airflow_pixverse.storage.paths import object_path
 from tests.unit.batch.conftest import paid, posts, prompts, running
 
 pytestmark = pytest.mark.pixverse_simulator(job_seconds=(0.2, 0.4))
@@ -100,3 +102,19 @@ def test_kill_while_inputs_are_uploaded_submits_nothing_more(sim, batch, tmp_pat
         with pytest.raises(AirflowException, match="ended from outside"):
             future.result()
     assert [one for one in posts(sim) if "create" in one.path] == []
+
+
+def test_upload_asks_airflow_for_nothing_beside_other_threads(sim, batch, tmp_path, monkeypatch):
+    """Not every version of Airflow lets two threads ask at once."""
+    (tmp_path / "frame.png").write_bytes(b"\x89PNG")
+    runs, is_locked = [], []
+
+    def get_path(uri):
+        is_locked.append(runs[0]._airflow.locked())
+        return object_path(uri)
+
+    monkeypatch.setattr(upload, "object_path", get_path)
+    payload = {"prompt": "{prompt}", "first_frame_path": "frame.png"}
+    runs.append(batch.new_run(prompts(1), payload=payload, plan={"input_folder": tmp_path.as_uri()}))
+    assert runs[0].run()["made"] == 1
+    assert set(is_locked) == {True}

@@ -25,7 +25,7 @@ def test_look_that_is_awaited_does_not_wait_for_rows_that_are_accepted(is_awaite
         poke_interval=5.0,
         reconnect=None,
     )
-    assert loop._next_look(100.0) == next_look
+    assert loop._next_look(100.0, 101.0) == next_look
 
 
 @pytest.mark.pixverse_simulator(accounts={"a@example.com": 16}, job_seconds=(0.1, 0.2))
@@ -55,3 +55,22 @@ def test_inputs_are_uploaded_beside_each_other(sim, batch, tmp_path, monkeypatch
     rows = [{"prompt": f"cat {number}", "frame": f"{number}.png"} for number in range(2)]
     payload = {"prompt": "{prompt}", "first_frame_path": "{frame}"}
     assert batch(rows, payload=payload, plan={"input_folder": tmp_path.as_uri()})["made"] == 2
+
+
+@pytest.mark.pixverse_simulator(job_seconds=(0.1, 0.2))
+@pytest.mark.parametrize(("poke_interval", "seconds"), [(0.1, 0.3), (0.0, 0.0)])
+def test_look_that_takes_longer_than_the_interval_starves_no_outcome(sim, batch, poke_interval, seconds):
+    sim.inject(faults.slow(seconds), times=None, path="scheduler/available")
+    run = batch.new_run(prompts(1, 2), poke_interval=poke_interval)
+    with running(run) as future:
+        try:
+            assert future.result(timeout=60)["made"] == 2
+        finally:
+            run.kill()
+
+
+@pytest.mark.pixverse_simulator(job_seconds=(1.0, 1.0))
+def test_interval_of_no_seconds_still_leaves_a_pause_after_each_look(sim, batch):
+    batch(prompts(1), poke_interval=0.0)
+    looks = [one.monotonic for one in sim.requests if one.path.endswith("scheduler/available")]
+    assert len(looks) <= 2 + (looks[-1] - looks[0]) / 0.1

@@ -242,6 +242,54 @@ def test_row_of_which_only_a_refused_attempt_is_left_is_unknown(sim, batch):
     assert len(posts(sim)) == 2
 
 
+@pytest.mark.parametrize("remake", [frozenset(), frozenset({"failed"})])
+def test_unknown_row_whose_record_is_gone_stays_unknown_beside_an_earlier_attempt(sim, batch, remake):
+    """The manifest names no job then, and the attempt that is left is no reason not to submit."""
+    if remake:
+        sim.set_fate("cat 1", "failed")
+        batch(prompts(1), fail_on="none")
+    else:
+        sim.inject(faults.rate_limit(), times=1, method="POST")
+    sim.inject(faults.lost_request(code=200, body={}), times=1, method="POST")
+    with pytest.raises(AirflowFailException):
+        batch(prompts(1), run="second", remake=remake)
+    assert batch.statuses == ["unknown"]
+    [record] = batch.records("unknown")
+    for one in batch.folder.glob(f"{record.relative_to(batch.folder).with_suffix('')}.*"):
+        one.unlink()
+    for run in ("third", "fourth"):
+        with pytest.raises(AirflowFailException, match=r"Its records are gone from"):
+            batch(prompts(1), run=run, remake=remake)
+    assert batch.statuses == ["unknown"]
+    assert len(posts(sim)) == 2
+
+
+def test_unknown_row_that_was_not_accepted_after_all_is_submitted(sim, batch):
+    """Another process knew more than the one that wrote the manifest."""
+    sim.inject(faults.lost_request(code=200, body={}), times=1, method="POST")
+    with pytest.raises(AirflowFailException):
+        batch(prompts(1))
+    [row] = batch.rows
+    journal = FolderJournal(object_path(batch.folder.as_uri()))
+    journal.write(row.key, dataclasses.replace(row.record, state="not accepted"))
+    assert batch(prompts(1), run="another")["made"] == 1
+
+
+def test_row_that_another_process_makes_while_the_folder_is_read_is_followed(sim, batch, monkeypatch):
+    read_all = FolderJournal.read_all
+
+    def read_before_the_other(journal):
+        records = read_all(journal)
+        monkeypatch.undo()
+        monkeypatch.setenv("AIRFLOW_CONN_PIXVERSE_DEFAULT", json.dumps(sim.connection))
+        Batch(batch.folder)(prompts(1), run="other")
+        return records
+
+    monkeypatch.setattr(FolderJournal, "read_all", read_before_the_other)
+    assert batch(prompts(1))["counts"]["stored"] == 1
+    assert len(posts(sim)) == 1
+
+
 def test_record_that_only_the_index_has_counts(sim, batch, monkeypatch, caplog):
     monkeypatch.setattr(folder, "_MOST_AHEAD", 1)
     batch(prompts(1, 2))

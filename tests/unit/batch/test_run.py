@@ -2,16 +2,18 @@
 
 import csv
 import json
+import time
 from collections import Counter
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, Stats
 
 from airflow_pixverse.api.results import JobResult
 from airflow_pixverse.batch import run as run_module
 from airflow_pixverse.batch import table as table_module
 from airflow_pixverse.batch.__main__ import main
 from airflow_pixverse.simulator import faults
+from airflow_pixverse.waits import submit_state
 from tests.unit.batch.conftest import paid, posts, prompts, running
 
 quick = pytest.mark.pixverse_simulator(job_seconds=(0.2, 0.4))
@@ -246,6 +248,25 @@ def test_images_that_are_moderated_are_named_where_others_are_stored(sim, batch)
     assert "a face" in line["reason"]
 
 
+def test_missing_connection_ends_the_task_without_retry(sim, batch):
+    with pytest.raises(AirflowFailException, match="not_there"):
+        batch(prompts(1), pixverse_conn_id="not_there")
+    assert sim.request_count == 0
+
+
+@ended_by_hand
+def test_missing_connection_keeps_no_retry_from_jobs_that_are_paid_for(sim, batch):
+    first = batch.new_run(prompts(1))
+    with running(first) as future:
+        sim.wait_for_submitted(1)
+        first.kill()
+        with pytest.raises(AirflowException):
+            future.result()
+    with pytest.raises(AirflowException, match="not_there") as raised:
+        batch(prompts(1), pixverse_conn_id="not_there")
+    assert not isinstance(raised.value, AirflowFailException)
+
+
 def test_looks_that_are_refused_for_good_leave_a_summary_and_a_retry(sim, batch):
     sim.inject(faults.status(401), times=None, path="scheduler/available")
     with pytest.raises(AirflowException, match=r"No more rows were submitted.*401") as raised:
@@ -258,6 +279,62 @@ def test_cell_in_a_file_name_leads_nowhere_else(sim, batch):
     batch([{"prompt": "a", "id": "../../{x}"}], plan={"file_name": "{id}.{ext}"})
     [file] = batch.folder.glob("*.mp4")
     assert file.name == "_.._x_.mp4"
+
+
+@ended_by_hand
+def test_manifest_is_written_while_jobs_run(sim, batch, monkeypatch):
+    monkeypatch.setattr(run_module, "_MANIFEST_EVERY", 0.0)
+    run = batch.new_run(prompts(1, 2))
+    with running(run) as future:
+        sim.wait_for_submitted(2)
+        while not (
+            (batch.folder / "campaign.csv").exists() and all(one["job_ids"] for one in manifest(batch))
+        ):
+            assert not future.done()
+            time.sleep(0.01)
+        assert [line["status"] for line in manifest(batch)] == ["running", "running"]
+        sim.end_all_jobs()
+        assert future.result()["made"] == 2
+
+
+def test_metrics_count_each_job_once(sim, batch, monkeypatch):
+    counted = Counter()
+
+    def incr(name, count=1, *_, tags, **__):
+        counted[name, tags["type"]] += count
+
+    monkeypatch.setattr(Stats, "incr", incr)
+    sim.set_fate("cat 0", "failed")
+    sim.set_fate("cat 1", "moderated")
+    sim.inject(faults.rate_limit(), times=1, method="POST")
+    monkeypatch.setattr(submit_state, "_FIRST_BACKOFF", 0.1)
+    for run in ("run", "another"):
+        with pytest.raises(AirflowFailException):
+            batch(prompts(*range(5)), run=run)
+    assert counted == {
+        ("pixverse.jobs.refused", "video"): 1,
+        ("pixverse.jobs.submitted", "video"): 5,
+        ("pixverse.jobs.completed", "video"): 3,
+        ("pixverse.jobs.failed", "video"): 1,
+        ("pixverse.jobs.moderated", "video"): 1,
+    }
+
+
+def test_file_that_is_larger_than_max_bytes_is_left_to_a_retry(sim, batch, short_pauses):
+    with pytest.raises(
+        AirflowException, match=r"has more than max_bytes=10 bytes.*A retry goes on"
+    ) as raised:
+        batch(prompts(1), max_bytes=10)
+    assert not isinstance(raised.value, AirflowFailException)
+    assert not list(batch.folder.glob("*.mp4"))
+    assert batch(prompts(1))["made"] == 1
+    assert len(posts(sim)) == 1
+
+
+def test_column_that_the_table_does_not_have_refuses_its_rows(sim, batch):
+    with pytest.raises(AirflowFailException, match="the table has no column 'prompt'"):
+        batch([{"text": "a fox"}, {"prompt": "an owl"}])
+    assert batch.statuses == ["refused", "stored"]
 
 
 @ended_by_hand
@@ -282,7 +359,9 @@ def test_job_that_does_not_end_in_time_is_left_to_a_retry(sim, batch):
 def test_table_with_the_name_of_the_manifest_is_refused(sim, batch):
     batch.folder.mkdir()
     (batch.folder / "campaign.csv").write_text("prompt\na fox\n")
-    with pytest.raises(ValueError, match=r"rows must not be .*campaign\.csv: the manifest has that name"):
+    with pytest.raises(
+        AirflowFailException, match=r"rows must not be .*campaign\.csv: the manifest has that name"
+    ):
         batch(f"{batch.folder.as_uri()}/campaign.csv")
     assert (batch.folder / "campaign.csv").read_text() == "prompt\na fox\n"
 
@@ -303,5 +382,5 @@ def test_progress_that_cannot_be_pushed_ends_nothing(sim, batch, monkeypatch):
 def test_table_that_is_too_large_is_refused_for_good(batch, tmp_path, monkeypatch):
     monkeypatch.setattr(table_module, "_MAX_BYTES", 10)
     (tmp_path / "prompts.csv").write_text("prompt\na fox in the snow\n")
-    with pytest.raises(ValueError, match=r"prompts\.csv has 25 bytes; a table has 10 at most"):
+    with pytest.raises(AirflowFailException, match=r"prompts\.csv has 25 bytes; a table has 10 at most"):
         batch(f"{tmp_path.as_uri()}/prompts.csv")

@@ -1,12 +1,17 @@
 """Slots of a batch: how many it takes, of which accounts, and what it does where none is to be had."""
 
+import dataclasses
+
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
-from airflow_pixverse.api.errors import PixverseAuthError
+from airflow_pixverse.api.errors import PixverseAuthError, PixverseNoResultError
+from airflow_pixverse.batch.following import Following
 from airflow_pixverse.batch.looks import SharedLooks
+from airflow_pixverse.batch.rows import Row
 from airflow_pixverse.simulator import faults
 from tests.unit.batch.conftest import paid, posts, prompts, running
+from tests.unit.journal.example import RECORD
 
 pytestmark = pytest.mark.pixverse_simulator(job_seconds=(0.2, 0.4))
 
@@ -27,6 +32,17 @@ def test_max_slots_and_keep_free_bound_what_runs_at_once(sim, batch):
     assert most <= 3
 
 
+def test_row_of_several_images_takes_a_slot_for_each():
+    following = Following(None, None, poke_interval=1.0, completion_timeout=60.0, reconnect=None)
+    row, other = Row({1: {}}), Row({2: {}})
+    following.add(row, dataclasses.replace(RECORD, job_ids=("1", "2", "3"), email="a@example.com"))
+    following.add(other, dataclasses.replace(RECORD, job_ids=("4",), email=None))
+    assert following.running == 4
+    assert following.unseen(0.0) == ["a@example.com"] * 3 + [""]
+    following.rows[row].jobs[0].error = PixverseNoResultError("it failed")
+    assert following.running == 3
+
+
 @pytest.mark.pixverse_simulator(accounts={"a@example.com": 2, "b@example.com": 2})
 def test_rows_are_spread_over_the_accounts(sim, batch):
     batch(prompts(1, 2))
@@ -37,6 +53,33 @@ def test_rows_are_spread_over_the_accounts(sim, batch):
 def test_only_chosen_accounts_are_used(sim, batch):
     batch(prompts(*range(5)), plan={"emails": ["B@example.com"]}, limits={"emails": ["B@example.com"]})
     assert {job.payload["email"] for job in sim.submitted()} == {"b@example.com"}
+
+
+@pytest.mark.pixverse_simulator(accounts={"a@example.com": 2, "b@example.com": 2}, job_seconds=(0.1, 0.1))
+@pytest.mark.parametrize(
+    ("emails", "min_credits", "is_named"),
+    [(None, None, False), (["a@example.com"], None, True), (None, 0, True)],
+)
+def test_endpoint_that_takes_no_account_gets_none_unless_one_is_asked_for(
+    sim, batch, emails, min_credits, is_named
+):
+    rows = [{"video_id": str(number)} for number in range(6)]
+    batch(
+        rows,
+        payload={"video_id": "{video_id}"},
+        plan={"endpoint": "videos/upscale", "emails": emails},
+        limits={"emails": emails},
+        min_credits=min_credits,
+    )
+    assert ["email" in job.payload for job in sim.submitted()] == [is_named] * 6
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+def test_prompt_that_is_refused_each_time_keeps_no_other_row_from_being_sent(sim, batch, short_pauses, slots):
+    sim.set_fate("cat 0", "busy")
+    with pytest.raises(AirflowException, match="refused 3 times in a row"):
+        batch(prompts(*range(4)), limits={"max_slots": slots, "max_refusals": 2})
+    assert batch.statuses == ["waiting", "stored", "stored", "stored"]
 
 
 def test_refusal_pauses_all_rows_and_loses_none(sim, batch, short_pauses):
