@@ -169,14 +169,15 @@ class CapacityGate:
         self._leases.adopt(other._leases)
         self._wake.set()  # open leases bring the next poll forward
 
-    def update_lease(self, reference: str, update: LeaseUpdate) -> None:
+    def update_lease(self, reference: str, update: LeaseUpdate, looked: float | None = None) -> None:
         """
         Record the outcome of the job that a lease is for, as its holder reports it.
 
         :param reference: of the job. An unknown one is ignored: the lease may have ended, or another
             triggerer may have granted it.
+        :param looked: seconds for which its holder has looked for the slot; None if unknown.
         """
-        if self._leases.update_lease(reference, update, self._clock()) and self._queue:
+        if self._leases.update_lease(reference, update, self._clock(), looked) and self._queue:
             self._is_slot_given_back = True
             self._decide_soon()
 
@@ -255,8 +256,6 @@ class CapacityGate:
         handover, wanted = self._leases.handover, self._forecast.wanted
         if handover is None or not self._queue or not wanted:
             return math.inf
-        if self._leases.awaits_slot:
-            return -math.inf
         return self._forecast.next_end(self._clock(), wanted) - handover
 
     async def _poll(self) -> None:

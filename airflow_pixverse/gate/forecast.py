@@ -85,6 +85,10 @@ class Forecast:
         """Let the end of a job be expected no more, as its slot is given to a wait."""
         self._used.add(job_id)
 
+    def usual_seconds(self, job_id: str) -> float:
+        """Return how long jobs of its kind take, for a job that :meth:`ending` has named."""
+        return median(self._durations[self._runs[job_id].kind])
+
     def _ends(self, now: float) -> list[tuple[str, float]]:
         usual = {
             kind: seconds
