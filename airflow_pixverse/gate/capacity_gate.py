@@ -252,11 +252,18 @@ class CapacityGate:
         )
 
     def _early_poll_at(self) -> float:
-        """Return when a poll may let the next in line through early; infinity for no such time."""
-        handover, wanted = self._leases.handover, self._forecast.wanted
+        """
+        Return when a job that matters here is expected to end; infinity if none is.
+
+        Those are the jobs that are tracked, and the next whose slot a wait may get: for that, a handover
+        earlier.
+        """
+        now, handover, wanted = self._clock(), self._leases.handover, self._forecast.wanted
+        tracked = {one.job_id for one in self._followers if isinstance(one, Tracker)}
+        end = self._forecast.next_end_of(tracked, now) if tracked else math.inf
         if handover is None or not self._queue or not wanted:
-            return math.inf
-        return self._forecast.next_end(self._clock(), wanted) - handover
+            return end
+        return min(end, self._forecast.next_end(now, wanted) - handover)
 
     async def _poll(self) -> None:
         started = self._clock()

@@ -69,7 +69,7 @@ class Forecast:
         :param within: seconds from now.
         :return: the id and the key of the account of each.
         """
-        ends = sorted((end, job_id) for job_id, end in self._ends(now) if end <= now + within)
+        ends = sorted((end, job_id) for job_id, end in self._unused_ends(now) if end <= now + within)
         return [(job_id, self._runs[job_id].email) for _, job_id in ends]
 
     def next_end(self, now: float, emails: AbstractSet[str] | None = None) -> float:
@@ -78,8 +78,12 @@ class Forecast:
 
         :param emails: keys of the accounts that count; None for all accounts.
         """
-        ends = ((end, self._runs[job_id].email) for job_id, end in self._ends(now))
+        ends = ((end, self._runs[job_id].email) for job_id, end in self._unused_ends(now))
         return min((end for end, email in ends if emails is None or email in emails), default=math.inf)
+
+    def next_end_of(self, job_ids: AbstractSet[str], now: float) -> float:
+        """Return when the next of some jobs is expected to end, used or not; infinity if none is."""
+        return min((end for job_id, end in self._ends(now) if job_id in job_ids), default=math.inf)
 
     def use(self, job_id: str) -> None:
         """Let the end of a job be expected no more, as its slot is given to a wait."""
@@ -88,6 +92,9 @@ class Forecast:
     def usual_seconds(self, job_id: str) -> float:
         """Return how long jobs of its kind take, for a job that :meth:`ending` has named."""
         return median(self._durations[self._runs[job_id].kind])
+
+    def _unused_ends(self, now: float) -> list[tuple[str, float]]:
+        return [(job_id, end) for job_id, end in self._ends(now) if job_id not in self._used]
 
     def _ends(self, now: float) -> list[tuple[str, float]]:
         usual = {
@@ -98,9 +105,7 @@ class Forecast:
         return [
             (job_id, run.began + usual[run.kind])
             for job_id, run in self._runs.items()
-            if run.kind in usual
-            and job_id not in self._used
-            and now - run.began <= usual[run.kind] * (1 + _LATE)
+            if run.kind in usual and now - run.began <= usual[run.kind] * (1 + _LATE)
         ]
 
     def _began(self, job: ExecutingJob, now: float) -> float:
