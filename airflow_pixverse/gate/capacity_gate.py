@@ -159,7 +159,7 @@ class CapacityGate:
 
     def adopt_leases(self, other: Self) -> None:
         """
-        Take over copies of the leases of another gate, and the jobs it has seen, since its waits move here.
+        Take over copies of the leases of another gate, and what it knows of jobs, since its waits move here.
 
         The other gate keeps its leases, for the waits that stay there. A lease that this gate has known
         already is not taken over again.
@@ -167,6 +167,7 @@ class CapacityGate:
         :param other: a gate of the same service and the same accounts, which goes by the same clock.
         """
         self._leases.adopt(other._leases)
+        self._forecast.adopt(other._forecast)
         self._wake.set()  # open leases bring the next poll forward
 
     def update_lease(self, reference: str, update: LeaseUpdate, looked: float | None = None) -> None:

@@ -3,8 +3,9 @@
 import math
 from collections import defaultdict, deque
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
+from typing import Self
 
 from airflow_pixverse.api.scheduler import Capacity, ExecutingJob, email_key
 
@@ -92,6 +93,17 @@ class Forecast:
     def usual_seconds(self, job_id: str) -> float:
         """Return how long jobs of its kind take, for a job that :meth:`ending` has named."""
         return median(self._durations[self._runs[job_id].kind])
+
+    def adopt(self, other: Self) -> None:
+        """Take over what another gate of the same accounts knows of jobs, if less is known here."""
+        for kind, took in other._durations.items():
+            if len(took) > len(self._durations.get(kind, ())):
+                self._durations[kind] = took.copy()
+        for job_id, run in other._runs.items():
+            if job_id not in self._runs or math.isnan(self._runs[job_id].began):
+                self._runs[job_id] = replace(run)
+        self._used |= other._used
+        self._polled_at = max(self._polled_at, other._polled_at)
 
     def _unused_ends(self, now: float) -> list[tuple[str, float]]:
         return [(job_id, end) for job_id, end in self._ends(now) if job_id not in self._used]
