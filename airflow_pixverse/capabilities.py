@@ -51,6 +51,9 @@ TRIGGERER_TEMPLATE_FILTERS = frozenset({"ds", "ds_nodash", "ts", "ts_nodash", "t
 TASK_SUCCESS_EVENT_STORES_XCOM = not AIRFLOW_V_3_0_PLUS
 """``TaskSuccessEvent(xcoms=...)`` stores the values as they are. Airflow 3 stores them as a string."""
 
+CALLS_SUCCESS_CALLBACKS_WITHOUT_WORKER = not AIRFLOW_V_3_0_PLUS
+"""The DAG processor calls success callbacks of tasks that the triggerer ends. Airflow 3 calls none."""
+
 HAS_TASK_STATE_STORE = AIRFLOW_V_3_3_PLUS
 """A task instance has a store that outlives its tries; what has an earlier id of it cannot write to it."""
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from operator import attrgetter
 
 from airflow_pixverse.api.scheduler import AccountCapacity, Capacity, email_key
+from airflow_pixverse.gate.awaited_job import LONGEST_LOOK, AwaitedJob
 from airflow_pixverse.gate.errors import GateFailedError
 from airflow_pixverse.gate.forecast import Forecast
-from airflow_pixverse.gate.leases import LONGEST_HANDOVER, Lease, Leases, counted_against
+from airflow_pixverse.gate.leases import Lease, Leases, counted_against
 from airflow_pixverse.gate.waiter import Waiter
 
 log = logging.getLogger(__name__)
@@ -87,7 +88,7 @@ class _Decision:
             if waiter.can_pass_early:
                 if end := self._next_end(chosen):
                     return self._lease_early(waiter, *end)
-                self._forecast.wanted |= chosen
+                self._forecast.wanted |= {key for key in chosen if self._leases.ahead_on(key) is not None}
             if sum(self._total[key] for key in listed) >= request.slots:
                 self._claimed |= chosen
             return []
@@ -110,7 +111,8 @@ class _Decision:
         self._ending.remove((job_id, email))
         self._forecast.use(job_id)
         waiter.ahead = ahead
-        expires_at = self._now + LONGEST_HANDOVER + waiter.request.lease_seconds
+        waiter.awaited = AwaitedJob(job_id, self._forecast.usual_seconds(job_id))
+        expires_at = self._now + LONGEST_LOOK + waiter.request.lease_seconds
         lease = waiter.lease = Lease(
             emails=frozenset({email}),
             suggested={email: 1},

@@ -159,7 +159,7 @@ class CapacityGate:
 
     def adopt_leases(self, other: Self) -> None:
         """
-        Take over copies of the leases of another gate, and the jobs it has seen, since its waits move here.
+        Take over copies of the leases of another gate, and what it knows of jobs, since its waits move here.
 
         The other gate keeps its leases, for the waits that stay there. A lease that this gate has known
         already is not taken over again.
@@ -167,16 +167,18 @@ class CapacityGate:
         :param other: a gate of the same service and the same accounts, which goes by the same clock.
         """
         self._leases.adopt(other._leases)
+        self._forecast.adopt(other._forecast)
         self._wake.set()  # open leases bring the next poll forward
 
-    def update_lease(self, reference: str, update: LeaseUpdate) -> None:
+    def update_lease(self, reference: str, update: LeaseUpdate, looked: float | None = None) -> None:
         """
         Record the outcome of the job that a lease is for, as its holder reports it.
 
         :param reference: of the job. An unknown one is ignored: the lease may have ended, or another
             triggerer may have granted it.
+        :param looked: seconds for which its holder has looked for the slot; None if unknown.
         """
-        if self._leases.update_lease(reference, update, self._clock()) and self._queue:
+        if self._leases.update_lease(reference, update, self._clock(), looked) and self._queue:
             self._is_slot_given_back = True
             self._decide_soon()
 
@@ -251,13 +253,18 @@ class CapacityGate:
         )
 
     def _early_poll_at(self) -> float:
-        """Return when a poll may let the next in line through early; infinity for no such time."""
-        handover, wanted = self._leases.handover, self._forecast.wanted
+        """
+        Return when a job that matters here is expected to end; infinity if none is.
+
+        Those are the jobs that are tracked, and the next whose slot a wait may get: for that, a handover
+        earlier.
+        """
+        now, handover, wanted = self._clock(), self._leases.handover, self._forecast.wanted
+        tracked = {one.job_id for one in self._followers if isinstance(one, Tracker)}
+        end = self._forecast.next_end_of(tracked, now) if tracked else math.inf
         if handover is None or not self._queue or not wanted:
-            return math.inf
-        if self._leases.awaits_slot:
-            return -math.inf
-        return self._forecast.next_end(self._clock(), wanted) - handover
+            return end
+        return min(end, self._forecast.next_end(now, wanted) - handover)
 
     async def _poll(self) -> None:
         started = self._clock()

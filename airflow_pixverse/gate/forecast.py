@@ -3,8 +3,9 @@
 import math
 from collections import defaultdict, deque
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
+from typing import Self
 
 from airflow_pixverse.api.scheduler import Capacity, ExecutingJob, email_key
 
@@ -69,7 +70,7 @@ class Forecast:
         :param within: seconds from now.
         :return: the id and the key of the account of each.
         """
-        ends = sorted((end, job_id) for job_id, end in self._ends(now) if end <= now + within)
+        ends = sorted((end, job_id) for job_id, end in self._unused_ends(now) if end <= now + within)
         return [(job_id, self._runs[job_id].email) for _, job_id in ends]
 
     def next_end(self, now: float, emails: AbstractSet[str] | None = None) -> float:
@@ -78,12 +79,34 @@ class Forecast:
 
         :param emails: keys of the accounts that count; None for all accounts.
         """
-        ends = ((end, self._runs[job_id].email) for job_id, end in self._ends(now))
+        ends = ((end, self._runs[job_id].email) for job_id, end in self._unused_ends(now))
         return min((end for end, email in ends if emails is None or email in emails), default=math.inf)
+
+    def next_end_of(self, job_ids: AbstractSet[str], now: float) -> float:
+        """Return when the next of some jobs is expected to end, used or not; infinity if none is."""
+        return min((end for job_id, end in self._ends(now) if job_id in job_ids), default=math.inf)
 
     def use(self, job_id: str) -> None:
         """Let the end of a job be expected no more, as its slot is given to a wait."""
         self._used.add(job_id)
+
+    def usual_seconds(self, job_id: str) -> float:
+        """Return how long jobs of its kind take, for a job that :meth:`ending` has named."""
+        return median(self._durations[self._runs[job_id].kind])
+
+    def adopt(self, other: Self) -> None:
+        """Take over what another gate of the same accounts knows of jobs, if less is known here."""
+        for kind, took in other._durations.items():
+            if len(took) > len(self._durations.get(kind, ())):
+                self._durations[kind] = took.copy()
+        for job_id, run in other._runs.items():
+            if job_id not in self._runs or math.isnan(self._runs[job_id].began):
+                self._runs[job_id] = replace(run)
+        self._used |= other._used
+        self._polled_at = max(self._polled_at, other._polled_at)
+
+    def _unused_ends(self, now: float) -> list[tuple[str, float]]:
+        return [(job_id, end) for job_id, end in self._ends(now) if job_id not in self._used]
 
     def _ends(self, now: float) -> list[tuple[str, float]]:
         usual = {
@@ -94,9 +117,7 @@ class Forecast:
         return [
             (job_id, run.began + usual[run.kind])
             for job_id, run in self._runs.items()
-            if run.kind in usual
-            and job_id not in self._used
-            and now - run.began <= usual[run.kind] * (1 + _LATE)
+            if run.kind in usual and now - run.began <= usual[run.kind] * (1 + _LATE)
         ]
 
     def _began(self, job: ExecutingJob, now: float) -> float:

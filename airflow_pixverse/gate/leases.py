@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from operator import attrgetter, itemgetter
-from statistics import median
 from typing import Self
 from weakref import WeakSet
 
 from airflow_pixverse.api.reply_ref import random_part_of
 from airflow_pixverse.api.scheduler import MAX_JOBS_READ, Capacity, ExecutingJob, email_key
+from airflow_pixverse.gate.awaited_job import LONGEST_LOOK
+from airflow_pixverse.gate.handovers import Handovers
 from airflow_pixverse.gate.holders import Holders
 from airflow_pixverse.gate.lease_update import LeaseUpdate
 
@@ -24,12 +25,8 @@ DEFAULT_LEASE = 120.0
 # A slot whose job was refused stays leased for this many seconds: a user of the website has probably taken
 # it, which the service does not list, and the next job would be refused, too.
 _AFTER_REFUSAL = 180.0
-# The last so many leases tell how long a worker takes from its lease to its job.
-_HANDOVERS = 15
-LONGEST_HANDOVER = 60.0
-"""The next in line is let through at most this many seconds before a slot is expected."""
-# A worker that is there this many seconds too early looks once more; one that is late leaves a slot idle.
-_MARGIN = 2.0
+# The last so many jobs of other triggerers may explain a refusal.
+_MOST_TAKEN = 15
 # A slot that has come for an early lease is kept for this many seconds at least.
 _SHORTEST_KEPT = 10.0
 # A job that is not listed for longer than this many seconds, and then is, counts as a new one.
@@ -110,8 +107,8 @@ class Leases:
         self._jobs = SeenJobs()
         self._references = SeenJobs()  # of all jobs that leases were granted for
         # The accounts of jobs of other triggerers, and when each was listed first.
-        self._taken: deque[tuple[str, float]] = deque(maxlen=_HANDOVERS)
-        self._handovers: deque[float] = deque(maxlen=_HANDOVERS)
+        self._taken: deque[tuple[str, float]] = deque(maxlen=_MOST_TAKEN)
+        self._handovers = Handovers()
         # Originals of the leases that have been open here, as long as one of them or a copy is open anywhere.
         self._known: WeakSet[Lease] = WeakSet()
         self.holders = Holders()
@@ -156,14 +153,9 @@ class Leases:
         return references if all(references) else None
 
     @property
-    def awaits_slot(self) -> bool:
-        """Whether a holder looks for a slot that is about to be free."""
-        return not all(lease.has_slot for lease in self)
-
-    @property
     def handover(self) -> float | None:
-        """Seconds from a lease to the job, the median of the last ones and a margin; None if unknown."""
-        return min(median(self._handovers) + _MARGIN, LONGEST_HANDOVER) if self._handovers else None
+        """Seconds from a lease to the job, as the next handover may take; None if unknown."""
+        return self._handovers.expected
 
     def grant(self, lease: Lease) -> None:
         """Add a lease, the newest. It replaces one for the same job."""
@@ -191,22 +183,26 @@ class Leases:
         if lease in self._leases:
             self._leases.remove(lease)
 
-    def update_lease(self, reference: str, update: LeaseUpdate, now: float) -> bool:
+    def update_lease(
+        self, reference: str, update: LeaseUpdate, now: float, looked: float | None = None
+    ) -> bool:
         """
         Record the outcome of a holder's job.
 
         :param reference: of the job; an unknown one is ignored.
         :param now: by the clock that leases end by.
+        :param looked: for how many seconds the holder of an early lease has looked; None if unknown.
         :return: whether slots are free now that were leased.
         """
+        lease = self._lease_for(reference)
         if update is LeaseUpdate.ACCEPTED:
             self.holders.forget_job(reference)
-        lease = self._lease_for(reference)
+            if lease is not None:
+                self._record_accepted(lease, now)
+            self._handovers.record_looks(reference, looked)
         if lease is None:
             return False
         match update:
-            case LeaseUpdate.ACCEPTED:
-                self._record_accepted(lease, now)
             case LeaseUpdate.REFUSED if not lease.has_slot or self._is_taken_by_other_triggerer(lease):
                 self.revoke(lease)
             case LeaseUpdate.REFUSED:
@@ -232,6 +228,7 @@ class Leases:
         self._jobs.adopt(other._jobs)
         self._references.adopt(other._references)
         self.holders.adopt(other.holders)
+        self._handovers.adopt(other._handovers)
 
     def observe(self, capacity: Capacity, now: float, poll_began: float = -math.inf) -> None:
         """
@@ -268,7 +265,7 @@ class Leases:
         for lease in self:
             if not lease.has_slot and all(spare[email] > 0 for email in lease.suggested):
                 lease.has_slot = True
-                usual_end = lease.expires_at - LONGEST_HANDOVER
+                usual_end = lease.expires_at - LONGEST_LOOK
                 lease.expires_at = min(lease.expires_at, max(usual_end, now + _SHORTEST_KEPT))
                 spare.subtract(lease.suggested)
 
@@ -302,8 +299,10 @@ class Leases:
     def _record_accepted(self, lease: Lease, now: float) -> None:
         if lease.accepted_at == math.inf:
             lease.accepted_at = now
-            if not lease.is_early:
-                self._handovers.append(now - lease.granted_at)
+            if lease.is_early:
+                self._handovers.record_early(lease.reference, now - lease.granted_at)
+            else:
+                self._handovers.record(now - lease.granted_at)
 
     def _lease_for(self, reference: str) -> Lease | None:
         """Return the lease whose holder has the job with this reference; None if unknown."""

@@ -17,7 +17,7 @@ _NEWCOMERS_INTERVAL = 10.0  # seconds
 # While leases are open, a poll shows which jobs have begun. The interval has to be shorter, jitter included,
 # than a short job takes: a job that no poll has seen ends no lease.
 _LEASES_INTERVAL = 10.0  # seconds
-# While a job is about to end and a wait is queued, its slot is given to the next in line soon.
+# While a job is about to end that is tracked, or whose slot a wait may get, that is noticed soon.
 _NEAR_INTERVAL = 2.0
 # A believed fatal error ended all waits. Newcomers of this many seconds get the same error without a call.
 _FATAL_MEMORY = 10.0
@@ -42,6 +42,7 @@ class Pacing:
         self._random = jitter
         self._jitter = 1.0
         self._failures = 0
+        self._has_snapshot = False
         self._not_before = -math.inf
         self._suspicion = Suspicion()
         self._fatal_until = -math.inf
@@ -59,13 +60,12 @@ class Pacing:
         :param interval: the shortest interval asked for.
         :param newcomers: whether there are any, for whom no snapshot counts yet.
         :param leases: whether leases are open while a wait is queued.
-        :param needed_at: when a job is about to end; infinity if none is.
+        :param needed_at: when a job is about to end; infinity if none is. It repeats no poll that has failed.
         """
         if newcomers:
             interval = min(interval, _NEWCOMERS_INTERVAL)
         if leases:
             interval = min(interval, _LEASES_INTERVAL)
-        interval = min(interval, max(needed_at - self.polled_at, _NEAR_INTERVAL))
         if self._is_refused and not newcomers:
             interval = max(interval, _REFUSED_INTERVAL)
         else:
@@ -74,7 +74,10 @@ class Pacing:
         if self._failures:
             longest = max(interval, _LONGEST_BACKOFF)
             interval = backoff(self._failures, first=interval, longest=longest)
-        return max(self.polled_at + interval * self._jitter, self._not_before, self.gathered_at)
+        at = self.polled_at + interval * self._jitter
+        if self._has_snapshot:
+            at = min(at, max(needed_at, self.polled_at + _NEAR_INTERVAL))
+        return max(at, self._not_before, self.gathered_at)
 
     def is_fresh(self, now: float) -> bool:
         """Return whether the outcome of the last poll is young enough to count for newcomers."""
@@ -96,6 +99,7 @@ class Pacing:
         """Record a poll that gave a snapshot: go on at the usual pace."""
         self._record_poll(now)
         self._failures = 0
+        self._has_snapshot = True
         self._is_refused = False
         self._suspicion.clear()
 
@@ -138,4 +142,5 @@ class Pacing:
 
     def _record_poll(self, now: float) -> None:
         self.polled_at = now
+        self._has_snapshot = False
         self._jitter = 1 + self._random() * _JITTER

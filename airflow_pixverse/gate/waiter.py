@@ -8,6 +8,7 @@ from operator import attrgetter
 from typing import Any, TypeGuard
 
 from airflow_pixverse.api.scheduler import AccountCapacity
+from airflow_pixverse.gate.awaited_job import AwaitedJob
 from airflow_pixverse.gate.leases import DEFAULT_LEASE, Lease
 from airflow_pixverse.gate.turns import Turn, Turns
 
@@ -107,6 +108,7 @@ class Waiter:
     :param is_new: whether no snapshot has counted for it yet.
     :param ahead: references of the jobs that get slots of its account before it, if it is admitted early;
         None if its slot is free.
+    :param awaited: the job whose slot it is to get, if it is admitted early; None if its slot is free.
     """
 
     request: WaitRequest
@@ -118,6 +120,7 @@ class Waiter:
     lease: Lease | None = None
     is_new: bool = True
     ahead: list[str] | None = None
+    awaited: AwaitedJob | None = None
     can_pass_early: bool = field(init=False)
     """Whether it may be let through before its slot is free: its holder looks for that itself."""
 

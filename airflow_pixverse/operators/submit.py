@@ -97,9 +97,9 @@ class PixverseSubmitOperator(BeginsInTriggerer, KeepsRenderErrors, StoresResults
         there, it begins on a worker; see :class:`~airflow_pixverse.sensors.pixverse.PixverseCapacitySensor`.
     :param end_from_trigger: let the triggerer end the task once its jobs are completed; a worker handles
         every other end. Implies ``deferrable``. On Airflow 3.3 and later, for tasks without ``output_path``,
-        ``outlets``, success callbacks and ``report_credits``, with ``on_clear="submit"`` or
-        ``durable=False``: only a worker drops the journal. Otherwise it ends on a worker, and the log says
-        why.
+        ``outlets``, success callbacks, ``post_execute`` and ``report_credits``, with ``on_clear="submit"``
+        or ``durable=False``: only a worker drops the journal. Otherwise it ends on a worker, and the log
+        says why.
     :param poke_interval: seconds, or a timedelta, between two polls.
     :param capacity_timeout: seconds, or a timedelta, after which a wait for a slot fails, with retries; None
         for never.

@@ -32,6 +32,7 @@ from airflow_pixverse.waits.deferral import (
     reason_to_begin_on_worker,
     start_trigger_args,
 )
+from airflow_pixverse.waits.ends_in_triggerer import reasons_to_end_on_worker
 from airflow_pixverse.waits.events import WaitStatus
 from airflow_pixverse.waits.parameters import WaitParameters
 from airflow_pixverse.waits.slot_poller import SlotPoller
@@ -73,7 +74,8 @@ class PixverseCapacitySensor(BeginsInTriggerer, PixverseSensor):
         Possible on Airflow 2.11, and from 3.3 on. If a template or mapping prevents it, the wait begins on a
         worker, and the log says why.
     :param end_from_trigger: let the triggerer end the task if slots are free; a worker handles every other
-        end. Implies ``deferrable``. A task with ``outlets`` ends on a worker, which sends their events.
+        end. Implies ``deferrable``. A task with ``outlets``, ``post_execute`` or, on Airflow 3, success
+        callbacks ends on a worker, which alone sends and calls those.
     :param lease: deferrable only: seconds (or a timedelta) for which the gate keeps a granted slot from the
         next wait, unless its job shows up earlier; 0 for none, None for 120.
     :param kwargs: ``poke_interval``, ``timeout``, ``soft_fail``, ``mode``, ... of Airflow's sensors.
@@ -106,8 +108,9 @@ class PixverseCapacitySensor(BeginsInTriggerer, PixverseSensor):
         super().__init__(pixverse_conn_id=pixverse_conn_id, deferrable=deferrable, **kwargs)
         self.slots = slots
         self.emails = as_json_list(emails)
-        # Only a worker sends asset events.
-        self.end_from_trigger = end_from_trigger and not self.outlets
+        reasons = [reason for reason, holds in reasons_to_end_on_worker(self).items() if holds]
+        self._reason_to_end_on_worker = reasons[0] if end_from_trigger and reasons else None
+        self.end_from_trigger = end_from_trigger and not reasons
         self.lease = parse_optional_seconds(lease, "lease")
         check_at_parse(self, parse_slots, slots)
         check_at_parse(self, parse_emails, self.emails)
@@ -126,6 +129,8 @@ class PixverseCapacitySensor(BeginsInTriggerer, PixverseSensor):
         if self._asked_to_start_from_trigger:
             reason = self._why_it_begins_on_worker() or "dag.test() runs it"
             self.log.info("The wait begins on a worker: %s", reason)
+        if self._reason_to_end_on_worker:
+            self.log.info("The task ends on a worker: %s", self._reason_to_end_on_worker)
         first_poll_at = None
         # The worker's own poll also finds slots that are leased to others, so it polls only without a lease.
         if self.lease == 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -131,6 +132,7 @@ class Acceptance:
         return self._task.hook.get_conn()
 
     def _submit(self, state: SubmitState, admission: Admission, known_references: set[str]) -> Accepted:
+        looking_since = time.monotonic()
         reason = reason_not_to_submit(
             self._client,
             admission,
@@ -141,6 +143,7 @@ class Acceptance:
         )
         if reason:
             raise SlotUnusableError(reason)
+        looked = time.monotonic() - looking_since
         email, credits_before = self._account_and_credits(admission, state)
         prefix = self._request.reply_ref or task_prefix(self._try)
         reference = reply_ref.join(prefix, admission.random_part or reply_ref.new_random_part())
@@ -159,7 +162,7 @@ class Acceptance:
             if others := self._others((*state.barred, email)):
                 raise SlotUnusableError(str(error), others, barred=email) from error
             raise
-        return record, admission.lease_update(LeaseUpdate.ACCEPTED), state
+        return record, admission.lease_update(LeaseUpdate.ACCEPTED, looked), state
 
     @property
     def _min_credits(self) -> int | None:

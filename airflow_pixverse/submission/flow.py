@@ -18,6 +18,7 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_pixverse.api.credits import AccountCredits
 from airflow_pixverse.api.errors import PixverseError, PixverseFatalError
+from airflow_pixverse.gate.awaited_job import AwaitedJob
 from airflow_pixverse.gate.lease_update import LeaseUpdate
 from airflow_pixverse.hooks.pixverse import PixverseHook
 from airflow_pixverse.journal import NoJournal, SubmitHistory, TaskTry, journal_of
@@ -91,7 +92,12 @@ class SubmitFlow:
                     which = "a slot" if ahead is None else "the next slot"
                     self._log.info("Got %s after %.0f s", which, waited)
                     admission = Admission(
-                        accounts, random_part, is_leased=lease > 0, ahead=ahead, credits=_credits_of(event)
+                        accounts,
+                        random_part,
+                        is_leased=lease > 0,
+                        ahead=ahead,
+                        awaited=AwaitedJob.from_json(rest.get("awaited")),
+                        credits=_credits_of(event),
                     )
                     return self._submit_and_wait(admission)
                 case {"status": WaitStatus.FINISHED, "results": list(jobs)}:

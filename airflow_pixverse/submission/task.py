@@ -45,8 +45,6 @@ class SubmitTask(WaitingTask, Protocol):
     report_credits: bool
     min_credits: int | None
     result_url: str
-    outlets: list[Any]
-    on_success_callback: Any
     do_xcom_push: bool
     remembers_payload: bool
     """Whether the payload is made once a try, and then travels with the task."""

@@ -16,6 +16,7 @@ from airflow_pixverse.waits.deferral import (
     reason_to_begin_on_worker,
     start_trigger_args,
 )
+from airflow_pixverse.waits.ends_in_triggerer import reasons_to_end_on_worker
 from airflow_pixverse.waits.parameters import JobParameters, TriggerParameters, WaitParameters
 
 if TYPE_CHECKING:
@@ -100,13 +101,10 @@ class TriggererWaits:
 
 def reason_to_end_on_worker(task: SubmitTask) -> str | None:
     """Return the reason why the triggerer cannot end a task whose jobs are completed; None if it can."""
-    callbacks: Any = task.on_success_callback
-    listening = callbacks if isinstance(callbacks, Sequence) else [callbacks] if callbacks else []
     reasons = {
         "Airflow before 3.3 pushes no XComs of such a task": not PUSHES_FROM_TRIGGERER,
         "it stores the result": task.stores_results,
-        "it has outlets, whose events only a worker sends": task.outlets,
-        "it has callbacks, which only a worker calls": [one for one in listening if one is not drop_records],
+        **reasons_to_end_on_worker(task, ignored_callbacks=[drop_records]),
         "only a worker splits what it returns (multiple_outputs)": getattr(task, "multiple_outputs", False),
         "only a worker reads the credits of the account (report_credits)": task.report_credits,
         'only a worker drops the journal, which on_clear="resume" needs': task.durable

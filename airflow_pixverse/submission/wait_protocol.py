@@ -11,10 +11,11 @@ if TYPE_CHECKING:
 
     from airflow_pixverse.api.credits import AccountCredits
     from airflow_pixverse.api.results import JobResult
+    from airflow_pixverse.gate.awaited_job import AwaitedJob
     from airflow_pixverse.gate.lease_update import LeaseUpdate
     from airflow_pixverse.waits.submit_state import SubmitState
 
-SlotUpdate = dict[str, str] | None
+SlotUpdate = dict[str, Any] | None
 """The update of the lease that the gate keeps for this task. None if no slot is leased."""
 
 
@@ -52,6 +53,7 @@ class Admission(NamedTuple):
     :param is_leased: whether the gate keeps a slot for it.
     :param ahead: if the slot is only about to be free, the random parts of the jobs that get slots of the
         first account before it; None if there is one.
+    :param awaited: if the slot is only about to be free, the job that it is expected from. None if unknown.
     :param credits: what the triggerer has read of the credits of an account. None if it was not asked.
     """
 
@@ -59,6 +61,7 @@ class Admission(NamedTuple):
     random_part: str = ""
     is_leased: bool = False
     ahead: Sequence[str] | None = None
+    awaited: AwaitedJob | None = None
     credits: AccountCredits | None = None
 
     @property
@@ -66,9 +69,16 @@ class Admission(NamedTuple):
         """The accounts with room, as far as they have names."""
         return [account["email"] for account in self.accounts if account.get("email")]
 
-    def lease_update(self, update: LeaseUpdate) -> SlotUpdate:
-        """Return the update for the gate. None if no slot is kept."""
-        return {"reference": self.random_part, "update": update.value} if self.is_leased else None
+    def lease_update(self, update: LeaseUpdate, looked: float | None = None) -> SlotUpdate:
+        """
+        Return the update for the gate. None if no slot is kept.
+
+        :param looked: seconds for which this worker has looked for the slot; None if that is of no interest.
+        """
+        if not self.is_leased:
+            return None
+        told: dict[str, Any] = {"reference": self.random_part, "update": update.value}
+        return told if looked is None or self.ahead is None else told | {"looked": looked}
 
 
 class Waits(Protocol):

@@ -177,6 +177,7 @@ class PixverseCapacityTrigger(WaitTrigger[WaitParameters]):
             lease=request.lease_seconds,
             waiting_since=deadlines.since,  # of this try; the gate goes by that of the first
             ahead=waiter.ahead,
+            awaited=waiter.awaited,
         )
 
 

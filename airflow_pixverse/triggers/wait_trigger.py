@@ -52,9 +52,10 @@ class WaitTrigger(BaseTrigger, Generic[_Parameters]):
             yield as_event(_with_state(end_event(WaitStatus.FATAL, str(error)), kwargs.get("state")))
             return
         try:
-            if parameters.lease_update:
-                reference, update = parameters.lease_update["reference"], parameters.lease_update["update"]
-                gate_of(parameters.pixverse_conn_id).update_lease(reference, LeaseUpdate(update))
+            if told := parameters.lease_update:
+                gate_of(parameters.pixverse_conn_id).update_lease(
+                    told["reference"], LeaseUpdate(told["update"]), told.get("looked")
+                )
             with OCCUPANCY.taking_a_place():
                 payload = await self._wait(parameters)
         except PixverseFatalError as error:

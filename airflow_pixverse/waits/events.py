@@ -3,6 +3,8 @@
 from enum import StrEnum
 from typing import Any
 
+from airflow_pixverse.gate.awaited_job import AwaitedJob
+
 EVENT_CREDITS = "credits"
 """The key of the credits of the account, in the event of a wait that is to report them."""
 
@@ -32,6 +34,7 @@ def ticket_event(
     lease: float,
     waiting_since: float,
     ahead: list[str] | None = None,
+    awaited: AwaitedJob | None = None,
 ) -> dict[str, Any]:
     """
     Return the payload for a slot that is kept for one job.
@@ -41,8 +44,13 @@ def ticket_event(
     :param waiting_since: when the wait began, in seconds since the epoch.
     :param ahead: if the slot is not free yet, the ends of the ``replyRef`` of the jobs that get slots of the
         account before it; None if it is free.
+    :param awaited: if the slot is not free yet, the job that it is expected from; None if unknown.
     """
-    ticket = {"reference": reference, "lease": lease} | ({} if ahead is None else {"ahead": ahead})
+    ticket: dict[str, Any] = {"reference": reference, "lease": lease}
+    if ahead is not None:
+        ticket["ahead"] = ahead
+    if awaited is not None:
+        ticket["awaited"] = awaited.to_json()
     return success_event(accounts) | {"ticket": ticket, "waiting_since": waiting_since}
 
 

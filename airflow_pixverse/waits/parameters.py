@@ -20,13 +20,14 @@ from airflow_pixverse.parameters import (
 )
 
 
-def parse_lease_update(value: Any, name: str) -> dict[str, str] | None:
+def parse_lease_update(value: Any, name: str) -> dict[str, Any] | None:
     """Return the update of a lease; None if there is none."""
     if value is None:
         return None
     match value:
-        case {"reference": str(reference), "update": str(update)} if update in {*LeaseUpdate}:
-            return {"reference": reference, "update": update}
+        case {"reference": str(reference), "update": str(update), **rest} if update in {*LeaseUpdate}:
+            looked = parse_optional_seconds(rest.get("looked"), f"{name} (looked)")
+            return {"reference": reference, "update": update} | ({} if looked is None else {"looked": looked})
     raise ValueError(f"{name} must be an object with reference and update, not {short_form(value)}")
 
 
@@ -65,7 +66,8 @@ class TriggerParameters:
     :param execution_timeout: seconds from ``waiting_since`` to the execution timeout; None for never.
     :param waiting_since: start of the wait, in seconds since the epoch; None if it starts in the trigger.
     :param lease_update: the update of a slot that the gate keeps: ``reference``, and ``update`` as in
-        :class:`~airflow_pixverse.gate.lease_update.LeaseUpdate`; None for nothing.
+        :class:`~airflow_pixverse.gate.lease_update.LeaseUpdate`, and ``looked``, the seconds for which the
+        worker has looked for the slot, if it was let through early; None for nothing.
     :param state: plain JSON that comes back to the task with the event; None for nothing.
     """
 
@@ -74,7 +76,7 @@ class TriggerParameters:
     timeout: Annotated[float | None, parse_optional_seconds] = None
     execution_timeout: Annotated[float | None, parse_optional_seconds] = None
     waiting_since: Annotated[float | None, parse_optional_moment] = None
-    lease_update: Annotated[dict[str, str] | None, parse_lease_update] = None
+    lease_update: Annotated[dict[str, Any] | None, parse_lease_update] = None
     state: Annotated[dict[str, Any] | None, parse_state] = None
 
     @classmethod

@@ -18,6 +18,7 @@ def always_early(monkeypatch):
         return [(job_id, run.email) for job_id, run in forecast._runs.items() if job_id not in forecast._used]
 
     monkeypatch.setattr(Forecast, "ending", all_jobs)
+    monkeypatch.setattr(Forecast, "usual_seconds", lambda *_: 0.0)
     monkeypatch.setattr(Leases, "handover", 4.0)
     monkeypatch.setattr(last_look, "_LOOK_EVERY", 0.1)
 
@@ -38,7 +39,7 @@ def test_worker_waits_for_the_job_to_end_and_submits_once(sim, logged):
 
 
 def test_job_that_goes_on_sends_the_task_back_to_its_place_without_a_refusal(sim, monkeypatch, logged):
-    monkeypatch.setattr(last_look, "_LOOK_FOR", 0.3)
+    monkeypatch.setattr(last_look, "LONGEST_LOOK", 0.3)
     sim.fill()
 
     def end():

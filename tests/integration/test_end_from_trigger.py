@@ -157,6 +157,17 @@ def test_a_task_with_outlets_is_left_to_a_worker_which_sends_their_events(sim):
     assert not isinstance(event, TaskSuccessEvent)
 
 
+def test_sensor_says_why_a_worker_ends_it(sim, logged):
+    called = []
+    with new_dag("heard") as dag:
+        PixverseCapacitySensor(
+            task_id="wait", end_from_trigger=True, post_execute=lambda *_: called.append("post_execute")
+        )
+    assert run(dag).state("wait") == "success"
+    assert called == ["post_execute"]
+    assert "The task ends on a worker: it has post_execute" in logged()
+
+
 def test_trigger_with_a_custom_xcom_backend_leaves_the_end_to_a_worker(sim):
     """Airflow chooses the backend when it is imported, so in a process of its own."""
     code = """if True:
@@ -195,6 +206,7 @@ ENDS_IN_TRIGGER = {"end_from_trigger": True, "on_clear": "submit", "report_credi
         (ENDS_IN_TRIGGER | {"outlets": [Asset("s3://bucket/made")]}, "it has outlets"),
         (ENDS_IN_TRIGGER | {"on_success_callback": print}, "it has callbacks"),
         (ENDS_IN_TRIGGER | {"on_success_callback": [print]}, "it has callbacks"),
+        (ENDS_IN_TRIGGER | {"post_execute": print}, "it has post_execute"),
         (ENDS_IN_TRIGGER | {"output_path": "folder"}, "it stores the result"),
         ({"deferrable": True}, None),
     ],

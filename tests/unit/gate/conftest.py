@@ -22,6 +22,8 @@ def pytest_pyfunc_call(pyfuncitem):
 @pytest.fixture
 def service(request):
     """The service that the test is marked with, or one with one account of one slot."""
+    if hasattr(request, "param"):
+        return Service(request.param)
     marker = request.node.get_closest_marker("service")
     return Service(*marker.args, **marker.kwargs) if marker else Service({A: 1})
 

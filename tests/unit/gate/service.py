@@ -24,6 +24,7 @@ class Service:
     answer_seconds: float = 0.0
     jobs: dict[str, str] = field(default_factory=dict)
     references: dict[str, str] = field(default_factory=dict)
+    began: dict[str, float] = field(default_factory=dict)
     errors: list[BaseException | None] = field(default_factory=list)
     calls: list[float] = field(default_factory=list)
     numbers: itertools.count = field(default_factory=itertools.count)
@@ -31,6 +32,7 @@ class Service:
     def start(self, email: str, reply_ref: str | None = None) -> str:
         job_id = f"user:1-pixverse:{email}-video:{next(self.numbers)}"
         self.jobs[job_id] = email
+        self.began[job_id] = now()
         if reply_ref:
             self.references[job_id] = reply_ref
         return job_id
@@ -48,7 +50,12 @@ class Service:
     def capacity(self) -> Capacity:
         return Capacity(
             executing=[
-                ExecutingJob(id=job_id, email=email, reply_ref=self.references.get(job_id))
+                ExecutingJob(
+                    id=job_id,
+                    email=email,
+                    reply_ref=self.references.get(job_id),
+                    elapsed=self.elapsed(job_id),
+                )
                 for job_id, email in self.jobs.items()
             ],
             accounts=[
@@ -61,6 +68,13 @@ class Service:
                 for email, limit in self.max_jobs.items()
             ],
         )
+
+    def elapsed(self, job_id: str) -> str | None:
+        """Return for how long a job has been running, in whole seconds as the API writes it."""
+        if job_id not in self.began:
+            return None
+        minutes, seconds = divmod(int(now() - self.began[job_id]), 60)
+        return f"{minutes:02}:{seconds:02}"
 
     async def get_capacity(self) -> Capacity:
         self.calls.append(now())

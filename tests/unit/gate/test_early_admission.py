@@ -6,11 +6,14 @@ import random
 
 import pytest
 
-from airflow_pixverse.api.reply_ref import join, random_part_of
+from airflow_pixverse.api.reply_ref import join
 from airflow_pixverse.api.scheduler import AccountCapacity, Capacity, ExecutingJob
 from airflow_pixverse.gate.forecast import Forecast
+from airflow_pixverse.gate.handovers import Handovers
 from airflow_pixverse.gate.lease_update import LeaseUpdate
 from airflow_pixverse.gate.leases import Lease, Leases
+from airflow_pixverse.submission.last_look import SlotWatch
+from airflow_pixverse.submission.wait_protocol import Admission
 from tests.unit.gate.service import A, B, a_request, in_background
 from tests.unit.gate.virtual_time import now
 
@@ -119,12 +122,12 @@ def test_early_lease_keeps_nothing_until_there_is_a_slot():
     leases = Leases()
     leases.grant(early("first"))
     leases.grant(early("second"))
-    assert (leases.slots, leases.counts(), leases.awaits_slot) == (0, {}, True)
+    assert (leases.slots, leases.counts()) == (0, {})
     leases.observe(account(1), 1.0)
     assert [lease.has_slot for lease in leases] == [True, False]
     assert (leases.slots, leases.suggested()) == (1, {A: 1})
     leases.observe(account(2), 2.0)
-    assert not leases.awaits_slot
+    assert all(lease.has_slot for lease in leases)
 
 
 def test_slot_that_has_come_is_kept_no_longer_than_any_other():
@@ -155,7 +158,7 @@ def test_slot_of_an_ordinary_lease_is_not_that_of_an_early_one():
     leases.grant(Lease(None, {A: 1}, 1000.0, "ordinary"))
     leases.grant(early("early"))
     leases.observe(account(1), 1.0)
-    assert leases.awaits_slot
+    assert [lease.has_slot for lease in leases] == [True, False]
 
 
 def test_refused_job_whose_slot_was_never_there_locks_nothing():
@@ -175,6 +178,35 @@ def test_handover_is_the_median_of_ordinary_leases_and_two_seconds():
     leases.grant(early("early", 100.0))
     leases.update_lease("early", LeaseUpdate.ACCEPTED, 100.1)
     assert leases.handover == 7.0
+
+
+@pytest.mark.parametrize("is_listed_first", [True, False])
+@pytest.mark.parametrize(("looked", "handover"), [(20.0, 8.0), (30.0, 2.0), (None, None)])
+def test_handover_of_an_early_lease_is_without_the_looks_of_its_worker(is_listed_first, looked, handover):
+    leases = Leases()
+    leases.grant(early("ours", 100.0))
+    if is_listed_first:
+        job = ExecutingJob(id="1", email=A, reply_ref=join("task", "ours"))
+        leases.observe(Capacity(executing=[job]), 126.0)
+        assert leases.handover is None
+    leases.update_lease("ours", LeaseUpdate.ACCEPTED, 130.0 if is_listed_first else 126.0, looked)
+    assert leases.handover == handover
+
+
+def test_handovers_whose_workers_never_tell_are_forgotten():
+    handovers = Handovers()
+    for number in range(2000):
+        handovers.record_early(f"{number}", 9.0)
+    handovers.record_looks("0", 5.0)
+    assert handovers.expected is None
+    handovers.record_looks("1999", 5.0)
+    assert handovers.expected == 6.0
+
+
+def test_slot_is_expected_early_enough_for_a_worker_that_comes_at_once():
+    handovers = Handovers()
+    handovers.record(300.0)
+    assert handovers.expected == 45.0
 
 
 def job_of_other_triggerer(email=A):
@@ -223,7 +255,9 @@ class Workers:
         self.service, self.gate = service, gate
         self.handover, self.duration, self.told_after = handover, duration, told_after
         self.request = request
-        self.refusals = self.vain = self.looks = 0
+        self.refusals = self.vain = 0
+        self.looked_at = []
+        self.early = []  # from when to when slots were awaited
         self.numbers = itertools.count()
 
     async def make(self):
@@ -233,10 +267,12 @@ class Workers:
             request = a_request(reference=reference, waiting_since=since, **self.request)
             with self.gate.queue(request) as waiter:
                 await asyncio.wait({waiter.admitted})
-                ahead = waiter.ahead
-                [account, *_] = waiter.collect()
+                accounts = [account.to_xcom() for account in waiter.collect()]
+            admitted_at = now()
             await asyncio.sleep(self.handover())
-            if not await self.is_there(account.email, ahead):
+            admission = Admission(accounts, reference, ahead=waiter.ahead, awaited=waiter.awaited)
+            looking_since = now()
+            if not await self.is_there(admission):
                 self.vain += 1
                 self.gate.update_lease(reference, LeaseUpdate.RELEASED)
             elif not (free := [one for one in self.service.max_jobs if self.service.free(one) > 0]):
@@ -245,24 +281,26 @@ class Workers:
                 await asyncio.sleep(5)
             else:
                 break
-        job_id = self.service.start(account.email if account.email in free else free[0], join("x", reference))
+        looked = now() - looking_since
+        if admission.ahead is not None:
+            self.early.append((admitted_at, now()))
+        [email] = admission.emails[:1]
+        job_id = self.service.start(email if email in free else free[0], join("x", reference))
         ends = now() + self.duration()
         await asyncio.sleep(self.told_after)  # the next trigger of the task tells
-        self.gate.update_lease(reference, LeaseUpdate.ACCEPTED)
+        self.gate.update_lease(reference, LeaseUpdate.ACCEPTED, looked)
         await asyncio.sleep(ends - now())
         self.service.end(job_id)
 
-    async def is_there(self, email, ahead):
-        if ahead is None:
+    async def is_there(self, admission):
+        if admission.ahead is None:
             return True
-        ahead = set(ahead)
-        for _ in range(30):
-            self.looks += 1
-            ahead -= {random_part_of(job.reply_ref) for job in self.service.capacity().executing}
-            if self.service.free(email) > len(ahead):
-                return True
-            await asyncio.sleep(2)
-        return False
+        watch = SlotWatch(admission, now(), is_bound=False)
+        while True:
+            self.looked_at.append(now())
+            if (outcome := watch.record(self.service.capacity(), now())) is not None:
+                return not outcome
+            await asyncio.sleep(watch.pause(now()))
 
 
 async def made(workers, jobs):
@@ -286,6 +324,26 @@ async def test_slots_are_used_again_soon(service, monkeypatch, handover, seconds
     assert min(service.gaps) >= 2
     monkeypatch.setattr(Forecast, "_ends", lambda *_: [])
     assert await made(workers, 60) >= otherwise * ideal, "the goal would be met in any case"
+
+
+@pytest.mark.parametrize("seconds", [20, 60])
+@pytest.mark.parametrize("service", [{A: 1}, {A: 3, B: 2}], indirect=True)
+async def test_gate_and_worker_look_once_in_two_seconds_for_a_slot_that_is_awaited(service, gate, seconds):
+    workers = Workers(service, gate, lambda: 4, lambda: seconds, poke_interval=5)
+    await made(workers, 60)
+    looks = [*service.calls, *workers.looked_at]
+    in_time = [at for at in looks if any(begin < at <= end for begin, end in workers.early)]
+    assert len(in_time) <= sum(end - begin for begin, end in workers.early) / 2
+    assert len(workers.early) > 40
+
+
+@pytest.mark.service({A: 5})
+async def test_handovers_that_become_shorter_are_learned_though_nearly_all_waits_pass_early(service, gate):
+    slow = iter([25] * 5)
+    workers = Workers(service, gate, lambda: next(slow, 4), lambda: 20, poke_interval=5)
+    await made(workers, 60)
+    assert len(workers.early) > 40
+    assert gate._leases.handover < 10
 
 
 @pytest.mark.service({A: 5})

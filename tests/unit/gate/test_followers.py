@@ -105,6 +105,36 @@ async def test_a_tracker_ends_when_its_job_leaves_the_list(service, gate):
     assert service.gaps == [10] * 4
 
 
+async def test_end_of_a_tracked_job_is_seen_soon_where_it_is_expected(service, gate):
+    gate._forecast._durations["video"].extend([30.0] * 3)
+    job = service.start(A)
+    async with in_background(follow(gate, job, 60)) as [following]:
+        await asyncio.sleep(33)
+        service.end(job)
+        assert await following == (True, 1034)
+    assert service.gaps == [30, 2, 2]
+
+
+async def test_job_that_is_late_or_of_an_unknown_kind_brings_no_poll_forward(service, gate):
+    job = service.start(A)
+    async with in_background(follow(gate, job, 60)):
+        await asyncio.sleep(100)
+        assert service.gaps == [60]
+        gate._forecast._durations["video"].extend([50.0] * 3)
+        await asyncio.sleep(100)
+    assert service.gaps == [60, 60, 60]
+
+
+@pytest.mark.service({A: 2})
+async def test_job_that_is_not_tracked_brings_no_poll_forward(service, gate):
+    gate._forecast._durations["video"].extend([30.0] * 3)
+    service.start(A)
+    with gate.watch(60) as watcher:
+        for _ in range(2):
+            await watcher.next_capacity()
+    assert service.gaps == [60]
+
+
 @pytest.mark.service({A: 2}, answer_seconds=3)
 async def test_a_job_that_is_not_listed_is_gone_at_the_first_snapshot(gate):
     assert await follow(gate, "off-peak") == (False, 1003)

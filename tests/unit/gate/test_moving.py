@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from airflow_pixverse.gate.errors import GateMovedError
+from airflow_pixverse.gate.forecast import Forecast
 from tests.unit.gate.service import A, a_request, in_background, settle, told, wait
 from tests.unit.gate.virtual_time import now
 
@@ -127,6 +128,33 @@ async def test_a_poll_may_move_waits_while_it_is_made(service, gate):
     async with in_background(wait(gate, connection="moving"), wait(gate)) as (moved, stayed):
         assert isinstance(moved.exception(), GateMovedError)
         assert told(stayed.result()) == [(A, 2)]
+
+
+async def test_gate_that_takes_over_waits_lets_them_through_early_as_the_former_one(service, gate):
+    gate._forecast._durations["video"].extend([60.0] * 3)
+    gate._leases._handovers.record(8.0)
+    with gate.watch(10) as watcher:
+        await watcher.next_capacity()
+        service.fill()
+        await asyncio.sleep(40)
+    service.began.clear()  # so that only the former gate knows since when the job runs
+    other = service.gate()
+    other.adopt_leases(gate)
+    with other.queue(a_request(reference="one")) as waiter:
+        await asyncio.wait({waiter.admitted})
+        assert now() == pytest.approx(1050, abs=2)
+        assert waiter.ahead == []
+
+
+def test_gate_that_knows_as_much_keeps_what_it_has_learned():
+    mine, other = Forecast(), Forecast()
+    for forecast, seconds in ((mine, 10.0), (other, 99.0)):
+        forecast._durations["video"].extend([seconds] * 3)
+    other._durations["image"].append(5.0)
+    other._used.add("job")
+    mine.adopt(other)
+    assert {kind: [*took] for kind, took in mine._durations.items()} == {"video": [10.0] * 3, "image": [5.0]}
+    assert mine._used == {"job"}
 
 
 async def test_leases_move_to_another_gate_once(service, gate):

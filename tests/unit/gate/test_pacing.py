@@ -118,6 +118,22 @@ def test_jitter_makes_each_interval_up_to_a_tenth_longer():
     assert pacing.next_poll(60) == 263
 
 
+def test_poll_for_a_job_that_is_about_to_end_is_in_time_and_two_seconds_after_the_last_one():
+    pacing = Pacing(lambda: 1.0)
+    pacing.record_success(100)
+    assert pacing.next_poll(60, needed_at=130) == 130
+    assert pacing.next_poll(60, needed_at=90) == 102
+    assert pacing.next_poll(60, needed_at=165.5) == 165.5
+    assert pacing.next_poll(60, needed_at=170) == 166
+    assert pacing.next_poll(1, needed_at=90) == 101.1
+
+
+@pytest.mark.parametrize("history", [[FAILURE], [FATAL], BELIEVED])
+def test_job_that_is_about_to_end_repeats_no_poll_that_has_failed(pacing, history):
+    record(pacing, [SUCCESS, *history])
+    assert pacing.next_poll(10, needed_at=0) == pacing.next_poll(10)
+
+
 def test_a_snapshot_is_fresh_for_five_seconds(pacing):
     pacing.record_nothing_to_fetch(0)
     assert not pacing.is_fresh(0), "there was no poll"

@@ -137,7 +137,7 @@ async def test_job_about_to_end_brings_a_poll_forward_only_for_a_wait_that_may_h
 ):
     """One for many slots may not, nor those behind it."""
     gate._forecast._durations["video"].extend([60.0] * 3)
-    gate._leases._handovers.extend([40.0] * 3)
+    gate._leases._handovers.record(25.0)
     with gate.watch(20) as watcher:
         await watcher.next_capacity()
         service.fill()
@@ -146,6 +146,22 @@ async def test_job_about_to_end_brings_a_poll_forward_only_for_a_wait_that_may_h
         async with in_background(*ahead, wait(gate, poke_interval=20, reference="one", holder="one")):
             await asyncio.sleep(60)
     assert (min(service.gaps) == 20) is is_behind
+
+
+@pytest.mark.service({A: 2})
+async def test_job_about_to_end_brings_no_poll_forward_where_a_sensor_has_a_lease_on_its_account(
+    service, gate
+):
+    """No job has the reference of that lease, so nobody passes early behind it."""
+    gate._forecast._durations["video"].extend([60.0] * 3)
+    gate._leases._handovers.record(25.0)
+    service.start(A)
+    with gate.watch(5) as watcher:
+        await watcher.next_capacity()
+        await wait(gate, poke_interval=5, lease=600)
+        async with in_background(wait(gate, poke_interval=5, reference="one", holder="one")):
+            await asyncio.sleep(85)
+    assert min(service.gaps) == 5
 
 
 async def test_the_last_to_leave_stops_the_polling(service, gate):

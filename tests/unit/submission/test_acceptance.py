@@ -252,6 +252,21 @@ def test_only_account_that_takes_no_job_fails_the_task(bar, changed):
 # The credits that an account keeps
 
 
+def test_both_waits_poll_every_five_seconds_by_default():
+    for trigger in (end_of_part(submitter()), end_of_part(submitter(), admitted(A))):
+        assert trigger.serialize()[1]["poke_interval"] == 5
+
+
+@pytest.mark.parametrize(("ahead", "is_told"), [([], True), (None, False)], ids=["early", "usual"])
+def test_task_that_was_let_through_early_tells_how_long_it_has_looked_for_its_slot(ahead, is_told):
+    trigger = end_of_part(submitter(), admitted(A, ahead=ahead))
+    assert isinstance(trigger, PixverseJobTrigger)
+    update = trigger.serialize()[1]["lease_update"]
+    assert update["update"] == "accepted"
+    assert ("looked" in update) is is_told
+    assert 0 <= update.get("looked", 0) < 60
+
+
 @pytest.fixture
 def poor_and_rich(sim):
     """The credits of the two accounts, of which B has more than 100."""

@@ -4,7 +4,9 @@ import logging
 
 import pytest
 
+from airflow_pixverse.api.client import PixverseClient
 from airflow_pixverse.api.reply_ref import join
+from airflow_pixverse.gate.awaited_job import AwaitedJob
 from airflow_pixverse.simulator import faults
 from airflow_pixverse.submission import last_look
 from airflow_pixverse.submission.last_look import reason_not_to_submit
@@ -37,8 +39,9 @@ def clock(monkeypatch):
     return clock
 
 
-def look(sim, *, ahead, email=A, is_bound=True):
-    admission = Admission([{"email": email, "available": 0}], "mine", is_leased=True, ahead=ahead)
+def look(sim, *, ahead, email=A, is_bound=True, awaited=None):
+    accounts = [{"email": email, "available": 0}]
+    admission = Admission(accounts, "mine", is_leased=True, ahead=ahead, awaited=awaited)
     log = logging.getLogger(__name__)
     return reason_not_to_submit(client_of(sim), admission, None, log, is_bound=is_bound)
 
@@ -82,10 +85,78 @@ def test_slots_of_tasks_ahead_are_theirs_until_their_jobs_are_listed(sim):
     assert sim.request_count == before + 1
 
 
-def test_job_ahead_that_is_never_listed_keeps_the_slot_for_the_time_of_the_looks(sim):
+@pytest.mark.parametrize(("ahead", "seconds"), [(["other"], 10), (["other", "third"], 12)])
+def test_slot_that_is_free_for_ten_seconds_is_used_whoever_is_ahead(sim, clock, ahead, seconds):
+    """Its task has gone, or the list shows no references. Tasks behind one another do not come at once."""
     sim.start_job(A)
+    assert look(sim, ahead=ahead) == ""
+    assert clock.now == seconds
+
+
+def test_slot_that_comes_and_goes_is_used_by_those_ahead(sim, clock):
+    sim.start_job(A)
+    clock.at[8] = lambda: sim.start_job(A)
+    clock.at[20] = lambda: sim.end_job(sim.jobs[0].id)
     assert look(sim, ahead=["other"]) == ""
-    assert sim.request_count == 31
+    assert clock.now == 30
+
+
+def test_slot_that_came_late_is_used_at_the_end_of_the_looks(sim, clock):
+    sim.start_job(A)
+    sim.start_job(A)
+    clock.at[56] = lambda: sim.end_job(sim.jobs[0].id)
+    assert look(sim, ahead=["other"]) == ""
+    assert clock.now == 60
+
+
+@pytest.fixture
+def looks_at(sim, clock, monkeypatch):
+    """The seconds at which a task looks for the slot of a job that has been running for eight seconds."""
+    times, get_capacity = [], PixverseClient.get_capacity
+
+    def on_virtual_time(client):
+        times.append(clock.now)
+        capacity = get_capacity(client)
+        elapsed = f"00:{8 + int(clock.now):02}"
+        jobs = [job.model_copy(update={"elapsed": elapsed}) for job in capacity.executing]
+        return capacity.model_copy(update={"executing": jobs})
+
+    monkeypatch.setattr(PixverseClient, "get_capacity", on_virtual_time)
+
+    def looked(job_id, usual, **more):
+        look(sim, ahead=[], awaited=AwaitedJob(job_id, usual), **more)
+        return times
+
+    return looked
+
+
+@pytest.fixture
+def job_id(sim):
+    """The first of the two jobs of an account without a free slot."""
+    job_ids = [sim.start_job(A) for _ in range(2)]
+    return job_ids[0]
+
+
+def test_next_look_is_when_the_job_usually_ends_then_a_second_later_and_then_every_two(looks_at, job_id):
+    assert looks_at(job_id, 20.0)[:5] == [0, 12, 13, 15, 17]
+
+
+@pytest.mark.parametrize("is_listed", [True, False])
+def test_looks_are_every_two_seconds_where_the_job_is_late_or_not_listed(looks_at, job_id, is_listed):
+    assert looks_at(job_id if is_listed else "gone", 7.0 if is_listed else 20.0)[:4] == [0, 2, 4, 6]
+
+
+def test_looks_are_every_two_seconds_once_the_job_has_ended_earlier(sim, clock, looks_at, job_id):
+    clock.at[12] = lambda: (sim.end_job(job_id), sim.start_job(A))
+    assert looks_at(job_id, 20.0)[:4] == [0, 12, 14, 16]
+
+
+def test_job_that_ends_later_than_the_looks_puts_none_off_beyond_their_end(looks_at, job_id):
+    assert looks_at(job_id, 600.0) == [0, 60]
+
+
+def test_slot_of_another_account_is_seen_in_time_though_the_job_goes_on(looks_at, job_id):
+    assert looks_at(job_id, 50.0, is_bound=False) == [0, 10]
 
 
 def test_errors_end_no_look_and_submit_nothing_by_themselves(sim):

@@ -71,6 +71,8 @@ def test_state_is_kept_and_an_update_loses_the_keys_of_a_newer_version():
     update = {"reference": "one", "update": "refused"}
     parameters = WaitParameters.parse({"state": state, "lease_update": {**update, "seconds": 5}})
     assert parameters == WaitParameters(state=state, lease_update=update)
+    update["looked"] = 7.5
+    assert WaitParameters.parse({"lease_update": update}).lease_update == update
 
 
 def test_a_text_that_looks_like_a_list_is_taken_as_it_is():
@@ -112,6 +114,7 @@ def test_a_text_that_looks_like_a_list_is_taken_as_it_is():
         ("lease_update", {"reference": "one"}),
         ("lease_update", {"reference": None, "update": "released"}),
         ("lease_update", {"reference": "one", "update": "lost"}),
+        ("lease_update", {"reference": "one", "update": "accepted", "looked": "long"}),
         ("lease_update", nested(3000)),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
