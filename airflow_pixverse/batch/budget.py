@@ -184,7 +184,5 @@ class AccountFloor:
     def _unknown(self, email: str | None) -> Answer:
         if self._failures[email_key(email)] < _FAILED_READINGS:
             return _NOT_NOW
-        why = (
-            f"the credits of {email or 'the account'} cannot be read, of which min_credits says what to keep"
-        )
+        why = f"the credits of {email or 'the account'} cannot be read, so min_credits cannot be kept to"
         return Answer(allows=False, stops=why, may_recover=True)

@@ -135,7 +135,7 @@ class Following:
                 self._ask(followed, job)
             job.remind()
         if is_late and not followed.asked:
-            self._jobs_have_ended(followed)
+            self._finish(followed)
 
     def _ask(self, followed: Followed, job: JobProgress) -> None:
         def answered(result: JobResult) -> None:
@@ -156,9 +156,9 @@ class Following:
     def _check(self, followed: Followed, job: JobProgress) -> None:
         followed.asked.discard(job.job_id)
         if all(one.has_ended for one in followed.jobs) and not followed.asked:
-            self._jobs_have_ended(followed)
+            self._finish(followed)
 
-    def _jobs_have_ended(self, followed: Followed) -> None:
+    def _finish(self, followed: Followed) -> None:
         """Store what there is; record a job that has ended without a result; leave one that has not ended."""
         jobs = followed.jobs
         results = [job.result for job in jobs if job.result]
@@ -206,7 +206,7 @@ class Following:
             log.warning("Row %s: %s", row.key, record.reason)
 
     def _leave(self, followed: Followed, reason: str) -> None:
-        """Leave a row whose job is paid for to a later try, which only brings it home."""
+        """Leave a row whose job is paid for to a later try, which only stores its result."""
         log.warning("Row %s is left: %s", followed.row.key, reason)
         followed.row.reason = reason
         del self.rows[followed.row]

@@ -191,7 +191,7 @@ class RowWork:
     def _unsettled(self, row: Row, record: SubmitRecord, trouble: str) -> UnsettledError:
         """Record that a submit's outcome is unknown, and return the error with that record."""
         advice = (
-            "If it is there, the next run brings it home. If it is not, let the folder forget the row: "
+            "If it is there, the next run stores its result. If it is not, let the folder forget the row: "
             f"python -m airflow_pixverse.batch forget {self._folder} {row.key}. The next run then submits, "
             "and pays, again"
         )

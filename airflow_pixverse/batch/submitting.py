@@ -176,7 +176,7 @@ class Submitting:
             self._send(row, email)
 
     def _warn_of_obstacles(self, capacity: Capacity) -> None:
-        """Log once each why rows may wait for ever: of all, and of those that name an account themselves."""
+        """Log each reason once why rows may wait forever: all rows, or those that name an account."""
         found = set(obstacles(capacity, self._limits.keep_free + 1, self._limits.emails))
         named = {email for row in self._waiting if row.request for email in row.request.emails or ()}
         for email in named - set(self._limits.emails or ()):
@@ -212,16 +212,16 @@ class Submitting:
         """Leave the rows none of whose accounts takes any more. If that is true of all accounts, stop."""
         if not self._barred:
             return
-        if why := self._bars(capacity, self._limits.emails):
+        if why := self._reason_barred(capacity, self._limits.emails):
             self._stop(why, is_final=not self._may_recover)
             return
         for row in [row for row in self._waiting if row.request and row.request.emails]:
-            if row.request and (why := self._bars(capacity, row.request.emails)):
+            if row.request and (why := self._reason_barred(capacity, row.request.emails)):
                 row.reason = why
                 self._waiting.remove(row)
                 self._given_up |= set() if self._may_recover else {row}
 
-    def _bars(self, capacity: Capacity, emails: Sequence[str] | None) -> str:
+    def _reason_barred(self, capacity: Capacity, emails: Sequence[str] | None) -> str:
         """Return why none of the chosen accounts takes any more; empty if one does, or none is listed."""
         reasons = [self._barred.get(email_key(account.email)) for account in capacity.chosen(emails)]
         return "; ".join(dict.fromkeys(filter(None, reasons))) if all(reasons) else ""

@@ -91,14 +91,14 @@ class Acceptance:
         if records_to_pick_up := history.to_pick_up:
             request = self._request_beside(records_to_pick_up[0], state)
             if record := self._adoption.adopt(history, request):
-                state = self._remembering(state, request)
+                state = self._with_payload(state, request)
                 return record, admission and admission.lease_update(LeaseUpdate.RELEASED), state
         if history.may_be_paid_for:
             state = dataclasses.replace(state, is_resubmitted=True)
         request = request or self._task.make_request(self._context, state)
-        state = self._remembering(state, request)
+        state = self._with_payload(state, request)
         self._request = self._task.prepare_request(self._context, request, check_output=check_output)
-        self._waits = self._waits_of(self._others(state.barred) if state.barred else self._request.emails)
+        self._waits = self._waits_of(self._not_barred(state.barred) if state.barred else self._request.emails)
         return self._submit_until_accepted(state, admission, {record.reference for record in records})
 
     def _submit_until_accepted(
@@ -112,7 +112,7 @@ class Acceptance:
             except SlotUnusableError as error:
                 self._log.warning("%s. Back to the queue", error)
                 barred = (*state.barred, error.barred) if error.barred else state.barred
-                state = dataclasses.replace(self._knowing(state.after_wait_in_vain()), barred=barred)
+                state = dataclasses.replace(self._with_unrecorded(state.after_wait_in_vain()), barred=barred)
                 waits = self._waits if error.emails is None else self._waits_of(error.emails)
                 admission = waits.for_capacity(state, admission.lease_update(LeaseUpdate.RELEASED))
             except UnsettledError as error:
@@ -123,7 +123,7 @@ class Acceptance:
                 state = state.after_loss()
                 admission = self._next_admission(state, admission.lease_update(LeaseUpdate.RELEASED))
             except PixverseError as error:
-                state, update = self._not_accepted(self._knowing(state), admission, error)
+                state, update = self._not_accepted(self._with_unrecorded(state), admission, error)
                 self._log.warning("%s", error)
                 admission = self._next_admission(state, update, getattr(error, "retry_after", None))
 
@@ -159,7 +159,7 @@ class Acceptance:
         except PixverseError as error:
             if not (email and is_of_account(error) and self._task.wait_for_capacity):
                 raise
-            if others := self._others((*state.barred, email)):
+            if others := self._not_barred((*state.barred, email)):
                 raise SlotUnusableError(str(error), others, barred=email) from error
             raise
         return record, admission.lease_update(LeaseUpdate.ACCEPTED, looked), state
@@ -190,11 +190,11 @@ class Acceptance:
         with_slot = [email] if admission.random_part and email else admission.emails
 
         def chosen() -> Sequence[str | None]:
-            return self._others(state.barred) or [None]
+            return self._not_barred(state.barred) or [None]
 
         return account_above(floor, with_slot or chosen(), chosen, self._client)
 
-    def _others(self, barred: Sequence[str]) -> list[str]:
+    def _not_barred(self, barred: Sequence[str]) -> list[str]:
         """Return the accounts that may make the job, as far as they are known, but for those barred."""
         from airflow_pixverse.api.scheduler import email_key
 
@@ -202,7 +202,7 @@ class Acceptance:
         keys = set(map(email_key, barred))
         return [email for email in emails if email_key(email) not in keys]
 
-    def _knowing(self, state: SubmitState) -> SubmitState:
+    def _with_unrecorded(self, state: SubmitState) -> SubmitState:
         """Return the state with what the journal could not be told."""
         return dataclasses.replace(state, unrecorded=tuple(sorted(self._once.unrecorded)))
 
@@ -228,7 +228,7 @@ class Acceptance:
         """Return how to go on after a job was not accepted, or raise the error that the task ends with."""
         waits = self._task.wait_for_capacity
         if isinstance(error, PixverseFatalError):
-            raise PixverseFatalError(f"{error}{self._troubles()}") from error
+            raise PixverseFatalError(f"{error}{self._problems_of_accounts()}") from error
         if isinstance(error, PixverseRateLimitError):
             state = state.after_refusal()
             if waits and state.refusals <= self._task.max_refusals:
@@ -248,7 +248,7 @@ class Acceptance:
             self._log.warning("%s: %s. %s does not need it", type(error).__name__, error, record.jobs)
             return None
 
-    def _remembering(self, state: SubmitState, request: SubmitRequest | None) -> SubmitState:
+    def _with_payload(self, state: SubmitState, request: SubmitRequest | None) -> SubmitState:
         """Return the state with the payload, if it is to travel with the task."""
         if request is None or not self._task.remembers_payload:
             return state
@@ -264,11 +264,13 @@ class Acceptance:
     def _refused(self, state: SubmitState, error: PixverseRateLimitError) -> PixverseRateLimitError:
         times = "once" if state.refusals == 1 else f"{state.refusals} times"
         return PixverseRateLimitError(
-            f"{error}; refused {times}{self._troubles()}", retry_after=error.retry_after, status=error.status
+            f"{error}; refused {times}{self._problems_of_accounts()}",
+            retry_after=error.retry_after,
+            status=error.status,
         )
 
-    def _troubles(self) -> str:
+    def _problems_of_accounts(self) -> str:
         """Return which of the accounts take no jobs, as a continuation of an error."""
         from airflow_pixverse.api.accounts import account_problems
 
-        return "".join(f". {trouble}" for trouble in account_problems(self._client, self._request.emails))
+        return "".join(f". {problem}" for problem in account_problems(self._client, self._request.emails))

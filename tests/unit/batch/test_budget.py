@@ -238,7 +238,7 @@ def test_only_account_without_credits_ends_the_run(sim, batch):
 def test_credits_that_cannot_be_read_end_the_run_and_a_retry_may_follow(sim, batch, monkeypatch):
     monkeypatch.setattr(budget, "_CREDITS_LAST", 0.0)
     sim.inject(faults.status(503), times=None, path="features/")
-    with pytest.raises(AirflowException, match="cannot be read, of which min_credits says") as raised:
+    with pytest.raises(AirflowException, match="cannot be read, so min_credits cannot") as raised:
         batch(prompts(1, 2, 3), min_credits=10)
     assert not isinstance(raised.value, AirflowFailException)
     assert posts(sim) == []
