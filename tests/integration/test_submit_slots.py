@@ -142,9 +142,9 @@ def told(monkeypatch):
     """Collect the updates that the gates are told."""
     updates, update_lease = [], CapacityGate.update_lease
 
-    def listen(gate, reference, what):
+    def listen(gate, reference, what, *more):
         updates.append(what)
-        update_lease(gate, reference, what)
+        update_lease(gate, reference, what, *more)
 
     monkeypatch.setattr(CapacityGate, "update_lease", listen)
     return updates
