@@ -150,7 +150,7 @@ def test_journal_that_cannot_be_written_gives_the_slot_back_and_leaves_it_to_a_r
         (AirflowFailException("no table"), AirflowFailException, "no table"),
         (AirflowFailException(), AirflowFailException, "AirflowFailException: "),
     ],
-    ids=repr,
+    ids=["KeyError", "ValueError", "own error", "own final error", "no message"],
 )
 def test_error_of_the_function_of_a_user_ends_the_task_as_it_says(monkeypatch, raised, kind, text):
     def fail(*_):
