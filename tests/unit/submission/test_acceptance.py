@@ -171,8 +171,9 @@ def test_end_that_only_airflow_knows_is_left_to_it(monkeypatch, kind):
         raise end_of_part(submitter(), admitted(A))
 
 
-def test_slot_of_a_job_that_may_be_there_is_kept(sim, journal_of):
+def test_slot_of_a_job_that_may_be_there_is_kept(sim, journal_of, monkeypatch):
     journal_of()
+    monkeypatch.setattr(lost_jobs, "TIMING", LookTiming(look_for=0.1, every=0.01))
     sim.inject(faults.lost_request(), times=None, method="POST")
     error = end_of_part(submitter(durable=True, endpoint="music/create"), admitted(A))
     assert isinstance(error, AirflowFailException)
