@@ -39,17 +39,18 @@ def admitted(*emails, ahead=None, random_part="abcdefgh12345678"):
     return {"status": "success", "accounts": accounts, "ticket": ticket, "waiting_since": time.time()}
 
 
-def end_of_part(operator, event=None, *, try_number=1, max_tries=1):
+def end_of_part(operator, event=None, *, try_number=1, max_tries=1, map_index=-1, xcoms=None):
     """Return the trigger that a part of a try defers to, or the error that it ends with."""
+    pushed = {} if xcoms is None else xcoms
     ti = SimpleNamespace(
         dag_id="dag",
         run_id="run",
         task_id="make",
-        map_index=-1,
+        map_index=map_index,
         try_number=try_number,
         max_tries=max_tries,
         start_date=datetime.now(UTC),
-        xcom_push=lambda **_: None,
+        xcom_push=lambda *, key, value: pushed.__setitem__(key, value),
     )
     context = {"ti": ti, "dag_run": SimpleNamespace(id=1)}
     try:

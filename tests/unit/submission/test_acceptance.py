@@ -180,6 +180,28 @@ def test_slot_of_a_job_that_may_be_there_is_kept(sim, journal_of, monkeypatch):
     assert "It cannot be known" in str(error)
 
 
+def test_ids_of_jobs_are_pushed_as_soon_as_they_are_known(sim):
+    xcoms = {}
+    end_of_part(submitter(), admitted(A), xcoms=xcoms)
+    assert xcoms == {"job_ids": [job.id for job in sim.submitted()]}
+
+
+@pytest.mark.parametrize(
+    ("max_tries", "submits"), [(RECORD.max_tries, 0), (RECORD.max_tries + 1, 1)], ids=["retry", "clear"]
+)
+def test_mapped_task_that_came_to_mean_another_item_submits_that_once_it_is_cleared(
+    sim, journal_of, monkeypatch, max_tries, submits
+):
+    journal_of(replace(RECORD, state="accepted", job_ids=("one",), item="another"))
+    monkeypatch.setattr(PixverseSubmitOperator, "_mapped_values", lambda _: "this one")
+    end = end_of_part(submitter(durable=True), admitted(A), try_number=2, max_tries=max_tries, map_index=0)
+    assert len(posts(sim)) == submits
+    if submits:
+        assert told(end) == "accepted"
+    else:
+        assert "Clear this task to submit, and pay for, the item" in str(end)
+
+
 # The account that a slot is of
 
 
