@@ -88,7 +88,7 @@ class _Decision:
             if waiter.can_pass_early:
                 if end := self._next_end(chosen):
                     return self._lease_early(waiter, *end)
-                self._forecast.wanted |= {key for key in chosen if self._leases.ahead_on(key) is not None}
+                self._forecast.wanted |= chosen
             if sum(self._total[key] for key in listed) >= request.slots:
                 self._claimed |= chosen
             return []

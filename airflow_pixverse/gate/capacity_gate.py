@@ -264,7 +264,7 @@ class CapacityGate:
         end = self._forecast.next_end_of(tracked, now) if tracked else math.inf
         if handover is None or not self._queue or not wanted:
             return end
-        return min(end, self._forecast.next_end(now, wanted) - handover)
+        return min(end, self._forecast.next_end(now, wanted - self._leases.without_reference) - handover)
 
     async def _poll(self) -> None:
         started = self._clock()

@@ -153,6 +153,11 @@ class Leases:
         return references if all(references) else None
 
     @property
+    def without_reference(self) -> set[str]:
+        """Keys of the accounts with leases that name no job, behind which no wait passes early."""
+        return {email for lease in self if not lease.reference for email in lease.suggested}
+
+    @property
     def handover(self) -> float | None:
         """Seconds from a lease to the job, as the next handover may take; None if unknown."""
         return self._handovers.expected
