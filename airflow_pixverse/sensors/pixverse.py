@@ -32,7 +32,7 @@ from airflow_pixverse.waits.deferral import (
     reason_to_begin_on_worker,
     start_trigger_args,
 )
-from airflow_pixverse.waits.ends_in_triggerer import reasons_to_end_on_worker
+from airflow_pixverse.waits.ends_in_triggerer import first_reason, reasons_to_end_on_worker
 from airflow_pixverse.waits.events import WaitStatus
 from airflow_pixverse.waits.parameters import WaitParameters
 from airflow_pixverse.waits.slot_poller import SlotPoller
@@ -108,9 +108,9 @@ class PixverseCapacitySensor(BeginsInTriggerer, PixverseSensor):
         super().__init__(pixverse_conn_id=pixverse_conn_id, deferrable=deferrable, **kwargs)
         self.slots = slots
         self.emails = as_json_list(emails)
-        reasons = [reason for reason, holds in reasons_to_end_on_worker(self).items() if holds]
-        self._reason_to_end_on_worker = reasons[0] if end_from_trigger and reasons else None
-        self.end_from_trigger = end_from_trigger and not reasons
+        reason = first_reason(reasons_to_end_on_worker(self)) if end_from_trigger else None
+        self._reason_to_end_on_worker = reason
+        self.end_from_trigger = end_from_trigger and reason is None
         self.lease = parse_optional_seconds(lease, "lease")
         check_at_parse(self, parse_slots, slots)
         check_at_parse(self, parse_emails, self.emails)

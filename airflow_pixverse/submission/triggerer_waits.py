@@ -16,7 +16,7 @@ from airflow_pixverse.waits.deferral import (
     reason_to_begin_on_worker,
     start_trigger_args,
 )
-from airflow_pixverse.waits.ends_in_triggerer import reasons_to_end_on_worker
+from airflow_pixverse.waits.ends_in_triggerer import first_reason, reasons_to_end_on_worker
 from airflow_pixverse.waits.parameters import JobParameters, TriggerParameters, WaitParameters
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def reason_to_end_on_worker(task: SubmitTask) -> str | None:
         'only a worker drops the journal, which on_clear="resume" needs': task.durable
         and task.on_clear == "resume",
     }
-    return next((reason for reason, holds in reasons.items() if holds), None)
+    return first_reason(reasons)
 
 
 def _travelling(state: SubmitState, update: SlotUpdate) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
@@ -27,3 +27,8 @@ def reasons_to_end_on_worker(task: Any, ignored_callbacks: Collection[Any] = ())
         and not CALLS_SUCCESS_CALLBACKS_WITHOUT_WORKER,
         "it has post_execute, which only a worker calls": overrides or task._post_execute_hook is not None,  # noqa: SLF001
     }
+
+
+def first_reason(reasons: Mapping[str, Any]) -> str | None:
+    """Return the first reason that holds; None if none does."""
+    return next((reason for reason, holds in reasons.items() if holds), None)
