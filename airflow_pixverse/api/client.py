@@ -338,9 +338,9 @@ class PixverseClient:
         return read()
 
     def _retry_wait(self, attempt: int, retry_after: float | None) -> float:
-        pause = backoff(attempt + 1, first=_FIRST_BACKOFF, longest=self.max_retry_wait)
-        if retry_after is not None:
-            pause = retry_after
+        pause = retry_after
+        if pause is None:
+            pause = backoff(attempt + 1, first=_FIRST_BACKOFF, longest=self.max_retry_wait)
         # Jitter only adds: the server asked for no less than it said.
         return min(self.max_retry_wait, pause * random.uniform(1.0, 1.25))  # noqa: S311
 

@@ -99,9 +99,10 @@ class BatchLoop:
         """
         pause = max(submit_backoff(self._failures), self._retry_after) if self._failures else 0.0
         if self._looks.is_awaited:
-            return max(asked + max(min(self._poke_interval, _LONGEST_GAP), pause), earliest)
-        begun = max(asked, self._submitting.accepted_at)
-        return max(begun + max(self._poke_interval, pause), earliest)
+            at = asked + max(min(self._poke_interval, _LONGEST_GAP), pause)
+        else:
+            at = max(asked, self._submitting.accepted_at) + max(self._poke_interval, pause)
+        return max(at, earliest)
 
     def _look(self, asked: float) -> None:
         try:

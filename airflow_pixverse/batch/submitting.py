@@ -219,7 +219,8 @@ class Submitting:
             if row.request and (why := self._reason_barred(capacity, row.request.emails)):
                 row.reason = why
                 self._waiting.remove(row)
-                self._given_up |= set() if self._may_recover else {row}
+                if not self._may_recover:
+                    self._given_up.add(row)
 
     def _reason_barred(self, capacity: Capacity, emails: Sequence[str] | None) -> str:
         """Return why none of the chosen accounts takes any more; empty if one does, or none is listed."""
