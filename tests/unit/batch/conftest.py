@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowException
 
 from airflow_pixverse.batch.rows import RowPlan
 from airflow_pixverse.batch.run import BatchParameters, BatchRun
@@ -104,3 +105,12 @@ def running(run):
     """Run a batch in another thread, and yield its future."""
     with ThreadPoolExecutor(1) as threads:
         yield threads.submit(run.run)
+
+
+def kill_after(wait, run):
+    """Run a batch, and end it from outside once a wait for something is over."""
+    with running(run) as future:
+        wait()
+        run.kill()
+        with pytest.raises(AirflowException, match="ended from outside"):
+            future.result()

@@ -5,7 +5,7 @@ from airflow.providers.common.compat.sdk import AirflowException
 
 from airflow_pixverse.batch.looks import StoppedError
 from airflow_pixverse.simulator import faults
-from tests.unit.batch.conftest import posts, prompts, running
+from tests.unit.batch.conftest import kill_after, posts, prompts, running
 
 ended_by_hand = pytest.mark.pixverse_simulator(job_seconds=(600, 600))
 
@@ -54,12 +54,7 @@ def test_kill_while_many_rows_are_sent_makes_none_of_them_unknown(sim, batch):
 
 @ended_by_hand
 def test_kill_ends_the_batch_without_success_and_a_retry_brings_home_what_runs(sim, batch):
-    run = batch.new_run(prompts(1, 2))
-    with running(run) as future:
-        sim.wait_for_submitted(2)
-        run.kill()
-        with pytest.raises(AirflowException, match="ended from outside"):
-            future.result()
+    kill_after(lambda: sim.wait_for_submitted(2), batch.new_run(prompts(1, 2)))
     again = batch.new_run(prompts(1, 2))
     with running(again) as future:
         sim.wait_for_requests(sim.request_count + 1)

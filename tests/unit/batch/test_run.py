@@ -14,7 +14,7 @@ from airflow_pixverse.batch import table as table_module
 from airflow_pixverse.batch.__main__ import main
 from airflow_pixverse.simulator import faults
 from airflow_pixverse.waits import submit_state
-from tests.unit.batch.conftest import paid, posts, prompts, running
+from tests.unit.batch.conftest import kill_after, paid, posts, prompts, running
 
 quick = pytest.mark.pixverse_simulator(job_seconds=(0.2, 0.4))
 ended_by_hand = pytest.mark.pixverse_simulator(job_seconds=(600, 600))
@@ -256,12 +256,7 @@ def test_missing_connection_ends_the_task_without_retry(sim, batch):
 
 @ended_by_hand
 def test_missing_connection_keeps_no_retry_from_jobs_that_are_paid_for(sim, batch):
-    first = batch.new_run(prompts(1))
-    with running(first) as future:
-        sim.wait_for_submitted(1)
-        first.kill()
-        with pytest.raises(AirflowException):
-            future.result()
+    kill_after(lambda: sim.wait_for_submitted(1), batch.new_run(prompts(1)))
     with pytest.raises(AirflowException, match="not_there") as raised:
         batch(prompts(1), pixverse_conn_id="not_there")
     assert not isinstance(raised.value, AirflowFailException)
@@ -339,12 +334,7 @@ def test_column_that_the_table_does_not_have_refuses_its_rows(sim, batch):
 
 @ended_by_hand
 def test_job_that_ended_after_its_time_is_brought_home(sim, batch):
-    first = batch.new_run(prompts(1))
-    with running(first) as future:
-        sim.wait_for_submitted(1)
-        first.kill()
-        with pytest.raises(AirflowException):
-            future.result()
+    kill_after(lambda: sim.wait_for_submitted(1), batch.new_run(prompts(1)))
     sim.end_all_jobs()
     assert batch(prompts(1), run="another", completion_timeout=0.0)["made"] == 1
 

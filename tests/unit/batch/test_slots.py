@@ -10,7 +10,7 @@ from airflow_pixverse.batch.following import Following
 from airflow_pixverse.batch.looks import SharedLooks
 from airflow_pixverse.batch.rows import Row
 from airflow_pixverse.simulator import faults
-from tests.unit.batch.conftest import paid, posts, prompts, running
+from tests.unit.batch.conftest import kill_after, paid, posts, prompts, running
 from tests.unit.journal.example import RECORD
 
 pytestmark = pytest.mark.pixverse_simulator(job_seconds=(0.2, 0.4))
@@ -136,24 +136,15 @@ def test_refused_token_leaves_the_rest_to_a_retry(sim, batch):
     assert paid(sim) == []
 
 
-def kill_after_polls(run, sim):
-    """Run a batch that cannot begin, and end it once it has polled the slots a few times."""
-    with running(run) as future:
-        sim.wait_for_requests(4)
-        run.kill()
-        with pytest.raises(AirflowException):
-            future.result()
-
-
 @pytest.mark.pixverse_simulator(accounts={"a@example.com": 2})
 def test_slots_that_are_never_free_are_warned_of_once(sim, batch, caplog):
     run = batch.new_run(prompts(1), limits={"keep_free": 2})
-    kill_after_polls(run, sim)
+    kill_after(lambda: sim.wait_for_requests(4), run)
     assert caplog.text.count("The chosen accounts run 2 jobs at once: 3 slots are never free together") == 1
 
 
 def test_account_of_a_row_that_is_not_listed_is_warned_of(sim, batch, caplog):
     rows = [{"prompt": "a", "who": "typo@example.com"}]
     run = batch.new_run(rows, payload={"prompt": "{prompt}", "email": "{who}"})
-    kill_after_polls(run, sim)
+    kill_after(lambda: sim.wait_for_requests(4), run)
     assert caplog.text.count("The API lists no account typo@example.com") == 1
