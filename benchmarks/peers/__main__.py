@@ -16,6 +16,7 @@ from tools.real_airflow import installed_programs
 
 IN_AIRFLOW = {
     "mapped": "this package, one mapped task a prompt",
+    "ending": "the same, ended in the triggerer",
     "batch": "this package, one batch",
     "blocking": "a blocking task, with a pool",
     "http": "`HttpOperator`, `HttpSensor` in reschedule mode, with a pool",
@@ -29,12 +30,14 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=60, help="how many (default: %(default)s)")
     parser.add_argument("--slots", type=int, default=5, help="of the service (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=20, help="of each job (default: %(default)s)")
+    slow_start = "seconds before a worker executes a task, as with pods (default: %(default)s)"
+    parser.add_argument("--worker-start", type=float, default=0.0, help=slow_start)
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
     parser.add_argument("--weather", nargs="+", choices=WEATHERS, default=list(WEATHERS))
     wanted = parser.parse_args()
     # Airflow's set-up of logging would print each request to the simulator.
     logging.disable(logging.INFO)
-    load = Load(wanted.prompts, wanted.slots, wanted.seconds)
+    load = Load(wanted.prompts, wanted.slots, wanted.seconds, wanted.worker_start)
     rows = []
     with ExitStack() as running:
         bench = None

@@ -27,11 +27,13 @@ class Load:
     :param prompts: how many prompts to make.
     :param slots: how many jobs the service executes at once.
     :param seconds: how long each job takes.
+    :param worker_start: how many seconds a worker takes before it executes a task, beyond Airflow's own.
     """
 
     prompts: int
     slots: int
     seconds: float
+    worker_start: float = 0.0
 
     @property
     def ideal(self) -> float:
@@ -148,9 +150,10 @@ HEAD = (
 
 def markdown(load: Load, rows: Iterable[Row], database: str) -> str:
     """Return the table with machine and date, as docs/reference/speed.md and the README have it."""
+    slow = f", with workers that take {load.worker_start:g} s to start" if load.worker_start else ""
     what = (
-        f"{load.prompts} prompts of {load.seconds:g} s on {load.slots} slots, where {load.ideal:g} s is the "
-        f"ideal ({datetime.now(UTC):%Y-%m-%d}; {_machine()}; "
+        f"{load.prompts} prompts of {load.seconds:g} s on {load.slots} slots{slow}, where {load.ideal:g} s "
+        f"is the ideal ({datetime.now(UTC):%Y-%m-%d}; {_machine()}; "
         f"Airflow {version('apache-airflow')} on {database}, Python {platform.python_version()}):"
     )
     return "\n".join((what, "", HEAD, *map(str, rows)))

@@ -13,7 +13,7 @@ import psutil
 
 from airflow_pixverse.simulator import Simulator
 from benchmarks.cpu import cpu_seconds
-from benchmarks.peers.figures import EMAIL, Effort, Load, Weather
+from benchmarks.peers.figures import EMAIL, TOKEN, Effort, Load, Weather
 from tools.real_airflow import Airflow, DagRun, Outcome, PostgreSQL, Worker, installed_programs
 
 DAGS = Path(__file__).parent / "dags"
@@ -21,7 +21,7 @@ POOL = "peers"
 # For how long to measure what Airflow takes without any task.
 IDLE = 60.0
 # The last task of each prompt, by the DAG.
-LAST_TASKS = {"mapped": "make", "blocking": "block", "http": "submit_and_wait.wait"}
+LAST_TASKS = {"mapped": "make", "ending": "make", "blocking": "block", "http": "submit_and_wait.wait"}
 
 
 class AirflowBench:
@@ -37,18 +37,17 @@ class AirflowBench:
         self._load, self._airflow, self._database = load, airflow, database
         self._runs = 0
         airflow.command("pools", "set", POOL, str(load.slots), "as many as the service has slots")
+        self._warm_up()
         before = self._cpu()
         time.sleep(IDLE)
         self._idle = (self._cpu() - before) / IDLE
 
     def run(self, dag_id: str, weather: Weather, sim: Simulator) -> Effort:
         """Run a DAG to its end, and return what it took, less what Airflow takes without any task."""
-        self._runs += 1
-        conn, folder = f"pixverse_{self._runs}", self._airflow.home / f"table_{self._runs}"
-        self._connect(conn, sim)
+        conn, folder = self._connect(sim), self._airflow.home / f"table_{self._runs}"
         before, began = self._cpu(), time.monotonic()
-        conf = {"prompts": self._load.prompts, "email": EMAIL, "conn": conn, "http_conn": f"http_{conn}"}
-        run = self._airflow.trigger(dag_id, {**conf, "folder": f"file://{folder}"})
+        conf = {"email": EMAIL, "conn": conn, "http_conn": f"http_{conn}", "folder": f"file://{folder}"}
+        run = self._airflow.trigger(dag_id, {"prompts": self._load.prompts, **conf})
         worker_seconds = self._watch(run, weather, sim)
         cpu = self._cpu() - before - self._idle * (time.monotonic() - began)
         # Without the command that makes the run, which takes seconds to start.
@@ -59,11 +58,21 @@ class AirflowBench:
             collected = _succeeded(self._airflow.outcome(run), LAST_TASKS[dag_id])
         return Effort(collected, seconds, cpu, worker_seconds / seconds)
 
-    def _connect(self, conn: str, sim: Simulator) -> None:
+    def _warm_up(self) -> None:
+        """Make a prompt: with the first, Airflow's triggerer builds its API, which takes seconds once."""
+        with Simulator({EMAIL: 1}, token=TOKEN, job_seconds=(1, 1)) as sim:
+            conf = {"prompts": 1, "email": EMAIL, "conn": self._connect(sim)}
+            self._airflow.wait_for(self._airflow.trigger("mapped", conf))
+
+    def _connect(self, sim: Simulator) -> str:
+        """Return the id of a new connection to a service."""
+        self._runs += 1
+        conn = f"pixverse_{self._runs}"
         headers = json.dumps({"Authorization": f"Bearer {sim.token}"})
         http = {"conn_type": "http", "host": sim.url, "extra": headers}
         for conn_id, connection in ((conn, sim.connection), (f"http_{conn}", http)):
             self._airflow.command("connections", "add", conn_id, "--conn-json", json.dumps(connection))
+        return conn
 
     def _watch(self, run: DagRun, weather: Weather, sim: Simulator) -> float:
         """Wait until the run is over, kill a worker if it is to be, and return the workers' seconds."""
@@ -94,7 +103,11 @@ def running_airflow(load: Load, home: Path) -> Iterator[AirflowBench]:
     with ExitStack() as running:
         database = running.enter_context(PostgreSQL()) if installed_programs() else None
         # So that the pool is what bounds a peer, and not the number of workers.
-        env = {"AIRFLOW__CORE__PARALLELISM": str(load.slots + 3)}
+        workers = load.slots + 3 if not load.worker_start else 4 * load.slots
+        env = {
+            "AIRFLOW__CORE__PARALLELISM": str(workers),
+            "PIXVERSE_BENCH_WORKER_START": str(load.worker_start),
+        }
         yield AirflowBench(
             load, running.enter_context(Airflow(home, [DAGS], env, database=database)), database
         )

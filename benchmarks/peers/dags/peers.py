@@ -1,9 +1,10 @@
 """
-Four ways to make prompts, each as its users write it. The configuration of a run says how many, and where.
+Five ways to make prompts, each as its users write it. The configuration of a run says how many, and where.
 
 ``poke_interval``, retries and the time-outs of requests are alike. The pool has as many slots as the service.
 """
 
+import os
 import time
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,7 +21,15 @@ NOT_FINISHED = 404
 POOL = "peers"
 CONN, HTTP_CONN = "{{ dag_run.conf['conn'] }}", "{{ dag_run.conf['http_conn'] }}"
 JSON = {"Content-Type": "application/json"}
-RETRIES: dict[str, Any] = {
+
+
+def start_slowly(_context: Any) -> None:
+    """Take as long as a worker that has a pod to start first."""
+    time.sleep(float(os.environ["PIXVERSE_BENCH_WORKER_START"]))
+
+
+OF_ALL_TASKS: dict[str, Any] = {
+    "pre_execute": start_slowly,
     "retries": 5,
     "retry_delay": timedelta(seconds=INTERVAL),
     "retry_exponential_backoff": True,
@@ -29,7 +38,7 @@ RETRIES: dict[str, Any] = {
 
 def new_dag(dag_id: str) -> DAG:
     """Return a DAG whose tasks are tried again."""
-    return DAG(dag_id, schedule=None, start_date=datetime(2026, 1, 1), default_args=RETRIES)
+    return DAG(dag_id, schedule=None, start_date=datetime(2026, 1, 1), default_args=OF_ALL_TASKS)
 
 
 @task
@@ -38,21 +47,28 @@ def prompts(dag_run: Any = None) -> list[str]:
     return [f"prompt {number}" for number in range(dag_run.conf["prompts"])]
 
 
-with new_dag("mapped"):
+# A clear of a success submits again, or it would need a record, which the triggerer cannot write.
+ENDS: dict[str, dict[str, Any]] = {
+    "mapped": {},
+    "ending": {"end_from_trigger": True, "on_clear": "submit"},
+}
+for dag_id, end in ENDS.items():
+    with new_dag(dag_id):
 
-    @task
-    def payloads(dag_run: Any = None) -> list[dict[str, str]]:
-        """Return what to submit."""
-        return [{"prompt": f"prompt {number}"} for number in range(dag_run.conf["prompts"])]
+        @task
+        def payloads(dag_run: Any = None) -> list[dict[str, str]]:
+            """Return what to submit."""
+            return [{"prompt": f"prompt {number}"} for number in range(dag_run.conf["prompts"])]
 
-    # The account is not mapped, so that the waits begin in the triggerer.
-    PixverseSubmitOperator.partial(
-        task_id="make",
-        pixverse_conn_id=CONN,
-        emails="{{ dag_run.conf['email'] }}",
-        start_from_trigger=True,
-        poke_interval=INTERVAL,
-    ).expand(payload=payloads())
+        # The account is not mapped, so that the waits begin in the triggerer.
+        PixverseSubmitOperator.partial(
+            task_id="make",
+            pixverse_conn_id=CONN,
+            emails="{{ dag_run.conf['email'] }}",
+            start_from_trigger=True,
+            poke_interval=INTERVAL,
+            **end,
+        ).expand(payload=payloads())
 
 with new_dag("batch") as batch:
 
