@@ -111,7 +111,8 @@ class _Decision:
         self._ending.remove((job_id, email))
         self._forecast.use(job_id)
         waiter.ahead = ahead
-        waiter.awaited = AwaitedJob(job_id, self._forecast.usual_seconds(job_id))
+        usual, refused = self._forecast.usual_seconds(job_id), self._leases.refused_on(email)
+        waiter.awaited = AwaitedJob(job_id, usual, refused)
         expires_at = self._now + LONGEST_LOOK + waiter.request.lease_seconds
         lease = waiter.lease = Lease(
             emails=frozenset({email}),

@@ -12,7 +12,7 @@ from airflow_pixverse.api.scheduler import Capacity, ExecutingJob, email_key
 # The last so many jobs of a kind tell how long the next ones take, once there are so many.
 _REMEMBERED = 15
 _FEWEST = 3
-# A worker that waits for its slot could miss shorter jobs of those before it, which it has to see listed.
+# Shorter jobs come and go between the looks of a worker that has to see those before it listed.
 _SHORTEST = 10.0
 # A job tells nothing if the time between two polls leaves more than this share of its duration unknown.
 _MOST_UNKNOWN = 0.5

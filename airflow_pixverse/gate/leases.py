@@ -149,13 +149,18 @@ class Leases:
 
         :param email: the key of the account.
         """
-        references = [lease.reference for lease in self if email in lease.suggested]
+        references = [one.reference for one in self if email in one.suggested and not one.is_abandoned]
         return references if all(references) else None
+
+    def refused_on(self, email: str) -> int:
+        """Return how many slots of an account are kept since a job was refused there."""
+        return sum(lease.suggested.get(email, 0) for lease in self if lease.is_abandoned)
 
     @property
     def without_reference(self) -> set[str]:
         """Keys of the accounts with leases that name no job, behind which no wait passes early."""
-        return {email for lease in self if not lease.reference for email in lease.suggested}
+        unnamed = (lease for lease in self if not (lease.reference or lease.is_abandoned))
+        return {email for lease in unnamed for email in lease.suggested}
 
     @property
     def handover(self) -> float | None:

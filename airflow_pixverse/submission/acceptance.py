@@ -138,8 +138,8 @@ class Acceptance:
             admission,
             self._account(admission),
             self._log,
-            # The other accounts may be those that are too poor.
-            is_bound=self._request.emails is not None or self._min_credits is not None,
+            # The other accounts may be those that are too poor, or that have refused the job.
+            is_bound=bool(self._request.emails is not None or self._min_credits is not None or state.barred),
         )
         if reason:
             raise SlotUnusableError(reason)
@@ -152,7 +152,7 @@ class Acceptance:
                 self._request,
                 reference,
                 email=email,
-                known_references=known_references | self._once.unrecorded - {reference},
+                known_references=known_references | self._once.unrecorded.keys() - {reference},
                 is_resubmission=state.is_resubmitted,
                 credits_before=credits_before,
             )

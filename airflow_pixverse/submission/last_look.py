@@ -91,16 +91,19 @@ class SlotWatch:
         self._is_bound = is_bound
         # When the job is expected to end, and a little later: the service tells whole seconds.
         self._planned: tuple[float, ...] | None = None
-        self._free_since = self._elsewhere_since = math.inf
+        self._free_since = math.inf
+        self._free_elsewhere: dict[str | None, float] = {}  # by account, since when
 
     def record(self, capacity: Capacity, now: float) -> str | None:
         """Return why the task cannot submit; empty if it can, None if it is to look again."""
-        self._ahead -= {random_part_of(job.reply_ref) for job in capacity.executing}
+        ahead = self._ahead - {random_part_of(job.reply_ref) for job in capacity.executing}
+        if ahead != self._ahead:  # one of them has taken a slot, so what is free now is another one
+            self._ahead, self._free_since = ahead, math.inf
         self._plan(capacity, now)
-        free = capacity.free_slots(self._email)
-        is_elsewhere = not self._is_bound and capacity.free_slots() > free
+        refused = self._awaited.refused if self._awaited else 0
+        free = max(0, capacity.free_slots(self._email) - refused)
         self._free_since = min(self._free_since, now) if free else math.inf
-        self._elsewhere_since = min(self._elsewhere_since, now) if is_elsewhere else math.inf
+        self._record_elsewhere(capacity, now)
         if free > len(self._ahead) or (free and now >= self._unused_at(free)):
             return ""
         if now - self._elsewhere_since >= _FREE_FOR:
@@ -116,6 +119,17 @@ class SlotWatch:
         unused = min(self._free_since, self._elsewhere_since) + _FREE_FOR
         until = min(next(planned, now + _LOOK_EVERY), self.ends_at, max(unused, now + _LOOK_EVERY))
         return until - now
+
+    @property
+    def _elsewhere_since(self) -> float:
+        return min(self._free_elsewhere.values(), default=math.inf)
+
+    def _record_elsewhere(self, capacity: Capacity, now: float) -> None:
+        """Record which other accounts have a slot, if the job may go there."""
+        if self._is_bound:
+            return
+        free = {account.email for account in capacity.accounts if account.available} - {self._email}
+        self._free_elsewhere = {email: self._free_elsewhere.get(email, now) for email in free}
 
     def _unused_at(self, free: int) -> float:
         """

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from airflow_pixverse.submission import acceptance
 from tests.helpers.submits import ending_jobs, posts, submit
 
 A, B = "a@example.com", "b@example.com"
@@ -37,6 +38,21 @@ def test_submit_to_one_of_several_accounts_takes_one_that_keeps_enough(sim, wait
     assert outcome.state("make") == "success"
     [job] = sim.submitted()
     assert job.payload["email"] == B
+
+
+def test_account_that_has_refused_the_job_is_not_waited_for(sim, monkeypatch):
+    look, looks = acceptance.reason_not_to_submit, []
+
+    def record(*args, is_bound):
+        looks.append(is_bound)
+        return look(*args, is_bound=is_bound)
+
+    monkeypatch.setattr(acceptance, "reason_not_to_submit", record)
+    sim.set_credits(B, 0)
+    with ending_jobs(sim):
+        assert submit(deferrable=True).state("make") == "success"
+    assert [job.payload["email"] for job in sim.submitted()] == [A]
+    assert looks == [False, True]
 
 
 @pytest.mark.parametrize(("own", "ends"), [(None, "failed"), (10, "success")])

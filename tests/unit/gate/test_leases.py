@@ -110,6 +110,12 @@ def test_a_refused_job_leaves_its_slot_leased_for_three_minutes_whatever_else_ha
         assert each.slots == 0
 
 
+def test_slot_that_is_kept_after_a_refusal_is_nobodys_turn():
+    all_ = leases(lease(A, reference="refused"), lease(A, reference="next"), lease(B, reference="other"))
+    all_.update_lease("refused", LeaseUpdate.REFUSED, 10.0)
+    assert (all_.ahead_on(A), all_.refused_on(A), all_.refused_on(B)) == (["next"], 1, 0)
+
+
 @pytest.mark.parametrize(("holder", "slots"), [("task", 1), ("", 3)], ids=["one task", "unknown tasks"])
 def test_a_task_that_is_refused_again_and_again_keeps_one_slot_from_others(holder, slots):
     all_ = leases()

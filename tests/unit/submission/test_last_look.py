@@ -101,6 +101,31 @@ def test_slot_that_comes_and_goes_is_used_by_those_ahead(sim, clock):
     assert clock.now == 30
 
 
+def test_slot_that_was_refused_is_not_taken_for_free(sim, clock):
+    sim.start_job(A)
+    awaited = AwaitedJob("gone", 20.0, refused=1)
+    assert "goes on" in look(sim, ahead=[], awaited=awaited)
+    clock.at[clock.now + 20] = lambda: sim.end_job(sim.jobs[0].id)
+    assert look(sim, ahead=[], awaited=awaited) == "", "there are two"
+    assert clock.now == 60 + 20
+
+
+def test_slot_is_a_new_one_where_a_task_ahead_has_taken_the_one_before(sim, clock):
+    sim.start_job(A)
+    clock.at[8] = lambda: (sim.start_job(A, reply_ref=join("task", "other")), sim.end_job(sim.jobs[0].id))
+    assert look(sim, ahead=["other", "third"]) == ""
+    assert clock.now == 8 + 10
+
+
+@pytest.mark.pixverse_simulator(accounts={A: 1, B: 1, "c@example.com": 1})
+def test_slot_of_a_third_account_is_a_new_one(sim, clock):
+    sim.start_job(A)
+    job_id = sim.start_job("c@example.com")
+    clock.at[6] = lambda: (sim.start_job(B), sim.end_job(job_id))
+    assert look(sim, ahead=[], is_bound=False) == "Another account has a slot"
+    assert clock.now == 6 + 10
+
+
 def test_slot_that_came_late_is_used_at_the_end_of_the_looks(sim, clock):
     sim.start_job(A)
     sim.start_job(A)

@@ -10,11 +10,15 @@ from airflow_pixverse.waits.events import ticket_event
 
 def test_ticket_of_an_early_admission_names_the_job_that_it_waits_for_in_plain_json():
     event = ticket_event(
-        [], reference="r", lease=120, waiting_since=1.0, ahead=[], awaited=AwaitedJob("7", 20.5)
+        [], reference="r", lease=120, waiting_since=1.0, ahead=[], awaited=AwaitedJob("7", 20.5, 1)
     )
     ticket = json.loads(json.dumps(event))["ticket"]
-    assert ticket["awaited"] == {"job": "7", "usual": 20.5}
-    assert AwaitedJob.from_json(ticket["awaited"]) == AwaitedJob("7", 20.5)
+    assert ticket["awaited"] == {"job": "7", "usual": 20.5, "refused": 1}
+    assert AwaitedJob.from_json(ticket["awaited"]) == AwaitedJob("7", 20.5, 1)
+
+
+def test_awaited_job_of_an_earlier_version_knows_of_no_refusals():
+    assert AwaitedJob.from_json({"job": "7", "usual": 20.5}) == AwaitedJob("7", 20.5, 0)
 
 
 @pytest.mark.parametrize(
