@@ -108,8 +108,8 @@ class PixverseCapacitySensor(BeginsInTriggerer, PixverseSensor):
         super().__init__(pixverse_conn_id=pixverse_conn_id, deferrable=deferrable, **kwargs)
         self.slots = slots
         self.emails = as_json_list(emails)
-        reason = first_reason(reasons_to_end_on_worker(self)) if end_from_trigger else None
-        self._reason_to_end_on_worker = reason
+        reasons = reasons_to_end_on_worker(self, begins_on_worker=not start_from_trigger)
+        self._reason_to_end_on_worker = reason = first_reason(reasons) if end_from_trigger else None
         self.end_from_trigger = end_from_trigger and reason is None
         self.lease = parse_optional_seconds(lease, "lease")
         check_at_parse(self, parse_slots, slots)

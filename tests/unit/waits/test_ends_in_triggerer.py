@@ -46,6 +46,13 @@ def test_worker_ends_a_sensor_if_only_a_worker_does_what_follows(kind, kwargs):
     assert not end(kind, **kwargs).end_from_trigger
 
 
+@pytest.mark.parametrize("hook", ["pre_execute", "on_execute_callback"])
+@pytest.mark.parametrize("start_from_trigger", [False, True])
+def test_worker_ends_a_sensor_whose_begin_it_has_to_be_told_of(hook, start_from_trigger):
+    sensor = end(PixverseCapacitySensor, start_from_trigger=start_from_trigger, **{hook: print})
+    assert sensor.end_from_trigger is not start_from_trigger
+
+
 @pytest.mark.parametrize("callbacks", [print, [print]], ids=["one", "list"])
 def test_sensor_with_success_callbacks_ends_where_they_are_called(callbacks):
     sensor = end(PixverseCapacitySensor, on_success_callback=callbacks)
