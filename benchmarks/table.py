@@ -55,9 +55,9 @@ def _batch() -> str:
 
 def _make_table(folder: str) -> None:
     """Run the batch in this process, and print its seconds and its CPU-seconds."""
+    from airflow_pixverse.batch.room import Limits
     from airflow_pixverse.batch.rows import RowPlan
     from airflow_pixverse.batch.run import BatchParameters, BatchRun
-    from airflow_pixverse.batch.submitting import Limits
     from airflow_pixverse.journal import TaskTry
 
     parameters = BatchParameters(

@@ -163,7 +163,8 @@ class AccountFloor:
             return _YES
         key, now = email_key(email), self._clock()
         read_at, credits_left = self._seen.get(key, (float("-inf"), None))
-        if now - read_at > _CREDITS_LAST:
+        # While a row is sent, what is read may have its cost already, or not.
+        if now - read_at > _CREDITS_LAST and not in_flight:
             credits_left = self._read(email)
             self._seen[key] = now, credits_left
             self._spent[key] = 0

@@ -15,6 +15,7 @@ from airflow_pixverse.api.errors import (
     PixverseError,
     PixverseFatalError,
     PixverseRateLimitError,
+    is_of_account,
 )
 from airflow_pixverse.batch.steps import Later
 from airflow_pixverse.journal import JournalError
@@ -103,6 +104,7 @@ class RowWork:
         assert row.request is not None  # noqa: S101 - rows without one are refused
         request = row.request.with_uploads(self._uploaded)
         self._looks.sleep(0)  # nothing is begun once the loop ends
+        write_again(self._journal, row)
         once = self._once(row)
         try:
             return once.submit(
@@ -115,7 +117,7 @@ class RowWork:
         except AnswerLostError as error:
             return Later(partial(self._find_own, row, once, error.look), "lost")
         finally:
-            row.references |= once.unrecorded
+            _keep_unrecorded(row, once)
 
     def _find_own(self, row: Row, once: SubmitOnce, look: Callable[[], SubmitRecord]) -> SubmitRecord:
         """Look for the job of a submit whose answer was lost; errors are those of a submit."""
@@ -124,7 +126,7 @@ class RowWork:
         except UnsettledError as error:
             raise self._unsettled(row, error.record, error.problem) from error
         finally:
-            row.references |= once.unrecorded
+            _keep_unrecorded(row, once)
 
     def find(self, row: Row, record: SubmitRecord) -> list[SubmitRecord]:
         """
@@ -143,8 +145,12 @@ class RowWork:
             found, trouble = [], f"{trouble}, and it cannot be looked for: {error}"
         if found:
             accepted = self._once(row).record_accepted(record, found)
-            others = [other for other in self.read(row) if other.reference != record.reference]
-            return [*others, accepted]
+            try:
+                records = self.read(row)
+            except PixverseError as error:  # its job is followed all the same
+                log.warning("Row %s: its other records cannot be read now: %s", row.key, error)
+                records = []
+            return [*(other for other in records if other.reference != record.reference), accepted]
         unknown = record
         if record.state != "unknown":
             unknown = self._unsettled(row, record, trouble).record
@@ -231,9 +237,27 @@ class RowWork:
     def _upload(self, source: Source) -> Upload:
         try:
             done = upload(self._hook_of().get_conn(), source)
-        except (PixverseAccessError, PixverseRateLimitError):
-            raise
         except PixverseError as error:
+            if is_of_account(error):  # which no upload names
+                raise InputError(str(error), is_final=False) from error
+            if isinstance(error, (PixverseAccessError, PixverseRateLimitError)):
+                raise
             raise InputError(str(error), is_final=isinstance(error, PixverseFatalError)) from error
         log.info("Uploaded %s (%d bytes) as %s", source.path, source.size, done.path)
         return done
+
+
+def write_again(journal: FolderJournal, row: Row) -> None:
+    """Record the submits of a row that are not accepted, as far as the folder could not be told so."""
+    for record in list(row.unrecorded.values()):
+        try:
+            journal.write(row.key, record)
+        except JournalError as error:
+            log.warning("Row %s: could not record that a submit is not accepted: %s", row.key, error)
+        else:
+            del row.unrecorded[record.reference]
+
+
+def _keep_unrecorded(row: Row, once: SubmitOnce) -> None:
+    row.references |= once.unrecorded.keys()
+    row.unrecorded |= once.unrecorded

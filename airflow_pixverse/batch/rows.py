@@ -68,6 +68,8 @@ class Row:
     record: SubmitRecord | None = None
     references: set[str] = field(default_factory=set)
     """References of all its submits so far."""
+    unrecorded: dict[str, SubmitRecord] = field(default_factory=dict)
+    """Records, by reference, of submits that are not accepted: the folder could not be told so."""
     is_resubmission: bool = False
     """Whether an earlier submit may be paid for."""
     lost_job_ids: tuple[str, ...] = ()

@@ -21,10 +21,10 @@ from airflow_pixverse.batch.loop import BatchLoop
 from airflow_pixverse.batch.manifest import Manifest, Remembered
 from airflow_pixverse.batch.placing import place
 from airflow_pixverse.batch.progress import FAILURES_KEY, PROGRESS_KEY, SUMMARY_KEY, ProgressMeter
-from airflow_pixverse.batch.row_work import RowWork
+from airflow_pixverse.batch.row_work import RowWork, write_again
 from airflow_pixverse.batch.rows import Row, RowPlan, RowStatus, refuse_clashes
 from airflow_pixverse.batch.steps import Steps
-from airflow_pixverse.batch.submitting import Limits, Submitting
+from airflow_pixverse.batch.submitting import Submitting
 from airflow_pixverse.batch.table import read_rows
 from airflow_pixverse.hooks.pixverse import PixverseHook
 from airflow_pixverse.journal.folder import FolderJournal
@@ -34,6 +34,7 @@ from airflow_pixverse.storage.paths import object_path
 from airflow_pixverse.submission.request import task_prefix
 
 if TYPE_CHECKING:
+    from airflow_pixverse.batch.room import Limits
     from airflow_pixverse.batch.table import Columns
     from airflow_pixverse.journal import SubmitRecord, TaskTry
 
@@ -137,6 +138,8 @@ class BatchRun:
         except PixverseFatalError as error:  # every look was refused for a minute
             submitting.stopped = submitting.stopped or str(error)
         finally:
+            for row in self.rows:
+                write_again(self._journal, row)
             self._write_down()
         summary = {
             "folder": given.folder,

@@ -8,7 +8,6 @@ import random
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -31,6 +30,7 @@ from airflow_pixverse.waits.submit_state import submit_backoff
 if TYPE_CHECKING:
     from airflow_pixverse.api.scheduler import Capacity
     from airflow_pixverse.batch.budget import AccountFloor, CreditLimit
+    from airflow_pixverse.batch.room import Limits
     from airflow_pixverse.batch.row_work import RowWork
     from airflow_pixverse.batch.steps import Steps
     from airflow_pixverse.journal import SubmitRecord
@@ -43,23 +43,6 @@ _ROW_TRIES = 4
 _MOST_SETBACKS = 12
 # Processes that gave way to each other come back after different times, in seconds.
 _GIVE_WAY = (1.0, 5.0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """
-    The limits of a batch.
-
-    :param emails: the accounts that count; None for all accounts.
-    :param max_slots: slots that it takes at most; None for all.
-    :param keep_free: slots that it leaves to others.
-    :param max_refusals: refusals (429) in a row that are waited out.
-    """
-
-    emails: Sequence[str] | None = None
-    max_slots: int | None = None
-    keep_free: int = 0
-    max_refusals: int = 10
 
 
 class Submitting:
@@ -157,7 +140,7 @@ class Submitting:
         self._round += 1
         self._leave_barred(capacity)
         self._warn_of_obstacles(capacity)
-        free = self._free(capacity, taken)
+        free = self._limits.free(capacity, [*self.in_flight.values(), *taken], self._barred)
         room = sum(free.values()) - self._limits.keep_free
         if self._limits.max_slots is not None:
             room = min(room, self._limits.max_slots - running - len(self.in_flight) - len(self._sought))
@@ -184,18 +167,6 @@ class Submitting:
         for obstacle in sorted(found - self._warned):
             log.warning("%s", obstacle)
         self._warned |= found
-
-    def _free(self, capacity: Capacity, taken: Sequence[str]) -> Counter[str]:
-        """Return the free slots of each account that may be used."""
-        free: Counter[str] = Counter()
-        for account in capacity.chosen(self._limits.emails):
-            free[account.email or ""] += account.available
-        for email in [*self.in_flight.values(), *taken]:
-            # Of a job whose account is unknown, the service has probably chosen the one with most room.
-            free[email or max(free, key=free.__getitem__, default="")] -= 1
-        return Counter(
-            {email: n for email, n in free.items() if n > 0 and email_key(email) not in self._barred}
-        )
 
     def _account_for(self, row: Row, free: Counter[str]) -> str | None:
         """Return the account with the most free slots that may make a row now; None if there is none."""
@@ -284,9 +255,8 @@ class Submitting:
                 self._refuse(row, error)
             case InputError(is_final=False):
                 self._try_row_again(row, error)
-            case PixverseError() if email and self._names_account(row) and is_of_account(error):
-                self._bar(email, str(error))
-                self._waiting.appendleft(row)
+            case PixverseError() if is_of_account(error):
+                self._leave_account(row, email, error)
             case PixverseAccessError():
                 self._deny(row, error)
             case PixverseFatalError() | InputError():
@@ -300,6 +270,14 @@ class Submitting:
         row.status, row.reason = RowStatus.REFUSED, str(error)
         log.warning("Row %s is refused: %s", row.key, error)
 
+    def _leave_account(self, row: Row, email: str, error: PixverseError) -> None:
+        """Submit nothing more to an account; if the endpoint has chosen it, refuse the row."""
+        if email and not self._names_account(row):
+            self._fail(row, error)
+            return
+        self._bar(email, str(error))
+        self._waiting.appendleft(row)
+
     def _deny(self, row: Row, error: PixverseAccessError) -> None:
         """
         Let a row wait that the token may not submit, as with 401 and 403, and read the connection again.
@@ -307,7 +285,7 @@ class Submitting:
         The row is refused alone once it is denied again after a later row was accepted. Where none is, a
         minute of denials stops the batch.
         """
-        if self._accepted_round > self._denied_in.setdefault(row, self._sent_in[row]):
+        if self._accepted_round > self._denied_in.setdefault(row, self._round):
             self._fail(row, error)
             return
         row.reason = str(error)
@@ -337,9 +315,9 @@ class Submitting:
         self._pause(max(submit_backoff(self._setbacks), getattr(error, "retry_after", None) or 0.0), error)
 
     def _is_news(self, row: Row) -> bool:
-        """Return whether this is the first trouble of those rows that were sent together."""
+        """Return whether this is the first trouble of those rows that were sent before it was known."""
         is_news = self._sent_in[row] > self._paused_round
-        self._paused_round = max(self._paused_round, self._sent_in[row])
+        self._paused_round = self._round
         return is_news
 
     def _pause(self, seconds: float, error: PixverseError) -> None:

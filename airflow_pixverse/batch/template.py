@@ -81,10 +81,17 @@ def _cell(column: str, columns: Mapping[str, Any]) -> Any:
 
 
 def text_of(cell: Any) -> str:
-    """Return a cell as text; a value that is no text is written as JSON."""
+    """Return a cell as text; a value that is no text is written as JSON, as far as JSON has such values."""
     if cell is None:
         return ""
-    return cell if isinstance(cell, str) else json.dumps(cell, ensure_ascii=False)
+    return cell if isinstance(cell, str) else _as_json(cell)
+
+
+def _as_json(cell: Any) -> str:
+    try:
+        return json.dumps(cell, ensure_ascii=False)
+    except (TypeError, ValueError):  # such as a date of a database, or an address
+        return str(cell)
 
 
 def _parsed(column: str, kind: str, cell: Any) -> Any:

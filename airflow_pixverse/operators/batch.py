@@ -209,8 +209,8 @@ class PixverseBatchOperator(BaseOperator):
         :param manifest: name of the manifest.
         :raises ValueError: one cannot be used; the message names it.
         """
+        from airflow_pixverse.batch.room import Limits
         from airflow_pixverse.batch.run import BatchParameters
-        from airflow_pixverse.batch.submitting import Limits
 
         maker, literals = self._payload_maker()
         emails = parse_emails(self.emails)

@@ -84,8 +84,8 @@ class SubmitOnce:
         self._looks_later = looks_later
         self._clock = clock
         self._sleep = sleep
-        self.unrecorded: set[str] = set()
-        """References of submits that are not accepted, although the journal could not be told so."""
+        self.unrecorded: dict[str, SubmitRecord] = {}
+        """Records, by reference, of submits that are not accepted: the journal could not be told so."""
 
     def submit(
         self,
@@ -224,8 +224,10 @@ class SubmitOnce:
 
     def record_not_accepted(self, record: SubmitRecord) -> None:
         """Record that a submit is certainly not accepted, or remember it in ``unrecorded``."""
-        is_written = self._write_after(dataclasses.replace(record, state="not accepted"))
-        (self.unrecorded.discard if is_written else self.unrecorded.add)(record.reference)
+        record = dataclasses.replace(record, state="not accepted")
+        self.unrecorded.pop(record.reference, None)
+        if not self._write_after(record):
+            self.unrecorded[record.reference] = record
 
     def _write_after(self, record: SubmitRecord) -> bool:
         """Write an outcome, and return whether that worked: else a retry has to find it out."""

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException
 
+from airflow_pixverse.batch.room import Limits
 from airflow_pixverse.batch.rows import RowPlan
 from airflow_pixverse.batch.run import BatchParameters, BatchRun
-from airflow_pixverse.batch.submitting import Limits
 from airflow_pixverse.batch.template import fill
 from airflow_pixverse.journal import TaskTry
 from airflow_pixverse.submission import lost_jobs

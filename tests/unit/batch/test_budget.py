@@ -223,6 +223,18 @@ def test_account_floor_reads_credits_again_after_a_job_of_unknown_cost():
     assert "min_credits=50" in floor.answer(A, 0, None).stops
 
 
+def test_account_floor_reads_no_credits_while_rows_are_sent():
+    """They may have the cost of those already, which would count twice."""
+    now, reads = 0.0, []
+    floor = AccountFloor(50, lambda email: reads.append(email) or 170, clock=lambda: now)
+    assert floor.answer(A, 0, 20).allows
+    now = 61.0
+    assert floor.answer(A, 3, 20).allows
+    assert reads == [A]
+    assert floor.answer(A, 0, 20).allows
+    assert reads == [A, A]
+
+
 def test_account_floor_waits_where_credits_are_unknown():
     answer = AccountFloor(50, lambda _: None).answer(A, 0, 20)
     assert (answer.allows, answer.stops) == (False, "")
@@ -233,6 +245,15 @@ def test_only_account_without_credits_ends_the_run(sim, batch):
     with pytest.raises(AirflowFailException, match="412"):
         batch(prompts(1, 2, 3))
     assert sorted(batch.statuses) == ["stored", "waiting", "waiting"]
+
+
+@pytest.mark.pixverse_simulator(accounts={A: 3}, job_seconds=(0.1, 0.2), credits=30)
+def test_row_whose_account_the_endpoint_chooses_is_refused_where_that_has_no_credits(sim, batch):
+    rows = [{"video_id": str(number)} for number in range(3)]
+    with pytest.raises(AirflowFailException, match="412"):
+        batch(rows, payload={"video_id": "{video_id}"}, plan={"endpoint": "videos/upscale"})
+    assert sorted(batch.statuses) == ["refused", "refused", "stored"]
+    assert len([one for one in sim.requests if one.method == "POST"]) == 3
 
 
 def test_credits_that_cannot_be_read_end_the_run_and_a_retry_may_follow(sim, batch, monkeypatch):

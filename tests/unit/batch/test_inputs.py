@@ -87,6 +87,18 @@ def test_token_that_is_refused_at_an_upload_leaves_the_row_to_a_retry(sim, batch
     assert not isinstance(raised.value, AirflowFailException)
 
 
+@pytest.mark.pixverse_simulator(accounts={"a@example.com": 2, "b@example.com": 2}, job_seconds=(0.1, 0.1))
+def test_account_that_takes_no_upload_bars_no_account_from_other_rows(sim, batch, tmp_path, short_pauses):
+    (tmp_path / "frame.png").write_bytes(b"\x89PNG")
+    sim.inject(faults.status(596), times=None, path="files")
+    rows = [{"prompt": "with a frame", "frame": "frame.png"}, *({"prompt": n, "frame": ""} for n in "abcd")]
+    payload = {"prompt": "{prompt}", "first_frame_path": "{frame}"}
+    with pytest.raises(AirflowException, match="596") as raised:
+        batch(rows, payload=payload, plan={"input_folder": tmp_path.as_uri()})
+    assert not isinstance(raised.value, AirflowFailException)
+    assert batch.statuses == ["waiting"] + ["stored"] * 4
+
+
 def test_kill_while_inputs_are_uploaded_submits_nothing_more(sim, batch, tmp_path):
     for number in range(4):
         (tmp_path / f"{number}.png").write_bytes(b"\x89PNG" + bytes([number]))

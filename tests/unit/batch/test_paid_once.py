@@ -13,6 +13,7 @@ from airflow_pixverse.batch import loop, submitting
 from airflow_pixverse.journal import RecordNotWrittenError, folder
 from airflow_pixverse.journal.folder import FolderJournal
 from airflow_pixverse.simulator import faults
+from airflow_pixverse.storage.errors import StorageError
 from airflow_pixverse.storage.paths import object_path
 from airflow_pixverse.submission import lost_jobs
 from airflow_pixverse.submission.lost_jobs import LookTiming
@@ -287,6 +288,38 @@ def test_row_that_another_process_makes_while_the_folder_is_read_is_followed(sim
 
     monkeypatch.setattr(FolderJournal, "read_all", read_before_the_other)
     assert batch(prompts(1))["counts"]["stored"] == 1
+    assert len(posts(sim)) == 1
+
+
+def test_refusal_that_cannot_be_recorded_at_once_leaves_the_row_to_the_next_try(sim, batch, monkeypatch):
+    write, failures = FolderJournal.write, []
+
+    def fail_once(journal, row, record):
+        if record.state == "not accepted" and not failures:
+            failures.append(record)
+            raise RecordNotWrittenError("SlowDown")
+        write(journal, row, record)
+
+    monkeypatch.setattr(FolderJournal, "write", fail_once)
+    sim.inject(faults.status(429), times=1, method="POST")
+    with pytest.raises(AirflowException, match="refused 1 times in a row"):
+        batch(prompts(1), limits={"max_refusals": 0})
+    assert failures
+    assert batch(prompts(1))["made"] == 1
+
+
+def test_job_that_is_found_is_followed_although_other_records_cannot_be_read(sim, batch, monkeypatch):
+    batch(prompts(1))
+    for state in ("accepted", "stored"):
+        [record] = batch.records(state)
+        record.unlink()
+    (batch.folder / "campaign.csv").unlink()
+
+    def fail(*_):
+        raise StorageError("SlowDown")
+
+    monkeypatch.setattr(FolderJournal, "read_row", fail)
+    assert batch(prompts(1), run="another")["made"] == 1
     assert len(posts(sim)) == 1
 
 

@@ -4,6 +4,8 @@ import csv
 import json
 import time
 from collections import Counter
+from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, Stats
@@ -204,6 +206,14 @@ def test_manifest_of_any_text_is_written(batch):
     )
     assert [line["status"] for line in manifest(batch)] == ["stored", "stored"]
     assert batch([{"prompt": "a fox"}])["made"] == 0
+
+
+def test_cells_that_are_no_json_are_written_as_text(batch):
+    """As a query of a database returns them."""
+    rows = [{"prompt": "a fox", "shot": datetime(2026, 1, 2, tzinfo=UTC), "price": Decimal("1.5")}]
+    assert batch(rows)["made"] == 1
+    [line] = csv.DictReader((batch.folder / "campaign.csv").read_text().splitlines())
+    assert (line["shot"], line["price"]) == ("2026-01-02 00:00:00+00:00", "1.5")
 
 
 @pytest.mark.pixverse_simulator(accounts={"a@example.com": 6}, job_seconds=(600, 600))

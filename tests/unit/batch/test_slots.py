@@ -5,10 +5,12 @@ import dataclasses
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
-from airflow_pixverse.api.errors import PixverseAuthError, PixverseNoResultError
+from airflow_pixverse.api.errors import PixverseAuthError, PixverseNoResultError, PixverseTransientError
 from airflow_pixverse.batch.following import Following
 from airflow_pixverse.batch.looks import SharedLooks
+from airflow_pixverse.batch.room import Limits
 from airflow_pixverse.batch.rows import Row
+from airflow_pixverse.batch.submitting import Submitting
 from airflow_pixverse.simulator import faults
 from tests.unit.batch.conftest import kill_after, paid, posts, prompts, running
 from tests.unit.journal.example import RECORD
@@ -126,6 +128,33 @@ def test_row_that_is_denied_where_others_are_accepted_is_refused_alone(sim, batc
     with pytest.raises(AirflowFailException, match="403 Forbidden"):
         batch(prompts(*range(4)), limits={"max_slots": 1})
     assert batch.statuses == ["stored", "refused", "stored", "stored"]
+
+
+@pytest.mark.pixverse_simulator(accounts={"a@example.com": 2}, job_seconds=(0.1, 0.1))
+def test_row_that_is_denied_once_after_later_rows_were_accepted_is_sent_again(sim, batch, monkeypatch):
+    submit, denied = SharedLooks.submit, []
+
+    def deny_once(looks, endpoint, payload):
+        if payload["prompt"] == "cat 0" and not denied:
+            sim.wait_for_submitted(4, timeout=60)
+            denied.append(payload)
+            raise PixverseAuthError("401 Unauthorized", status=401)
+        return submit(looks, endpoint, payload)
+
+    monkeypatch.setattr(SharedLooks, "submit", deny_once)
+    assert batch(prompts(*range(6)))["made"] == 6
+    assert denied
+
+
+def test_trouble_of_rows_that_were_sent_before_it_was_known_counts_once():
+    parts = dict.fromkeys(["credit_limit", "floor", "follow", "reconnect"])
+    submitting = Submitting(None, None, Limits(), prefix="", remake=(), **parts)
+    rows = [Row({number: {}}) for number in range(3)]
+    for submitting._round, row in enumerate(rows, 1):
+        submitting._sent_in[row] = submitting._round
+    for row in rows:
+        submitting._pause_all(row, PixverseTransientError("503"))
+    assert submitting._setbacks == 1
 
 
 def test_refused_token_leaves_the_rest_to_a_retry(sim, batch):
