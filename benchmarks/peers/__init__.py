@@ -1,1 +1,1 @@
-"""The same prompts made in five ways, in a real Airflow on the simulator; `make bench-peers` runs this."""
+"""The same prompts made in six ways, in a real Airflow on the simulator; `make bench-peers` runs this."""
