@@ -22,6 +22,9 @@ ON = $(MAKE) --no-print-directory AIRFLOW=$(1)
 CERTIFICATES = $(firstword $(SSL_CERT_FILE) $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt))
 PIP_INSTALL := .venv/uv/bin/pip install --quiet --disable-pip-version-check
 
+# Each task of a real Airflow is a process that imports this package, which takes twice as long uncompiled.
+unexport PYTHONDONTWRITEBYTECODE
+
 # In a terminal, uv shows how far it is.
 UV := scripts/uv $(shell test -t 2 || echo --quiet)
 INSTALL = UV_COMPILE_BYTECODE=1 $(UV) pip install --python $(@D)/bin/python --constraint constraints/airflow-$*.txt

@@ -7,6 +7,8 @@ import os
 import sqlite3
 import tempfile
 from contextlib import closing
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,11 @@ _HOME = tempfile.TemporaryDirectory(prefix="airflow-pixverse-tests-", ignore_cle
 _DAGS = Path(_HOME.name, "dags")
 _DAGS.mkdir()
 use_airflow_home(Path(_HOME.name), _DAGS, pytest.MonkeyPatch())
+# Airflow 3.0 draws a box around each frame of a traceback, with its local variables: that takes seconds, most of
+# the time of a test in which a task fails. From 3.1 on, it prints tracebacks as here.
+if find_spec("structlog"):
+    dev = import_module("structlog.dev")
+    dev.RichTracebackFormatter.__call__ = lambda _, file, exc_info: dev.plain_traceback(file, exc_info)
 # Nothing here may depend on the proxies of the machine.
 os.environ |= {"NO_PROXY": "*", "no_proxy": "*"}
 

@@ -89,22 +89,31 @@ def sim(shared_simulator):
     return shared_simulator
 
 
-@pytest.fixture
-def tab(airflow, browser):
-    """A browser tab at Airflow's address; errors on its console fail the test."""
+@pytest.fixture(scope="session")
+def context(airflow, browser):
+    """A profile of the browser that is logged in, and has cached the scripts of Airflow's UI."""
     sync_api.expect.set_options(timeout=TIMEOUT)
     context = browser.new_context(base_url=f"http://{LOOPBACK}:{airflow.web_port}", color_scheme="light")
     context.set_default_timeout(TIMEOUT)
-    tab = context.new_page()
     # Airflow 3.1 logs in by itself after a refused request, which is an error on the console.
+    tab = context.new_page()
     tab.goto("/")
     sync_api.expect(tab.get_by_role("button", name="Browse")).to_be_visible()
+    tab.close()
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def tab(context):
+    """A new tab; errors on its console fail the test."""
+    tab = context.new_page()
     errors = []
     tab.on("console", lambda message: message.type == "error" and errors.append(message.text))
     tab.on("pageerror", lambda error: errors.append(str(error)))
     tab.on("dialog", lambda dialog: (errors.append(dialog.message), dialog.dismiss()))
     yield tab
-    context.close()
+    tab.close()
     assert errors == []
 
 

@@ -58,10 +58,8 @@ def logged(caplog, capfd):
     """
     Return all that has been logged so far as one line, wherever this version of Airflow logs to.
 
-    Airflow 3.0 draws tracebacks in boxes, and breaks their lines.
-
-    The function takes ``on_workers=True`` to leave out what Airflow 3.0 prints in ``dag.test()`` alone: local
-    variables, and each message between task and supervisor, secrets to be masked among them.
+    The function takes ``on_workers=True`` to leave out what Airflow 3.0 prints in ``dag.test()`` alone: each
+    message between task and supervisor, secrets to be masked among them.
     """
     caplog.set_level("INFO")
     printed = []
@@ -72,8 +70,7 @@ def logged(caplog, capfd):
         shown = "".join(printed)
         if on_workers:
             shown = re.sub(r"(?m)^\S+ \S+ \[debug .*\n", "", shown)
-            shown = re.sub(r"(?s)╭─+ locals ─+╮.*?╰─+╯", "", shown)
-        return re.sub(r"[\s│]+", " ", caplog.text + shown)
+        return re.sub(r"\s+", " ", caplog.text + shown)
 
     return text
 
