@@ -22,7 +22,7 @@ ON = $(MAKE) --no-print-directory AIRFLOW=$(1)
 CERTIFICATES = $(firstword $(SSL_CERT_FILE) $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt))
 PIP_INSTALL := .venv/uv/bin/pip install --quiet --disable-pip-version-check
 
-# Each task of a real Airflow is a process that imports this package, which takes twice as long uncompiled.
+# Each of many processes imports this package and its tests, which takes twice as long uncompiled.
 unexport PYTHONDONTWRITEBYTECODE
 
 # In a terminal, uv shows how far it is.
@@ -41,8 +41,8 @@ ALIKE := bad_moments cancel job_sensor_use job_trigger operator shared_gates sub
 WHAT_MAY_DIFFER := tests/integration tests/page $(ALIKE:%=--ignore=tests/integration/test_%.py)
 IN_PART := $(PRE_RELEASE) $(BETWEEN)
 # What follows from capabilities, which are those of 3.0.
-AS_IN_3.0 := end_from_trigger job_outcomes job_trouble kept_results lost_answers mapped_begins sensor_outcomes \
-	submit_slots submit_waits uploads
+AS_IN_3.0 := documented_dags end_from_trigger job_outcomes job_trouble kept_results lost_answers mapped_begins \
+	output_path picked_up sensor_outcomes submit_slots submit_waits uploads
 WHAT_IS_LEFT := $(WHAT_MAY_DIFFER) $(AS_IN_3.0:%=--ignore=tests/integration/test_%.py)
 
 # These bring up an Airflow of their own, on PostgreSQL.
@@ -130,19 +130,19 @@ test-one: install  ## one file, folder or test: make test-one TESTS=tests/unit/g
 
 .PHONY: test-unit
 test-unit: install  ## what knows no Airflow: API client, gate, simulator
-	$(PYTEST) -n 4 $(WITHOUT_AIRFLOW)
+	$(PYTEST) -n 3 $(WITHOUT_AIRFLOW)
 
 .PHONY: test-airflow
 test-airflow: install  ## what runs inside Airflow
-	$(PYTEST) -n 4 --dist worksteal $(INSIDE_AIRFLOW)
+	$(PYTEST) -n 3 --dist worksteal $(INSIDE_AIRFLOW)
 
 .PHONY: test-airflow-briefly
 test-airflow-briefly: install  ## the same without what is alike on every version, as `make test` has it
-	$(PYTEST) -n 4 --dist worksteal $(INSIDE_AIRFLOW) $(ALIKE:%=--ignore=tests/integration/test_%.py)
+	$(PYTEST) -n 3 --dist worksteal $(INSIDE_AIRFLOW) $(ALIKE:%=--ignore=tests/integration/test_%.py)
 
 .PHONY: test-alike
 test-alike: install  ## what test-airflow-briefly leaves out
-	$(PYTEST) -n 4 --dist worksteal $(ALIKE:%=tests/integration/test_%.py)
+	$(PYTEST) -n 3 --dist worksteal $(ALIKE:%=tests/integration/test_%.py)
 
 .PHONY: test-other-airflows
 test-other-airflows: | .venv/uv/bin/uv  ## the same on every supported version, and test-alike on the newest

@@ -25,8 +25,8 @@ _HOME = tempfile.TemporaryDirectory(prefix="airflow-pixverse-tests-", ignore_cle
 _DAGS = Path(_HOME.name, "dags")
 _DAGS.mkdir()
 use_airflow_home(Path(_HOME.name), _DAGS, pytest.MonkeyPatch())
-# Airflow 3.0 draws a box around each frame of a traceback, with its local variables: that takes seconds, most of
-# the time of a test in which a task fails. From 3.1 on, it prints tracebacks as here.
+# Airflow 3.0 draws a box around each frame of a traceback, with its local variables.
+# That takes seconds, most of the time of a test in which a task fails. From 3.1 on, they are plain.
 if find_spec("structlog"):
     dev = import_module("structlog.dev")
     dev.RichTracebackFormatter.__call__ = lambda _, file, exc_info: dev.plain_traceback(file, exc_info)

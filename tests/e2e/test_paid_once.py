@@ -18,7 +18,7 @@ SIDE_BY_SIDE = {"AIRFLOW__CORE__PARALLELISM": "4"}
 # Of a task in submit_dags/.
 RETRIES = 5
 # On the oldest Airflow in small, since the newest shows it in full.
-PROMPTS, JOB_SECONDS = (40, 12) if airflow_version.startswith("3.3.") else (10, 3)
+PROMPTS, JOB_SECONDS = (30, 12) if airflow_version.startswith("3.3.") else (10, 3)
 ROWS, KILLS = (200, 10) if airflow_version.startswith("3.3.") else (40, 3)
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 # Not resolved: the interpreter of a virtual environment is a link to one outside.
 BIN = Path(sys.executable).parent
-POLL_INTERVAL = 0.2
+POLL_INTERVAL = 0.4
 # After how many seconds to give up what is waited for: several times what a slow and busy machine needs.
 PATIENCE = 600.0
 # A file with one of these has no DAG on an earlier Airflow.
