@@ -112,7 +112,10 @@ class CreditLimit:
     def _first(self, in_flight: int) -> Answer:
         """Return whether a row may be submitted while no cost is known."""
         if len(self._unknown) >= _UNKNOWN_COSTS:
-            return _never("PixVerse does not say what its jobs cost, so max_credits cannot be held")
+            return _never(
+                f"it is not known what {len(self._unknown)} jobs of this run cost, so "
+                f"max_credits={self._max} cannot be kept to"
+            )
         if in_flight:
             return _NOT_NOW
         return _YES if self._max else _never("max_credits is 0")

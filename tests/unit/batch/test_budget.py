@@ -121,7 +121,9 @@ def test_max_credits_counts_jobs_that_were_forgotten(sim, batch):
 @pytest.mark.pixverse_simulator(accounts={A: 3, B: 3}, job_seconds=(0.1, 0.2), credits=None)
 def test_max_credits_that_cannot_be_held_stop_after_three_rows(sim, batch):
     sim.inject(faults.garbled("cost_credits", "missing"), times=None, method="POST")
-    with pytest.raises(AirflowFailException, match="does not say what its jobs cost"):
+    with pytest.raises(
+        AirflowFailException, match="not known what 3 jobs of this run cost, so max_credits=1000"
+    ):
         batch(prompts(*range(6)), max_credits=1000)
     assert len(paid(sim)) == 3
 
@@ -183,7 +185,7 @@ def test_account_without_credits_leaves_the_rows_to_others(sim, batch):
         ([], 1, False, ""),  # one row alone, until a cost is known
         ([None, None], 0, True, ""),  # their answers may have been lost
         ([None, None], 1, False, ""),
-        ([None, None, None], 0, False, "does not say"),
+        ([None, None, None], 0, False, "not known what 3 jobs of this run cost"),
         ([20], 3, True, ""),  # 20 + 4 x 20
         ([20], 4, False, ""),  # one of them may yet be refused
         ([30, 20, 30], 0, False, "is reached"),  # 80 + 30
