@@ -4,6 +4,8 @@ import math
 
 SECOND_LOOK = 60.0
 """A fatal error is believed if a look this many seconds after the first, or later, meets one too."""
+# More looks than that in a minute are not made for its sake.
+_LOOKS_A_MINUTE = 6
 # If no look gets through for this many seconds after that, the first error counts for nothing any more.
 _FORGOTTEN_AFTER = 300.0
 
@@ -44,7 +46,8 @@ class Suspicion:
         if not self._is_open(looked_at):
             return interval
         due = self._since + SECOND_LOOK - looked_at
-        return min(interval, due if due > 0 else SECOND_LOOK)
+        # Not right after a look: then the error has lasted for a little more than a minute.
+        return min(interval, max(due, SECOND_LOOK / _LOOKS_A_MINUTE) if due > 0 else SECOND_LOOK)
 
     def _is_open(self, now: float) -> bool:
         return now < self._since + SECOND_LOOK + _FORGOTTEN_AFTER

@@ -42,7 +42,10 @@ BELIEVED = [FATAL, ("fatal", 160)]
         # A second look is due a minute after a fatal error, whatever fails in between.
         ([FATAL], 3600, 160),
         ([FATAL], 15, 115),
-        ([FATAL, ("fatal", 159)], 3600, 160),
+        ([FATAL, ("fatal", 145)], 3600, 160),
+        # ... but not right after another look.
+        ([FATAL, ("fatal", 159)], 3600, 169),
+        ([FATAL, ("fatal", 159)], 7, 166),
         ([FATAL, ("success", 105)], 3600, 3705),
         ([*[FAILURE] * 3, FATAL], 3600, 160),
         ([*[FAILURE] * 3, FATAL, ("failure", 160)], 3600, 220),
