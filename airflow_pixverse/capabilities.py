@@ -126,13 +126,16 @@ def has_mapped_argument(task: Any, name: str) -> bool:
     return name in getattr(task, "_BaseOperator__init_kwargs", {}) and name not in mapped.partial_kwargs
 
 
+TRIGGERER_CAPACITY = "capacity" if AIRFLOW_V_3_0_PLUS else "default_capacity"
+"""The option, in the section ``triggerer``, that says how many triggers a triggerer runs at a time."""
+
+
 def triggerer_capacity() -> int:
     """Return how many triggers a triggerer runs at a time, as the configuration says it."""
     from airflow.providers.common.compat.sdk import conf
 
-    # Renamed in Airflow 3.0. The command line may say something else, which a trigger does not know.
-    name = "capacity" if AIRFLOW_V_3_0_PLUS else "default_capacity"
-    return int(conf.getint("triggerer", name, fallback=1000))
+    # The command line may say something else, which a trigger does not know.
+    return int(conf.getint("triggerer", TRIGGERER_CAPACITY, fallback=1000))
 
 
 def deferral_timeout_of(trigger: BaseTrigger) -> datetime | None:

@@ -219,6 +219,7 @@ class Leases:
                 is_slot_free = self._end_earlier_refusal(lease.holder)
                 lease.expires_at = now + _AFTER_REFUSAL
                 lease.is_abandoned = True
+                lease.emails = frozenset(lease.suggested)  # it has no job that could land elsewhere
                 return is_slot_free
             case LeaseUpdate.RELEASED:
                 self.revoke(lease)

@@ -55,9 +55,9 @@ class PixverseCapacitySensor(BeginsInTriggerer, PixverseSensor):
 
     Use it before a task that submits a job, which PixVerse refuses while all slots are taken. In every mode a
     wait ends the same way. Transient errors of the API (429, 5xx, network) never end it before ``timeout``. A
-    permanent error (bad token, unusable connection) fails it without retry: at once, or, deferred, after the
-    error has lasted for a minute. ``docs/explanation/how-a-wait-ends.md``
-    has the whole table.
+    permanent error (bad token, unusable connection) fails it without retry: at once, or, deferred with a
+    ``lease``, after the error has lasted for a minute. ``docs/explanation/how-a-wait-ends.md`` has the whole
+    table.
 
     XCom: the chosen accounts that have free slots, most free first: a list of objects with ``email``,
     ``maxJobs``, ``executing``, ``available`` and whatever else the API sends.

@@ -111,10 +111,10 @@ class SubmitFlow:
                     return self.state.value
                 case {"status": WaitStatus.EXECUTION_TIMEOUT, "message": message}:
                     raise AirflowTaskTimeout(message)
-                case {
-                    "status": WaitStatus.TIMEOUT | WaitStatus.FATAL | WaitStatus.ERROR,
-                    "message": message,
-                }:
+                case {"status": WaitStatus.TIMEOUT, "message": message}:
+                    limit = "completion_timeout" if self.state.job_ids else "capacity_timeout"
+                    raise AirflowException(f"{limit}: {message}" + self._retry_hint(self.state.job_ids))
+                case {"status": WaitStatus.FATAL | WaitStatus.ERROR, "message": message}:
                     raise AirflowException(message + self._retry_hint(self.state.job_ids))
             raise AirflowException(f"the trigger sent an event that this version does not know: {event!r}")
 

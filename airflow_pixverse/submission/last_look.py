@@ -48,7 +48,7 @@ def reason_not_to_submit(
         return ""
     if accounts_with_room(capacity, 1, email):
         return ""
-    return "Slot was taken meanwhile, which happens where workers take longer than lease to start"
+    return "Slot was taken meanwhile, by another user or since this worker took longer than lease to start"
 
 
 def _reason_after_looks(client: PixverseClient, admission: Admission, log: Any, *, is_bound: bool) -> str:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from airflow_pixverse.capabilities import triggerer_capacity
+from airflow_pixverse.capabilities import TRIGGERER_CAPACITY, triggerer_capacity
 
 log = logging.getLogger(__name__)
 
@@ -54,10 +54,11 @@ class Occupancy:
         self._warned_at = now
         log.warning(
             "%d PixVerse waits run in this triggerer, which runs %d triggers at a time. Those beyond that do "
-            "not run: slots stay free, and results are collected late. Raise [triggerer] capacity, or start "
-            "another triggerer",
+            "not run: slots stay free, and results are collected late. Raise [triggerer] %s, or start another "
+            "triggerer",
             self._waits,
             capacity,
+            TRIGGERER_CAPACITY,
         )
 
 

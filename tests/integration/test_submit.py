@@ -136,10 +136,11 @@ def test_a_request_that_got_lost_is_sent_again(sim, mode):
 
 
 @ended_by_hand
-def test_a_retry_goes_on_waiting_for_the_job_of_the_first_try(sim, mode, when_giving_up):
+def test_a_retry_goes_on_waiting_for_the_job_of_the_first_try(sim, mode, when_giving_up, logged):
     when_giving_up(sim.end_all_jobs)
     outcome = submit(completion_timeout=0.5, **mode)
     assert outcome.end("make") == ("success", 2)
+    assert "completion_timeout" in logged()
     assert prompts(sim) == ["a cat"]
     assert outcome.xcom("make")["id"] == sim.submitted()[0].id
 
@@ -326,10 +327,11 @@ def test_submit_without_a_wait_for_a_slot_is_retried_after_a_refusal(sim):
     assert len(posts(sim)) == 2
 
 
-def test_a_wait_for_a_slot_that_takes_too_long_fails_with_retries(sim, mode):
+def test_a_wait_for_a_slot_that_takes_too_long_fails_with_retries(sim, mode, logged):
     sim.fill()
     assert submit(capacity_timeout=0.5, **mode).end("make") == ("failed", 2)
     assert posts(sim) == []
+    assert "capacity_timeout" in logged()
 
 
 def test_a_bad_token_fails_a_wait_for_a_slot_with_retries(sim, mode):

@@ -110,6 +110,14 @@ def test_a_refused_job_leaves_its_slot_leased_for_three_minutes_whatever_else_ha
         assert each.slots == 0
 
 
+def test_refusal_of_a_job_that_might_have_gone_anywhere_keeps_a_slot_of_one_account():
+    """Or a wait for the other account would stand idle behind it."""
+    all_ = leases(lease(reference="refused"))
+    assert against(all_, B) == 1
+    all_.update_lease("refused", LeaseUpdate.REFUSED, 10.0)
+    assert (against(all_, A), against(all_, B)) == (1, 0)
+
+
 def test_slot_that_is_kept_after_a_refusal_is_nobodys_turn():
     all_ = leases(lease(A, reference="refused"), lease(A, reference="next"), lease(B, reference="other"))
     all_.update_lease("refused", LeaseUpdate.REFUSED, 10.0)

@@ -3,8 +3,9 @@
 from contextlib import ExitStack
 
 import pytest
+from airflow.providers.common.compat.sdk import conf
 
-from airflow_pixverse.capabilities import triggerer_capacity
+from airflow_pixverse.capabilities import TRIGGERER_CAPACITY, triggerer_capacity
 from airflow_pixverse.triggerer.occupancy import Occupancy
 
 PLACES = 10
@@ -40,7 +41,8 @@ def test_waits_that_take_four_in_five_places_are_warned_of(begin, caplog):
     begin(1)
     [message] = caplog.messages
     assert message.startswith("8 PixVerse waits run in this triggerer, which runs 10 triggers")
-    assert "[triggerer] capacity" in message
+    assert f"[triggerer] {TRIGGERER_CAPACITY}" in message
+    conf.getint("triggerer", TRIGGERER_CAPACITY)  # raises where there is no such option
 
 
 def test_the_warning_comes_once_in_ten_minutes(begin, clock, caplog):
