@@ -114,7 +114,7 @@ class CreditLimit:
         if len(self._unknown) >= _UNKNOWN_COSTS:
             return _never(
                 f"it is not known what {len(self._unknown)} jobs of this run cost, so "
-                f"max_credits={self._max} cannot be kept to"
+                f"max_credits={self._max} cannot be kept to. Trigger another run, or leave out max_credits"
             )
         if in_flight:
             return _NOT_NOW

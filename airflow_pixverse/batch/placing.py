@@ -42,7 +42,21 @@ def place(row: Row, records: Sequence[SubmitRecord], *, prefix: str, remake: Col
     counted = [
         record for record in records if record.state not in remake or prefix_of(record.reference) == prefix
     ]
-    row.is_resubmission = any(record.was_lost for record in counted if record.state != "forgotten")
+    # Also where an unknown one does not count: a submit that gets lost next is not sent a third time.
+    was_lost = any(record.was_lost for record in counted if record.state != "forgotten")
+    row.is_resubmission = was_lost or any(record.state == "unknown" for record in records)
     row.record = deciding(counted)
     row.status = _DECIDING[row.record.state] if row.record else RowStatus.WAITING
     row.reason = row.record.reason if row.record else ""
+
+
+def look_before_remake(row: Row, records: Sequence[SubmitRecord]) -> None:
+    """
+    Let the job of an unknown submit be looked for once more before its row is made again.
+
+    :param row: placed. Only one that waits is to be made again.
+    :param records: one for each attempt.
+    """
+    last = deciding(records)
+    if row.status is RowStatus.WAITING and last is not None and last.state == "unknown":
+        row.status, row.record = RowStatus.UNKNOWN, last

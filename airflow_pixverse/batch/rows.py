@@ -10,7 +10,7 @@ from string import Formatter
 from typing import TYPE_CHECKING, Any
 
 from airflow_pixverse.api.kinds import KINDS
-from airflow_pixverse.batch.template import COLUMN, fill
+from airflow_pixverse.batch.template import COLUMN, fill, text_of
 from airflow_pixverse.parameters import from_json, texts_in
 from airflow_pixverse.storage.destination import fit, parse_file_name
 from airflow_pixverse.storage.inputs import is_path_key
@@ -121,7 +121,7 @@ class RowPlan:
         try:
             payload = self.payload(columns)
             payload = from_json(payload) if isinstance(payload, str) else payload
-            named = None if self.key is None else fill(self.key, columns)
+            named = self._named(columns)
             sent = payload if self.input_folder is None else self._joined(payload, self.input_folder)
             request = SubmitRequest.parse(self.endpoint, sent, self.emails, None)
             self._check_inputs(request)
@@ -132,6 +132,13 @@ class RowPlan:
             return row
         row.key, row.request, row.file_name = key, request, file_name
         return row
+
+    def _named(self, columns: Columns) -> Any:
+        """Return what names a row beside its payload; None for nothing."""
+        try:
+            return None if self.key is None else fill(self.key, columns)
+        except ValueError as error:
+            raise ValueError(f"key: {error}") from error
 
     def _check_inputs(self, request: SubmitRequest) -> None:
         """Check once more that all inputs are in their folder, however the payload names them."""
@@ -200,15 +207,16 @@ def literals_of(template: Any) -> frozenset[str]:
 def parse_batch_file_name(value: Any, name: str = "file_name") -> str:
     """Return the template of the names of files, which may hold columns beside the fields of a result."""
     try:
-        parts = list(Formatter().parse(value))
+        columns = [column for _, column, _, _ in Formatter().parse(value) if column is not None]
+        # A cell becomes a part of a name, so the rest tells whether it is one.
+        _file_name(str(value), "key", dict.fromkeys(columns, "x"))
+        is_plain = all(
+            column in _RESULT_FIELDS or (COLUMN.fullmatch(column) and not spec and not conversion)
+            for _, column, spec, conversion in Formatter().parse(value)
+            if column is not None
+        )
     except (TypeError, ValueError):
-        parts = [("", "", "", None)]
-    is_plain = all(
-        column is None
-        or (column in _RESULT_FIELDS)
-        or (COLUMN.fullmatch(column) and not spec and not conversion)
-        for _, column, spec, conversion in parts
-    )
+        is_plain = False
     if not is_plain:
         raise ValueError(
             f"{name} must be the name of a file, such as '{DEFAULT_FILE_NAME}', with {{key}}, {{type}}, "
@@ -231,5 +239,8 @@ def _file_name(template: str, key: str, columns: Columns) -> str:
         elif column not in columns:
             raise ValueError(f"file_name names the column {column!r}, which the table does not have")
         else:
-            made += fit(str(columns[column]))
-    return parse_file_name(made)
+            made += fit(text_of(columns[column]))
+    try:
+        return parse_file_name(made)
+    except ValueError:
+        raise ValueError(f"file_name comes out as {made!r:.200}: make it shorter, or use {{key}}") from None

@@ -19,7 +19,7 @@ from airflow_pixverse.batch.following import Following
 from airflow_pixverse.batch.looks import SharedLooks
 from airflow_pixverse.batch.loop import BatchLoop
 from airflow_pixverse.batch.manifest import Manifest, Remembered
-from airflow_pixverse.batch.placing import place
+from airflow_pixverse.batch.placing import look_before_remake, place
 from airflow_pixverse.batch.progress import FAILURES_KEY, PROGRESS_KEY, SUMMARY_KEY, ProgressMeter
 from airflow_pixverse.batch.row_work import RowWork, write_again
 from airflow_pixverse.batch.rows import Row, RowPlan, RowStatus, refuse_clashes
@@ -200,6 +200,8 @@ class BatchRun:
                         f"{self._parameters.folder}. If it may be paid for again, remove its line there"
                     )
         refuse_clashes(self.rows, self._stored_names(records))
+        for row in self.rows:
+            look_before_remake(row, records.get(row.key, []))
 
     def _stored_names(self, records: dict[str, list[SubmitRecord]]) -> dict[str, str]:
         """Return the names of the files that the folder has, each with the key of its row."""

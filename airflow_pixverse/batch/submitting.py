@@ -235,7 +235,8 @@ class Submitting:
         self._accepted_round = max(self._accepted_round, self._sent_in[row])
         self._suspicion.clear()
         self._credit_limit.add(record)
-        self._floor.add(email, record.cost_credits or self._credit_limit.dearest)
+        cost = record.cost_credits
+        self._floor.add(email, self._credit_limit.dearest if cost is None else cost)
         self._follow(row, record)
 
     def _not_accepted(self, row: Row, error: PixverseError) -> None:

@@ -12,6 +12,7 @@ from airflow_pixverse.api.errors import PixverseFatalError, PixverseLinkExpiredE
 from airflow_pixverse.api.kinds import split_job_id
 from airflow_pixverse.storage.destination import file_name_of, number_of
 from airflow_pixverse.storage.download import Download, StoredFile
+from airflow_pixverse.storage.errors import storage_errors
 from airflow_pixverse.storage.paths import object_path
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ def store_results(
     destination: Destination,
     hook: PixverseHook,
     folder: ObjectStoragePath | None = None,
+    *,
+    replaces: bool = True,
 ) -> list[dict[str, Any]]:
     """
     Store the files of results, and return the results in their JSON form.
@@ -38,11 +41,12 @@ def store_results(
 
     :param hook: the task's hook, which reads files and fetches a new URL if one has expired.
     :param folder: the path of the destination. None if it is made here, by asking Airflow.
+    :param replaces: whether a file of the same name is replaced. If not, the name gets the job's number.
     :raises PixverseFatalError: a file must not be read, or is too large.
     :raises PixverseTransientError: a file does not arrive, even after retries.
     :raises StorageError: a file cannot be written.
     """
-    files = _ResultFiles(destination, hook, folder or object_path(destination.folder))
+    files = _ResultFiles(destination, hook, folder or object_path(destination.folder), replaces=replaces)
     return [
         result.to_xcom() | (dataclasses.asdict(files.stored(result)) if result.is_completed else {})
         for result in results
@@ -52,7 +56,10 @@ def store_results(
 class _ResultFiles:
     """The files of one task's results, each under a name of its own."""
 
-    def __init__(self, destination: Destination, hook: PixverseHook, folder: ObjectStoragePath) -> None:
+    def __init__(
+        self, destination: Destination, hook: PixverseHook, folder: ObjectStoragePath, *, replaces: bool
+    ) -> None:
+        self._replaces = replaces
         self._destination = destination
         self._folder = folder
         self._hook = hook
@@ -84,7 +91,20 @@ class _ResultFiles:
         name = file_name_of(result, content_type, self._destination.file_name)
         # A name with a number may be taken, too, because each kind of job has numbers of its own.
         while name in self._taken:
-            path = PurePosixPath(name)
-            name = str(path.with_name(f"{path.stem}-{number_of(result)}{path.suffix}"))
+            name = _numbered(name, result)
+        if not self._replaces and self._is_there(name):
+            log.warning("%s is there already, so its file gets the number of job %s", name, result.id)
+            name = _numbered(name, result)
         self._taken.add(name)
         return name
+
+    def _is_there(self, name: str) -> bool:
+        path = self._folder / name
+        with storage_errors("cannot be looked for", str(path)):
+            self._folder.fs.invalidate_cache()
+            return bool(self._folder.fs.exists(path.path))
+
+
+def _numbered(name: str, result: JobResult) -> str:
+    path = PurePosixPath(name)
+    return str(path.with_name(f"{path.stem}-{number_of(result)}{path.suffix}"))

@@ -54,8 +54,8 @@ class Occupancy:
         self._warned_at = now
         log.warning(
             "%d PixVerse waits run in this triggerer, which runs %d triggers at a time. Those beyond that do "
-            "not run: slots stay free, and results are collected late. Raise [triggerer] %s, or start another "
-            "triggerer",
+            "not run: slots stay free, and results are collected late. Raise [triggerer] %s, or start "
+            "another triggerer",
             self._waits,
             capacity,
             TRIGGERER_CAPACITY,

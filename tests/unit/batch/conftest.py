@@ -1,6 +1,7 @@
 """Batches that run without Airflow's scheduler, on the simulator."""
 
 import dataclasses
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -70,6 +71,11 @@ class Batch:
     def records(self, state="*"):
         """The files of records in a state."""
         return sorted(self.folder.glob(f".pixverse/*/*.{state}"))
+
+    def wait_for_record(self, state):
+        """Wait until there is a record in a state."""
+        while not self.records(state):
+            time.sleep(0.01)
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 from airflow_pixverse.batch import budget
 from airflow_pixverse.batch.__main__ import main
 from airflow_pixverse.batch.budget import AccountFloor, CreditLimit
-from airflow_pixverse.simulator import faults
+from airflow_pixverse.simulator import faults, service
 from airflow_pixverse.submission import once
-from tests.unit.batch.conftest import Batch, paid, posts, prompts
+from tests.unit.batch.conftest import Batch, paid, posts, prompts, running
 from tests.unit.journal.example import RECORD
 
 A, B = "a@example.com", "b@example.com"
@@ -266,3 +266,12 @@ def test_credits_that_cannot_be_read_end_the_run_and_a_retry_may_follow(sim, bat
     assert not isinstance(raised.value, AirflowFailException)
     assert posts(sim) == []
     assert sum("features" in one.path for one in sim.requests) <= 2 * 10 + 2
+
+
+@pytest.mark.pixverse_simulator(accounts={A: 1}, job_seconds=(0.1, 0.2), credits=100)
+def test_job_that_costs_nothing_takes_nothing_from_what_an_account_keeps(sim, batch, monkeypatch):
+    run = batch.new_run(prompts(*range(4)), min_credits=50)
+    with running(run) as future:
+        sim.wait_for_submitted(1)
+        monkeypatch.setattr(service, "JOB_CREDITS", 0)
+        assert future.result()["made"] == 4

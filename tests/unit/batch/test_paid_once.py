@@ -121,8 +121,7 @@ def test_unknown_row_whose_job_is_found_later_is_brought_home(sim, batch):
     job = sim.start_job(reply_ref=reference)
     again = batch.new_run(prompts(1), run="another")
     with running(again) as future:
-        while not batch.records("accepted"):
-            time.sleep(0.01)
+        batch.wait_for_record("accepted")
         sim.end_job(job)
         assert future.result()["made"] == 1
     assert len(posts(sim)) == 1

@@ -1,0 +1,67 @@
+"""Names of files: no row's file takes the place of another's, and what is wrong with a name is said."""
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_pixverse.batch.rows import parse_batch_file_name
+from tests.unit.batch.conftest import running
+
+BY_ID = {"file_name": "{id}.{ext}"}
+
+
+def fox(prompt):
+    """A table whose file has the same name whatever is in it."""
+    return [{"prompt": prompt, "id": "fox"}]
+
+
+@pytest.mark.pixverse_simulator(job_seconds=(3600, 3600))
+def test_row_of_a_table_that_runs_at_once_replaces_no_video_that_is_paid_for(sim, batch):
+    first = batch.new_run(fox("old"), plan=BY_ID)
+    second = batch.new_run(fox("new"), run="another", plan=BY_ID, manifest="another.csv")
+    with running(first) as one, running(second) as other:
+        sim.wait_for_submitted(2)
+        sim.end_all_jobs()
+        assert one.result()["made"] + other.result()["made"] == 2
+    paths = [path for run in (first, second) for path in run.rows[0].record.paths]
+    names = {path.rpartition("/")[2] for path in paths}
+    assert len(names) == 2
+    assert "fox.mp4" in names
+    assert {file.name for file in batch.folder.glob("*.mp4")} == names
+
+
+def test_row_keeps_its_name_where_that_has_its_key(sim, batch):
+    """A second download, as after a kill, replaces the first."""
+    batch(fox("old"), plan={"file_name": "{id}-{key}.{ext}"})
+    [stored] = batch.records("stored")
+    stored.unlink()
+    (batch.folder / "campaign.csv").unlink()
+    batch(fox("old"), run="another", plan={"file_name": "{id}-{key}.{ext}"})
+    assert len(list(batch.folder.glob("*.mp4"))) == 1
+
+
+def test_cell_without_a_value_is_empty_in_a_name(batch, sim):
+    batch([{"prompt": "a", "id": None}], plan={"file_name": "{id}{key}.{ext}"})
+    [file] = batch.folder.glob("*.mp4")
+    assert file.name == f"_{batch.rows[0].key}.mp4"
+
+
+def test_name_that_comes_out_too_long_is_refused_with_what_it_comes_out_as(batch, sim):
+    table = [{"prompt": "a", "a": "x" * 90, "b": "y" * 90}]
+    with pytest.raises(AirflowFailException, match=r"file_name comes out as 'xxx.*make it shorter"):
+        batch(table, plan={"file_name": "{a}-{b}.{ext}"})
+
+
+def test_key_that_names_no_column_is_named(batch, sim):
+    with pytest.raises(AirflowFailException, match="key: the table has no column 'idd'"):
+        batch(fox("a"), plan={"key": "{idd}"})
+
+
+@pytest.mark.parametrize("name", ["../{key}.{ext}", "a/../{id}.{ext}", "/{key}.{ext}", "{key!r}.{ext}"])
+def test_path_that_leaves_the_folder_is_refused_when_the_dag_is_parsed(name):
+    with pytest.raises(ValueError, match=r"file_name must be the name of a file.*\{key\}"):
+        parse_batch_file_name(name)
+
+
+@pytest.mark.parametrize("name", ["{key}.{ext}", "a/{id}-{number:>012}.{ext}", "{{x}}-{key}.{type}"])
+def test_name_below_the_folder_is_taken_as_it_is(name):
+    assert parse_batch_file_name(name) == name
