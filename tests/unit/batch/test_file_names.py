@@ -29,13 +29,15 @@ def test_row_of_a_table_that_runs_at_once_replaces_no_video_that_is_paid_for(sim
     assert {file.name for file in batch.folder.glob("*.mp4")} == names
 
 
-def test_row_keeps_its_name_where_that_has_its_key(sim, batch):
+@pytest.mark.parametrize("field", ["{key}", "{number}"])
+def test_row_keeps_its_name_where_that_has_its_key_or_the_number_of_its_job(sim, batch, field):
     """A second download, as after a kill, replaces the first."""
-    batch(fox("old"), plan={"file_name": "{id}-{key}.{ext}"})
+    plan = {"file_name": f"{{id}}-{field}.{{ext}}"}
+    batch(fox("old"), plan=plan)
     [stored] = batch.records("stored")
     stored.unlink()
     (batch.folder / "campaign.csv").unlink()
-    batch(fox("old"), run="another", plan={"file_name": "{id}-{key}.{ext}"})
+    batch(fox("old"), run="another", plan=plan)
     assert len(list(batch.folder.glob("*.mp4"))) == 1
 
 
