@@ -130,7 +130,7 @@ test-one: install  ## one file, folder or test: make test-one TESTS=tests/unit/g
 
 .PHONY: test-unit
 test-unit: install  ## what knows no Airflow: API client, gate, simulator
-	$(PYTEST) -n 3 $(WITHOUT_AIRFLOW)
+	$(PYTEST) -n 4 $(WITHOUT_AIRFLOW)
 
 .PHONY: test-airflow
 test-airflow: install  ## what runs inside Airflow
@@ -138,7 +138,7 @@ test-airflow: install  ## what runs inside Airflow
 
 .PHONY: test-airflow-briefly
 test-airflow-briefly: install  ## the same without what is alike on every version, as `make test` has it
-	$(PYTEST) -n 3 --dist worksteal $(INSIDE_AIRFLOW) $(ALIKE:%=--ignore=tests/integration/test_%.py)
+	$(PYTEST) -n 4 --dist worksteal $(INSIDE_AIRFLOW) $(ALIKE:%=--ignore=tests/integration/test_%.py)
 
 .PHONY: test-alike
 test-alike: install  ## what test-airflow-briefly leaves out
