@@ -42,6 +42,10 @@ class Held:
         self.file = file
         self.run = airflow.trigger("held", {"until": str(file)})
         self.workers = [airflow.worker(self.run, "hold", index) for index in range(3)]
+        # One that is paused before may be in a transaction, which the database gives up. Airflow 2 then
+        # fails the try that runs by the time the worker goes on.
+        begun = [file.with_name(f"held-{index}") for index in range(3)]
+        airflow.wait_until(lambda: all(one.exists() for one in begun), lambda: f"{begun} are there")
 
     def release(self):
         self.file.touch()

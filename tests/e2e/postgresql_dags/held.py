@@ -1,4 +1,8 @@
-"""Tasks that run until a file is there, which the configuration of the run names, with retries."""
+"""
+Tasks that run until a file is there, which the configuration of the run names, with retries.
+
+Each makes a file beside it when it begins.
+"""
 
 import time
 from datetime import datetime, timedelta
@@ -15,7 +19,9 @@ class Hold(BaseOperator):
         self.index = index
 
     def execute(self, context):
-        while not Path(context["dag_run"].conf["until"]).exists():
+        until = Path(context["dag_run"].conf["until"])
+        until.with_name(f"held-{self.index}").touch()
+        while not until.exists():
             time.sleep(0.1)
         return [self.index, context["ti"].try_number]
 
