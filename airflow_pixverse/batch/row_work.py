@@ -176,8 +176,8 @@ class RowWork:
         assert row.record is not None  # noqa: S101 - its job is accepted
         destination = Destination(str(self._folder), row.file_name, self._max_bytes)
         # Any other name may be that of a row of another table, which is paid for.
-        is_its_own = row.key in row.file_name or "{number" in row.file_name
-        values = store_results(results, destination, self._hook_of(), self._folder, replaces=is_its_own)
+        replaces = row.has_own_name
+        values = store_results(results, destination, self._hook_of(), self._folder, replaces=replaces)
         paths = tuple(value["path"] for value in values if "path" in value)
         stored = dataclasses.replace(row.record, state="stored", paths=paths, reason=missing)
         self.write(row, stored)

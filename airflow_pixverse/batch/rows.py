@@ -82,6 +82,11 @@ class Row:
         """Its first place in the table."""
         return next(iter(self.lines))
 
+    @property
+    def has_own_name(self) -> bool:
+        """Whether no other row's file can have the name of its file."""
+        return self.key in self.file_name or "{number" in self.file_name
+
 
 @dataclass(frozen=True, kw_only=True)
 class RowPlan:
@@ -175,7 +180,7 @@ def refuse_clashes(rows: Sequence[Row], stored: Mapping[str, str]) -> None:
     :param stored: the names of all files of the folder, each with the key of its row, which may stand in
         another table.
     """
-    named = [row for row in rows if row.request and "{number" not in row.file_name]
+    named = [row for row in rows if row.request and not row.has_own_name]
     owners: dict[str, Row] = {}
     for row in sorted(named, key=lambda row: row.status is RowStatus.WAITING):
         owner = owners.setdefault(row.file_name, row)
@@ -193,8 +198,8 @@ def refuse_clashes(rows: Sequence[Row], stored: Mapping[str, str]) -> None:
 
 
 def _names(row: Row, extensions: Iterable[str]) -> set[str]:
-    """Return the names that the file of a row may have; none if they have the number of its job."""
-    if "{number" in row.file_name:
+    """Return the names that the file of a row may have; none if no other row's can have them."""
+    if row.has_own_name:
         return set()
     return {row.file_name.format(type=kind, ext=extension) for kind in KINDS for extension in extensions}
 

@@ -6,13 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowException
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from airflow_pixverse.batch.room import Limits
 from airflow_pixverse.batch.rows import RowPlan
 from airflow_pixverse.batch.run import BatchParameters, BatchRun
 from airflow_pixverse.batch.template import fill
 from airflow_pixverse.journal import TaskTry
+from airflow_pixverse.simulator import faults
 from airflow_pixverse.submission import lost_jobs
 from airflow_pixverse.waits import submit_state
 
@@ -94,6 +95,13 @@ def short_pauses(monkeypatch):
 def prompts(*numbers):
     """A table of prompts."""
     return [{"prompt": f"cat {number}"} for number in numbers]
+
+
+def leave_unknown(sim, batch):
+    """Run a batch of one row, of which it cannot be known whether it is paid for."""
+    sim.inject(faults.lost_request(code=200, body={}), times=1, method="POST")
+    with pytest.raises(AirflowFailException):
+        batch(prompts(1))
 
 
 def posts(sim):

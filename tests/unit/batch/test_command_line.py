@@ -1,11 +1,9 @@
 """`python -m airflow_pixverse.batch`: what a folder remembers, and how it forgets."""
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_pixverse.batch.__main__ import main
-from airflow_pixverse.simulator import faults
-from tests.unit.batch.conftest import posts, prompts
+from tests.unit.batch.conftest import leave_unknown, posts, prompts
 
 pytestmark = [
     pytest.mark.pixverse_simulator(job_seconds=(0.1, 0.2)),
@@ -16,9 +14,7 @@ pytestmark = [
 @pytest.fixture
 def unknown_row(sim, batch):
     """The key of a row of which nobody knows whether it is paid for, beside one that is made."""
-    sim.inject(faults.lost_request(code=200, body={}), times=1, method="POST")
-    with pytest.raises(AirflowFailException):
-        batch(prompts(1))
+    leave_unknown(sim, batch)
     batch(prompts(2))
     return batch.runs[0].rows[0].key
 

@@ -20,6 +20,8 @@ def test_row_of_a_table_that_runs_at_once_replaces_no_video_that_is_paid_for(sim
     second = batch.new_run(fox("new"), run="another", plan=BY_ID, manifest="another.csv")
     with running(first) as one, running(second) as other:
         sim.wait_for_submitted(2)
+        sim.end_job(sim.submitted()[0].id)
+        batch.wait_for_record("stored")
         sim.end_all_jobs()
         assert one.result()["made"] + other.result()["made"] == 2
     paths = [path for run in (first, second) for path in run.rows[0].record.paths]

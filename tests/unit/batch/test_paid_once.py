@@ -17,7 +17,7 @@ from airflow_pixverse.storage.errors import StorageError
 from airflow_pixverse.storage.paths import object_path
 from airflow_pixverse.submission import lost_jobs
 from airflow_pixverse.submission.lost_jobs import LookTiming
-from tests.unit.batch.conftest import Batch, paid, posts, prompts, running
+from tests.unit.batch.conftest import Batch, leave_unknown, paid, posts, prompts, running
 
 pytestmark = [
     pytest.mark.pixverse_simulator(job_seconds=(0.3, 0.5)),
@@ -113,9 +113,7 @@ def test_job_that_is_found_and_cannot_be_recorded_is_followed(sim, batch, monkey
 
 
 def test_unknown_row_whose_job_is_found_later_is_brought_home(sim, batch):
-    sim.inject(faults.lost_request(code=200, body={}), times=1, method="POST")
-    with pytest.raises(AirflowFailException):
-        batch(prompts(1))
+    leave_unknown(sim, batch)
     [record] = batch.records("unknown")
     reference = json.loads(record.read_text())["reference"]
     job = sim.start_job(reply_ref=reference)

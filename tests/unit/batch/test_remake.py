@@ -6,7 +6,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_pixverse.simulator import faults
-from tests.unit.batch.conftest import posts, prompts, running
+from tests.unit.batch.conftest import leave_unknown, posts, prompts, running
 
 REMAKE = frozenset({"unknown"})
 
@@ -19,9 +19,7 @@ pytestmark = [
 @pytest.fixture
 def unknown(sim, batch):
     """The ``replyRef`` of a row that is unknown."""
-    sim.inject(faults.lost_request(code=200, body={}), times=1, method="POST")
-    with pytest.raises(AirflowFailException):
-        batch(prompts(1))
+    leave_unknown(sim, batch)
     [record] = batch.records("unknown")
     return json.loads(record.read_text())["reference"]
 
