@@ -175,9 +175,9 @@ class RowWork:
         """
         assert row.record is not None  # noqa: S101 - its job is accepted
         destination = Destination(str(self._folder), row.file_name, self._max_bytes)
-        # Any other name may be that of a row of another table, which is paid for.
-        replaces = row.has_own_name
-        values = store_results(results, destination, self._hook_of(), self._folder, replaces=replaces)
+        # A name that is not its own may be that of a row of another table, which is paid for.
+        claim = None if row.has_own_name else partial(self._journal.claim_file_name, row=row.key)
+        values = store_results(results, destination, self._hook_of(), self._folder, claim=claim)
         paths = tuple(value["path"] for value in values if "path" in value)
         stored = dataclasses.replace(row.record, state="stored", paths=paths, reason=missing)
         self.write(row, stored)

@@ -8,6 +8,7 @@ something adds an object, and of one attempt the highest state counts.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import threading
@@ -30,6 +31,9 @@ PLACE = ".pixverse"
 # Attempts in these states change no more, so what is read of them once is known for good.
 _SETTLED: frozenset[State] = frozenset({"not accepted", "failed", "moderated", "stored", "forgotten"})
 _INDEX = "index.json"
+# The end of a claim's name, and the hexadecimal digits of the hash in it.
+_CLAIM = ".name"
+_CLAIM_DIGITS = 24
 # Records that the index may lack before it is written again.
 _MOST_AHEAD = 100
 
@@ -110,15 +114,7 @@ class FolderJournal:
         :raises StorageError: the folder cannot be read.
         :raises RecordUnreadableError: a record cannot be understood.
         """
-        folder = f"{self._root}/{row[:2]}"
-        # A cached listing may lack objects of other processes, also one that another thread has filled.
-        with self._listing, storage_errors("cannot be read", str(self._place)):
-            self._fs.invalidate_cache()
-            try:
-                paths = self._fs.ls(folder, detail=False)
-            except FileNotFoundError:
-                paths = []
-        names = [name for name in _names(map(_last_part, paths)) if name.row == row]
+        names = [name for name in _names(self._list(row[:2])) if name.row == row]
         return self._read(_highest(names)).get(row, [])
 
     def write(self, row: str, record: SubmitRecord) -> None:
@@ -131,7 +127,7 @@ class FolderJournal:
         try:
             known = self._known(name)
             if known is None:
-                self._write_text(name, text)
+                self._write_object(name.row[:2], str(name), text.encode())
                 known = self._fs.cat_file(self._path(name)).decode()
             is_there = known == text or SubmitRecord.from_json(known).state == record.state != "sending"
         except Exception as error:
@@ -141,6 +137,24 @@ class FolderJournal:
         if record.state in _SETTLED:
             self._index[str(name)] = known
             self._ahead += 1
+
+    def claim_file_name(self, file_name: str, row: str) -> bool:
+        """
+        Claim the name of a file for a row, and return whether no other row has claimed it.
+
+        Each process writes its claim before it lists them, so of two rows at most one gets a name. A claim
+        stays, and is the row's own for its next try.
+
+        :raises StorageError: the folder cannot be written to or read.
+        """
+        name = hashlib.sha256(file_name.encode()).hexdigest()[:_CLAIM_DIGITS]
+        claim = f"{name}.{row}{_CLAIM}"
+        with storage_errors("cannot be written to", str(self._place)):
+            self._write_object(name[:2], claim, file_name.encode())
+        of_name = {text for text in self._list(name[:2]) if text.startswith(f"{name}.")}
+        if claim not in of_name:
+            raise StorageError(f"The claim {claim} was written to {self._place}, and is not listed there")
+        return of_name == {claim}
 
     def write_index(self) -> None:
         """
@@ -187,6 +201,16 @@ class FolderJournal:
                 self._ahead += 1
         return rows
 
+    def _list(self, folder: str) -> list[str]:
+        """Return the names of the objects in one of the folders, as they are now."""
+        # A cached listing may lack objects of other processes, also one that another thread has filled.
+        with self._listing, storage_errors("cannot be read", str(self._place)):
+            self._fs.invalidate_cache()
+            try:
+                return [_last_part(path) for path in self._fs.ls(f"{self._root}/{folder}", detail=False)]
+            except FileNotFoundError:
+                return []
+
     def _list_all(self) -> list[str]:
         with self._listing, storage_errors("cannot be read", str(self._place)):
             self._fs.invalidate_cache()
@@ -207,14 +231,14 @@ class FolderJournal:
         if isinstance(index, Mapping):
             self._index |= {name: text for name, text in index.items() if isinstance(text, str)}
 
-    def _write_text(self, name: RecordName, text: str) -> None:
+    def _write_object(self, folder: str, name: str, content: bytes) -> None:
         """Write an object that readers see whole or not at all."""
         if "file" not in self._fs.protocol:  # an object store does so by itself
-            self._fs.pipe_file(self._path(name), text.encode())
+            self._fs.pipe_file(f"{self._root}/{folder}/{name}", content)
             return
-        with AtomicFile(self._place / name.row[:2]) as file:
-            file.write(text.encode())
-            file.move_to(str(name))
+        with AtomicFile(self._place / folder) as file:
+            file.write(content)
+            file.move_to(name)
 
     def _known(self, name: RecordName) -> str | None:
         """Return the text of a record that another process may have added; None if there is none."""

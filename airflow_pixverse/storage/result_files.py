@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,7 @@ def store_results(
     hook: PixverseHook,
     folder: ObjectStoragePath | None = None,
     *,
-    replaces: bool = True,
+    claim: Callable[[str], bool] | None = None,
 ) -> list[dict[str, Any]]:
     """
     Store the files of results, and return the results in their JSON form.
@@ -41,12 +41,13 @@ def store_results(
 
     :param hook: the task's hook, which reads files and fetches a new URL if one has expired.
     :param folder: the path of the destination. None if it is made here, by asking Airflow.
-    :param replaces: whether a file of the same name is replaced. If not, the name gets the job's number.
+    :param claim: claims a name below the folder, and returns whether it may be used. A name that may not, or
+        that a file has already, gets the job's number. None to use all names, and to replace such files.
     :raises PixverseFatalError: a file must not be read, or is too large.
     :raises PixverseTransientError: a file does not arrive, even after retries.
     :raises StorageError: a file cannot be written.
     """
-    files = _ResultFiles(destination, hook, folder or object_path(destination.folder), replaces=replaces)
+    files = _ResultFiles(destination, hook, folder or object_path(destination.folder), claim)
     return [
         result.to_xcom() | (dataclasses.asdict(files.stored(result)) if result.is_completed else {})
         for result in results
@@ -57,9 +58,13 @@ class _ResultFiles:
     """The files of one task's results, each under a name of its own."""
 
     def __init__(
-        self, destination: Destination, hook: PixverseHook, folder: ObjectStoragePath, *, replaces: bool
+        self,
+        destination: Destination,
+        hook: PixverseHook,
+        folder: ObjectStoragePath,
+        claim: Callable[[str], bool] | None,
     ) -> None:
-        self._replaces = replaces
+        self._claim = claim
         self._destination = destination
         self._folder = folder
         self._hook = hook
@@ -92,8 +97,9 @@ class _ResultFiles:
         # A name with a number may be taken, too, because each kind of job has numbers of its own.
         while name in self._taken:
             name = _numbered(name, result)
-        if not self._replaces and self._is_there(name):
-            log.warning("%s is there already, so its file gets the number of job %s", name, result.id)
+        # Claimed first: another process that claims it later sees that, even if the file is not there yet.
+        if self._claim and (not self._claim(name) or self._is_there(name)):
+            log.warning("%s is another row's or there already, so the file gets the number of its job", name)
             name = _numbered(name, result)
         self._taken.add(name)
         return name

@@ -3,10 +3,18 @@
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
+from airflow_pixverse.api.kinds import split_job_id
 from airflow_pixverse.batch.rows import parse_batch_file_name
+from airflow_pixverse.journal.folder import FolderJournal
+from airflow_pixverse.storage.paths import object_path
 from tests.unit.batch.conftest import running
 
 BY_ID = {"file_name": "{id}.{ext}"}
+
+
+def journal_of(batch):
+    """The journal of the folder, as another process has it."""
+    return FolderJournal(object_path(batch.folder.as_uri()))
 
 
 def fox(prompt):
@@ -29,6 +37,32 @@ def test_row_of_a_table_that_runs_at_once_replaces_no_video_that_is_paid_for(sim
     assert len(names) == 2
     assert "fox.mp4" in names
     assert {file.name for file in batch.folder.glob("*.mp4")} == names
+
+
+def test_name_that_another_row_has_claimed_is_not_used_even_before_its_file_is_there(sim, batch):
+    """As where two tables move their files in the same moment, and neither sees the other's."""
+    assert journal_of(batch).claim_file_name("fox.mp4", "another")
+    batch(fox("new"), plan=BY_ID)
+    [job] = sim.submitted()
+    [file] = batch.folder.glob("*.mp4")
+    assert file.name == f"fox-{split_job_id(job.id).number}.mp4"
+
+
+def test_claim_is_the_rows_own_in_its_next_try_and_no_other_gets_the_name(batch):
+    journal = journal_of(batch)
+    assert [journal.claim_file_name("fox.mp4", row) for row in ("a", "a", "b", "a")] == [
+        True,
+        True,
+        False,
+        False,  # it cannot know whether the other has listed the claims before its own was there
+    ]
+    assert journal.claim_file_name("owl.mp4", "b")
+
+
+def test_claims_are_no_records(batch):
+    journal = journal_of(batch)
+    journal.claim_file_name("fox.mp4", "a")
+    assert journal.read_all() == {}
 
 
 @pytest.mark.parametrize("field", ["{key}", "{number}"])
