@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 # While something looks for a lost job, looks are at most this many seconds apart: gaps would prove nothing.
 _LONGEST_GAP = 3.0
+# While other tasks wait for slots, too: a free one is theirs for a moment only, or the batch's.
+_SHARED_INTERVAL = 2.0
 # Seconds after a look, however long it took, in which outcomes are handled and nothing is polled.
 _SHORTEST_PAUSE = 0.1
 
@@ -101,7 +103,9 @@ class BatchLoop:
         if self._looks.is_awaited:
             at = asked + max(min(self._poke_interval, _LONGEST_GAP), pause)
         else:
-            at = max(asked, self._submitting.accepted_at) + max(self._poke_interval, pause)
+            is_shared = self._submitting.is_shared
+            interval = min(self._poke_interval, _SHARED_INTERVAL) if is_shared else self._poke_interval
+            at = max(asked, self._submitting.accepted_at) + max(interval, pause)
         return max(at, earliest)
 
     def _look(self, asked: float) -> None:

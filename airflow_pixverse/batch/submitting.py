@@ -20,6 +20,7 @@ from airflow_pixverse.api.errors import (
 )
 from airflow_pixverse.api.kinds import takes_any_account
 from airflow_pixverse.api.scheduler import email_key, obstacles
+from airflow_pixverse.batch.fair_share import FairShare
 from airflow_pixverse.batch.placing import place
 from airflow_pixverse.batch.row_work import InputError
 from airflow_pixverse.batch.rows import Row, RowStatus
@@ -100,6 +101,7 @@ class Submitting:
         self._round = self._paused_round = self._accepted_round = 0
         self._sent_in: dict[Row, int] = {}
         self._denied_in: dict[Row, int] = {}
+        self._share = FairShare(prefix)
         self._suspicion = Suspicion()
         self._barred: dict[str, str] = {}
         self._may_recover = False
@@ -109,6 +111,11 @@ class Submitting:
     def has_more(self) -> bool:
         """Whether there are rows to submit."""
         return bool(self._waiting) and not self.stopped
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether there are rows to submit, and other tasks probably wait for slots, too."""
+        return self.has_more and self._share.is_shared
 
     def is_final(self, left: Sequence[Row]) -> bool:
         """Return whether a retry would leave the same rows for the same reasons."""
@@ -135,7 +142,9 @@ class Submitting:
         :param running: how many rows of this batch have jobs that have not ended.
         """
         now = time.monotonic()
+        self._share.see(self._limits.jobs(capacity))
         if not self.has_more or now < self._paused_until:
+            self._share.reset()
             return
         self._round += 1
         self._leave_barred(capacity)
@@ -146,6 +155,7 @@ class Submitting:
             room = min(room, self._limits.max_slots - running - len(self.in_flight) - len(self._sought))
         if self._setbacks:  # one row tells whether the trouble is over
             room = min(room, 1 - len(self.in_flight))
+        room = self._share.allowed(room, sum(free.values()))
         for _ in range(len(self._waiting)):
             if room <= 0 or self.stopped:
                 break
@@ -214,6 +224,7 @@ class Submitting:
     def _send(self, row: Row, email: str) -> None:
         row.status = RowStatus.RUNNING
         self.in_flight[row] = email
+        self._share.record_taken()
         self._sent_in[row] = self._round
         self._steps.start(
             partial(self._work.submit, row, email if email and self._names_account(row) else None),
@@ -242,6 +253,7 @@ class Submitting:
     def _not_accepted(self, row: Row, error: PixverseError) -> None:
         """Decide by the class of an error what becomes of a row, and of all others."""
         email = self.in_flight.pop(row, "")
+        self._share.record_unused()
         row.status = RowStatus.WAITING
         match error:
             case UnsettledError():

@@ -14,18 +14,26 @@ from airflow_pixverse.submission import lost_jobs
 from tests.unit.batch.conftest import posts, prompts, running
 
 
-@pytest.mark.parametrize(("is_awaited", "next_look"), [(False, 114.0), (True, 103.0)])
-def test_look_that_is_awaited_does_not_wait_for_rows_that_are_accepted(is_awaited, next_look):
-    loop = BatchLoop(
+def loop_with(*, is_awaited=False, is_shared=False):
+    """A loop whose last row was accepted at second 109."""
+    return BatchLoop(
         [],
         looks=SimpleNamespace(is_awaited=is_awaited),
-        submitting=SimpleNamespace(accepted_at=109.0),
+        submitting=SimpleNamespace(accepted_at=109.0, is_shared=is_shared),
         following=None,
         steps=None,
         poke_interval=5.0,
         reconnect=None,
     )
-    assert loop._next_look(100.0, 101.0) == next_look
+
+
+@pytest.mark.parametrize(("is_awaited", "next_look"), [(False, 114.0), (True, 103.0)])
+def test_look_that_is_awaited_does_not_wait_for_rows_that_are_accepted(is_awaited, next_look):
+    assert loop_with(is_awaited=is_awaited)._next_look(100.0, 101.0) == next_look
+
+
+def test_looks_are_closer_where_other_tasks_wait_for_slots_too():
+    assert loop_with(is_shared=True)._next_look(100.0, 101.0) == 111.0
 
 
 @pytest.mark.pixverse_simulator(accounts={"a@example.com": 16}, job_seconds=(0.1, 0.2))
