@@ -8,7 +8,7 @@ from airflow_pixverse.hooks.connection import CONN_TYPE, UI_FIELD_BEHAVIOUR
 
 def get_provider_info() -> dict[str, Any]:
     """Return the provider's metadata, as Airflow's provider-info schema has it."""
-    from airflow_pixverse.hooks.extra import CONN_FIELDS
+    from airflow_pixverse.hooks.extra import form_fields
 
     def modules(kind: str, *names: str) -> list[dict[str, Any]]:
         paths = [f"airflow_pixverse.{kind}.{name}" for name in ("pixverse", *names)]
@@ -61,7 +61,7 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-class-name": "airflow_pixverse.hooks.pixverse.PixverseHook",
                 "hook-name": "PixVerse",
                 "ui-field-behaviour": UI_FIELD_BEHAVIOUR,
-                "conn-fields": CONN_FIELDS,
+                "conn-fields": form_fields(),
             }
         ],
     }

@@ -126,6 +126,16 @@ def _in_words(message: str) -> str:
     return message.removeprefix("Value error, ").replace("Input should be", "must be", 1)
 
 
+def form_fields() -> dict[str, Any]:
+    """
+    Return the fields of Airflow's connection form.
+
+    Airflow 3.2 and later make form fields of these; elsewhere they are keys of the Extra JSON.
+    """
+    properties = ConnectionExtra.model_json_schema()["properties"]
+    return {name: _form_field(schema) for name, schema in properties.items()}
+
+
 def _form_field(schema: dict[str, Any]) -> dict[str, Any]:
     """Return a field of Airflow's form, made from the field's JSON schema."""
     value, null = schema["anyOf"]
@@ -134,9 +144,3 @@ def _form_field(schema: dict[str, Any]) -> dict[str, Any]:
         "description": schema["description"],
         "schema": {**value, "type": [value["type"], null["type"]]},
     }
-
-
-# Airflow 3.2 and later make form fields of these; elsewhere they are keys of the Extra JSON.
-CONN_FIELDS: dict[str, Any] = {
-    name: _form_field(schema) for name, schema in ConnectionExtra.model_json_schema()["properties"].items()
-}

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from airflow_pixverse.api.client import DEFAULT_MAX_RETRIES
 from airflow_pixverse.api.http.deadline import DEFAULT_TIMEOUT
-from airflow_pixverse.hooks.extra import CONN_FIELDS, ConnectionExtra, parse_extra
+from airflow_pixverse.hooks.extra import ConnectionExtra, form_fields, parse_extra
 from tests.helpers.clients import error_of
 
 
@@ -101,8 +101,9 @@ def test_password_of_a_proxy_is_not_shown():
 
 
 def test_form_shows_each_field_with_its_limits():
-    assert list(CONN_FIELDS) == list(ConnectionExtra.model_fields)
-    schemas = {name: field["schema"] for name, field in CONN_FIELDS.items()}
+    fields = form_fields()
+    assert list(fields) == list(ConnectionExtra.model_fields)
+    schemas = {name: field["schema"] for name, field in fields.items()}
     assert schemas == {
         "timeout": {"type": ["number", "null"], "exclusiveMinimum": 0, "maximum": 600},
         "max_retries": {"type": ["integer", "null"], "minimum": 0, "maximum": 10},
@@ -115,5 +116,6 @@ def test_form_shows_each_field_with_its_limits():
 
 
 def test_form_tells_the_defaults_of_the_client():
-    assert f"({DEFAULT_TIMEOUT[1]:g} when empty)" in CONN_FIELDS["timeout"]["description"]
-    assert f"({DEFAULT_MAX_RETRIES} when empty)" in CONN_FIELDS["max_retries"]["description"]
+    fields = form_fields()
+    assert f"({DEFAULT_TIMEOUT[1]:g} when empty)" in fields["timeout"]["description"]
+    assert f"({DEFAULT_MAX_RETRIES} when empty)" in fields["max_retries"]["description"]
