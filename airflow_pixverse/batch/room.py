@@ -7,10 +7,10 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_pixverse.api.scheduler import email_key, email_keys
+from airflow_pixverse.api.scheduler import email_key
 
 if TYPE_CHECKING:
-    from airflow_pixverse.api.scheduler import Capacity, ExecutingJob
+    from airflow_pixverse.api.scheduler import Capacity
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,13 +28,6 @@ class Limits:
     max_slots: int | None = None
     keep_free: int = 0
     max_refusals: int = 10
-
-    def jobs(self, capacity: Capacity) -> list[ExecutingJob]:
-        """Return the executing jobs that may have slots of the accounts that count."""
-        keys = None if self.emails is None else email_keys(self.emails)
-        if keys is None:
-            return capacity.executing
-        return [job for job in capacity.executing if not job.email or email_key(job.email) in keys]
 
     def free(self, capacity: Capacity, taken: Iterable[str], barred: Container[str]) -> Counter[str]:
         """

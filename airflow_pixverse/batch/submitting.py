@@ -20,7 +20,7 @@ from airflow_pixverse.api.errors import (
 )
 from airflow_pixverse.api.kinds import takes_any_account
 from airflow_pixverse.api.scheduler import email_key, obstacles
-from airflow_pixverse.batch.fair_share import FairShare
+from airflow_pixverse.batch.fair_share import FairShares
 from airflow_pixverse.batch.placing import place
 from airflow_pixverse.batch.row_work import InputError
 from airflow_pixverse.batch.rows import Row, RowStatus
@@ -101,7 +101,7 @@ class Submitting:
         self._round = self._paused_round = self._accepted_round = 0
         self._sent_in: dict[Row, int] = {}
         self._denied_in: dict[Row, int] = {}
-        self._share = FairShare(prefix)
+        self._shares = FairShares(prefix, limits.emails)
         self._suspicion = Suspicion()
         self._barred: dict[str, str] = {}
         self._may_recover = False
@@ -115,7 +115,7 @@ class Submitting:
     @property
     def is_shared(self) -> bool:
         """Whether there are rows to submit, and other tasks probably wait for slots, too."""
-        return self.has_more and self._share.is_shared
+        return self.has_more and self._shares.is_shared
 
     def is_final(self, left: Sequence[Row]) -> bool:
         """Return whether a retry would leave the same rows for the same reasons."""
@@ -142,20 +142,19 @@ class Submitting:
         :param running: how many rows of this batch have jobs that have not ended.
         """
         now = time.monotonic()
-        self._share.see(self._limits.jobs(capacity))
+        self._shares.see(capacity.executing)
         if not self.has_more or now < self._paused_until:
-            self._share.reset()
             return
         self._round += 1
         self._leave_barred(capacity)
         self._warn_of_obstacles(capacity)
         free = self._limits.free(capacity, [*self.in_flight.values(), *taken], self._barred)
         room = sum(free.values()) - self._limits.keep_free
+        free = self._shares.allowed(free)
         if self._limits.max_slots is not None:
             room = min(room, self._limits.max_slots - running - len(self.in_flight) - len(self._sought))
         if self._setbacks:  # one row tells whether the trouble is over
             room = min(room, 1 - len(self.in_flight))
-        room = self._share.allowed(room, sum(free.values()))
         for _ in range(len(self._waiting)):
             if room <= 0 or self.stopped:
                 break
@@ -224,7 +223,6 @@ class Submitting:
     def _send(self, row: Row, email: str) -> None:
         row.status = RowStatus.RUNNING
         self.in_flight[row] = email
-        self._share.record_taken()
         self._sent_in[row] = self._round
         self._steps.start(
             partial(self._work.submit, row, email if email and self._names_account(row) else None),
@@ -245,6 +243,7 @@ class Submitting:
         self._refusals = self._setbacks = 0
         self._accepted_round = max(self._accepted_round, self._sent_in[row])
         self._suspicion.clear()
+        self._shares.record_started(email, len(record.job_ids))
         self._credit_limit.add(record)
         cost = record.cost_credits
         self._floor.add(email, self._credit_limit.dearest if cost is None else cost)
@@ -253,7 +252,6 @@ class Submitting:
     def _not_accepted(self, row: Row, error: PixverseError) -> None:
         """Decide by the class of an error what becomes of a row, and of all others."""
         email = self.in_flight.pop(row, "")
-        self._share.record_unused()
         row.status = RowStatus.WAITING
         match error:
             case UnsettledError():

@@ -143,11 +143,11 @@ class FolderJournal:
         Claim the name of a file for a row, and return whether no other row has claimed it.
 
         Each process writes its claim before it lists them, so of two rows at most one gets a name. A claim
-        stays, and is the row's own for its next try.
+        stays. Case does not matter, as not in every store.
 
         :raises StorageError: the folder cannot be written to or read.
         """
-        name = hashlib.sha256(file_name.encode()).hexdigest()[:_CLAIM_DIGITS]
+        name = hashlib.sha256(file_name.casefold().encode()).hexdigest()[:_CLAIM_DIGITS]
         claim = f"{name}.{row}{_CLAIM}"
         with storage_errors("cannot be written to", str(self._place)):
             self._write_object(name[:2], claim, file_name.encode())

@@ -98,7 +98,7 @@ class _ResultFiles:
         while name in self._taken:
             name = _numbered(name, result)
         # Claimed first: another process that claims it later sees that, even if the file is not there yet.
-        if self._claim and (not self._claim(name) or self._is_there(name)):
+        while self._claim and (not self._claim(name) or self._is_there(name)):
             log.warning("%s is another row's or there already, so the file gets the number of its job", name)
             name = _numbered(name, result)
         self._taken.add(name)

@@ -1,31 +1,19 @@
 """Fair shares: a batch takes turns with the DAGs whose jobs it sees, and leaves nothing unused for long."""
 
-import heapq
-import itertools
+from collections import Counter, deque
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_pixverse.api import reply_ref
-from airflow_pixverse.api.scheduler import ExecutingJob
 from airflow_pixverse.batch import fair_share
-from airflow_pixverse.batch.fair_share import FairShare
-from airflow_pixverse.submission.request import TaskName, task_prefix
+from airflow_pixverse.batch.fair_share import FairShares
 from tests.unit.batch.conftest import prompts, running
+from tests.unit.batch.contest import EMAIL, Batch, Clock, Service, Waits, job, prefix
 
-OWN = task_prefix(TaskName("dag", "run", "campaign", -1))
-ANOTHER_DAG = task_prefix(TaskName("another", "run", "make", 3))
-
-
-class Clock:
-    """The clock of the module, which a test sets."""
-
-    def __init__(self):
-        self.now = 0.0
-
-    def monotonic(self):
-        return self.now
+OWN = prefix("dag", task="campaign")
+ANOTHER = prefix("another", index=3)
 
 
 @pytest.fixture
@@ -36,201 +24,193 @@ def clock(monkeypatch):
 
 
 @pytest.fixture
-def share(clock):
-    return FairShare(OWN)
+def shares(clock):
+    return FairShares(OWN, None)
 
 
-_ids = itertools.count()
-
-
-def job(prefix=ANOTHER_DAG):
-    """A job that has just started."""
-    reference = prefix and reply_ref.join(prefix, reply_ref.new_random_part())
-    return ExecutingJob(id=f"job {next(_ids)}", reply_ref=reference)
-
-
-def take(share, room, free):
+def take(shares, free, email=EMAIL):
     """Take the slots that are the batch's, and return how many."""
-    allowed = share.allowed(room, free)
-    for _ in range(allowed):
-        share.record_taken()
+    allowed = shares.allowed(Counter({email: free} if free else {}))[email]
+    shares.record_started(email, allowed)
     return allowed
 
 
-def test_batch_that_is_alone_takes_all_slots(share):
-    share.see([])
-    assert take(share, 5, 5) == 5
-    assert not share.is_shared
+def test_batch_that_is_alone_takes_all_slots(shares):
+    shares.see([])
+    assert [take(shares, n) for n in (5, 1, 3)] == [5, 1, 3]
+    assert not shares.is_shared
 
 
-def test_batch_that_is_alone_offers_a_slot_once_in_three_minutes_for_ten_seconds(share, clock):
-    share.see([])
-    assert take(share, 5, 5) == 5
+def test_batch_that_is_alone_leaves_a_slot_for_twenty_seconds_in_each_five_minutes(shares, clock):
     taken = []
-    for clock.now in (179, 180, 182, 189, 190, 192, 369, 370):
-        taken.append(take(share, 3, 3))
-    assert taken == [3, 2, 2, 2, 3, 3, 3, 2]
+    for clock.now in (299, 300, 302, 319, 320, 322, 619, 620, 622):
+        taken.append(take(shares, 3))
+    assert taken == [3, 2, 2, 2, 3, 3, 3, 2, 2]
 
 
-def test_offer_is_over_once_all_slots_are_taken(share, clock):
-    share.see([])
-    take(share, 5, 5)
-    clock.now = 180
-    assert take(share, 1, 1) == 0
-    share.see([job()])
-    assert take(share, 0, 0) == 0
-    clock.now = 191
-    assert take(share, 1, 1) == 1, "its turn comes after that of the other"
-    assert take(share, 1, 1) == 0
+def test_slot_that_was_left_is_not_left_again_once_another_has_it(shares, clock):
+    clock.now = 300
+    assert take(shares, 1) == 0
+    shares.see([job(ANOTHER)])
+    assert take(shares, 0) == 0
+    assert take(shares, 1) == 1
+    assert take(shares, 1) == 0, "the next one is the other's"
 
 
-def test_offer_that_another_program_takes_is_over_too(share, clock):
-    share.see([])
-    take(share, 5, 5)
-    clock.now = 180
-    assert take(share, 1, 1) == 0
-    assert take(share, 0, 0) == 0
-    assert not share.is_shared
-    assert take(share, 1, 1) == 1
-
-
-def test_dag_whose_job_starts_gets_every_other_slot(share):
-    jobs = []
-    share.see(jobs)
-    take(share, 5, 5)
+def test_dag_whose_jobs_start_gets_every_other_slot(shares):
+    jobs = [job(ANOTHER)]
     taken = []
     for _ in range(6):
-        taken.append(take(share, 1, 1))
+        shares.see(jobs)
+        taken.append(take(shares, 1))
         if not taken[-1]:
-            jobs.append(job())
-        share.see(jobs)
-        if not jobs:  # the first job of another DAG comes on a slot that the batch did not see free
-            jobs.append(job())
-            share.see(jobs)
-    assert taken == [1, 1, 0, 1, 0, 1]
+            jobs.append(job(ANOTHER))
+    assert taken == [1, 0, 1, 0, 1, 0]
+    assert shares.is_shared
 
 
-def test_each_of_several_dags_has_a_turn(share):
-    third = task_prefix(TaskName("third", "run", "make", -1))
-    share.see([job(), job(third)])
-    assert take(share, 6, 6) == 2
+@pytest.mark.parametrize("free", [1, 2, 5, 8])
+def test_several_free_slots_are_shared_at_once(shares, free):
+    shares.see([job(ANOTHER), job(prefix("third"))])
+    assert take(shares, free) == -(-free // 3)
 
 
 @pytest.mark.parametrize(
-    "prefix",
+    "of",
     [
-        task_prefix(TaskName("dag", "run", "another_task", -1)),
-        task_prefix(TaskName("another", "x" * 2000, "make", -1)),
+        prefix("dag", task="another_task"),
+        prefix("dag", task="campaign", run="another run"),
+        prefix("dag", task="campaign", index=2),
+        prefix("another", run="x" * 2000),
         "a reply_ref of the user's",
     ],
 )
-def test_each_other_task_of_this_package_counts(share, prefix):
-    share.see([job(prefix)])
-    assert take(share, 2, 2) == 1
+def test_each_other_task_of_this_package_counts(shares, of):
+    shares.see([job(of)])
+    assert take(shares, 2) == 1
 
 
-@pytest.mark.parametrize("prefix", [OWN, task_prefix(TaskName("dag", "another run", "campaign", 2)), None])
-def test_neither_other_programs_nor_the_task_itself_count(share, prefix):
-    share.see([job(prefix)])
-    assert take(share, 2, 2) == 2
+@pytest.mark.parametrize("of", [OWN, OWN.upper(), None])
+def test_neither_the_batch_itself_nor_jobs_without_a_reference_count(shares, of):
+    shares.see([job(of)])
+    assert take(shares, 2) == 2
 
 
-def test_slots_that_its_limits_leave_are_for_others(share, clock):
-    share.see([job()])
-    assert take(share, 2, 4) == 2
-    clock.now = 1000
-    share.reset()
-    clock.now = 2000
-    assert take(share, 1, 2) == 1, "nothing is offered where a slot is free anyway"
+@pytest.mark.parametrize("reference", ["order#42", "https://example.com/hook#video", "#", "x#" + "y" * 17])
+def test_references_of_other_programs_do_not_count(shares, reference):
+    shares.see([job(None).model_copy(update={"reply_ref": reference})])
+    assert take(shares, 2) == 2
 
 
-def test_slot_that_stays_free_is_taken_and_the_other_dag_has_no_more_turns(share, clock):
-    share.see([job()])
-    assert take(share, 2, 2) == 1
-    clock.now = 9
-    assert take(share, 1, 1) == 0
-    clock.now = 10
-    assert take(share, 1, 1) == 1
-    assert not share.is_shared
-    assert take(share, 2, 2) == 2
+def test_each_account_has_turns_of_its_own(shares):
+    shares.see([job(ANOTHER, "B@example.com")])
+    assert take(shares, 2) == 2
+    assert take(shares, 2, "b@example.com") == 1
 
 
-def test_refused_row_gives_its_turn_back(share):
-    share.see([job()])
-    assert take(share, 1, 1) == 1
-    share.record_unused()
-    assert take(share, 1, 1) == 1
+def test_account_that_the_batch_may_not_use_does_not_count(clock):
+    shares = FairShares(OWN, ["A@example.com"])
+    shares.see([job(ANOTHER, "b@example.com")])
+    assert not shares.is_shared
+    shares.see([job(ANOTHER)])
+    assert shares.is_shared
 
 
-class Contest:
-    """
-    A batch and another DAG on one account, which both have work; a look each half second.
-
-    The worst for the other DAG: the batch looks right after each end, and the DAG needs its delay.
-    """
-
-    def __init__(self, clock, slots, durations):
-        self.clock, self.slots = clock, slots
-        self.share = FairShare(OWN)
-        self.starts = {OWN: 0, ANOTHER_DAG: 0}
-        self._executing, self._ends, self._durations = {}, [], itertools.cycle(durations)
-        self._full_at = self._left_at = 0.0
-
-    def look(self, *, delay, is_waiting):
-        """Let both look, the batch first; return how long the batch has left a slot that nobody takes."""
-        now = self.clock.now
-        while self._ends and self._ends[0][0] <= now:
-            del self._executing[heapq.heappop(self._ends)[1]]
-        self.share.see(self._executing.values())
-        free = self.slots - len(self._executing)
-        for _ in range(take(self.share, free, free)):
-            self._start(OWN)
-        if len(self._executing) == self.slots:
-            self._full_at = self._left_at = now
-        elif is_waiting and now - self._full_at >= delay:
-            self._start(ANOTHER_DAG)
-            self._left_at = now
-        return now - self._left_at
-
-    def _start(self, prefix):
-        new = job(prefix)
-        self._executing[new.id] = new
-        heapq.heappush(self._ends, (self.clock.now + next(self._durations), new.id))
-        self.starts[prefix] += 1
+def test_each_job_of_a_row_has_a_slot(shares):
+    shares.see([job(ANOTHER)])
+    shares.record_started(EMAIL, 3)
+    assert take(shares, 4) == 1
+    assert take(shares, 3) == 0
 
 
-@settings(deadline=None)
-@given(
-    slots=st.integers(1, 8),
-    durations=st.lists(st.floats(1, 60), min_size=1, max_size=5),
-    delay=st.floats(0.5, 7.5),
-    begins=st.integers(0, 400),
-)
-def test_dag_that_waits_gets_its_half_and_no_slot_is_left_for_long(slots, durations, delay, begins):
+def test_slot_that_stays_free_is_taken_and_what_others_have_is_all_that_they_want(shares, clock):
+    theirs = job(ANOTHER)
+    shares.see([theirs])
+    assert take(shares, 2) == 1
+    clock.now = 19
+    shares.see([theirs])
+    assert take(shares, 1) == 0
+    clock.now = 20
+    assert take(shares, 1) == 1
+    assert not shares.is_shared
+    assert take(shares, 2) == 2
+    shares.see([])
+    assert take(shares, 1) == 0, "its slot is left to it again"
+    shares.see([job(ANOTHER)])
+    assert take(shares, 1) == 1
+
+
+def test_dag_whose_jobs_are_gone_for_a_minute_is_forgotten(shares, clock):
+    shares.see([job(ANOTHER)])
+    take(shares, 1)
+    for clock.now, is_shared in ((60, True), (61, False)):
+        shares.see([])
+        assert shares.is_shared is is_shared
+
+
+SLOTS = st.integers(1, 8)
+DURATIONS = st.lists(st.floats(10, 90), min_size=1, max_size=5)
+
+
+@settings(deadline=None, max_examples=40)
+@given(slots=SLOTS, durations=DURATIONS, delay=st.floats(1, 15), begins=st.integers(0, 400))
+def test_two_dags_with_work_get_like_shares(slots, durations, delay, begins):
     with pytest.MonkeyPatch.context() as patch:
         clock = Clock()
         patch.setattr(fair_share, "time", clock)
-        contest = Contest(clock, slots, durations)
-        ends = begins + 190 + 2 * max(durations)
-        own_before, is_known = 0, False
-        while clock.now < ends:
-            left = contest.look(delay=delay, is_waiting=clock.now >= begins)
-            assert left <= 10.5
-            own, others = contest.starts.values()
-            own_before = own_before if is_known else own
-            is_known = others > 0  # from the next look of the batch on
-            assert own - own_before <= others + slots
-            clock.now += 0.5
-        assert others, "it waits for three minutes, ten seconds and a job at most"
-        while clock.now < ends + 60:
-            assert contest.look(delay=delay, is_waiting=False) <= 10.5
-            clock.now += 0.5
+        service, batch, waits = Service(clock, slots, durations), Batch("own"), Waits("theirs", delay)
+        deque(service.run(begins, [batch]), 0)
+        for _ in service.run(300 + 30 + 2 * max(durations), [batch, waits]):
+            if service.starts["theirs"]:
+                break
+        assert service.starts["theirs"], "it waits for five minutes, a look and a job at most"
+        service.starts.clear()
+        deque(service.run(1800, [batch, waits]), 0)
+        total = service.starts.total()
+        assert service.starts["theirs"] >= 0.35 * total - slots
+        # Waits leave no slot to the batch: if they come first, they have it although it is the batch's turn.
+        assert service.starts["own"] >= 0.15 * total - slots
+        waits.is_over = True
+        for _ in service.run(600, [batch, waits]):
+            assert clock.now - service.taken_at <= 26.5, "a slot is left for twenty seconds, and a look"
 
 
-@pytest.mark.pixverse_simulator(accounts={"a@example.com": 2}, job_seconds=(3600, 3600))
+@settings(deadline=None, max_examples=30)
+@given(slots=st.integers(2, 8), durations=DURATIONS, delay=st.floats(0.5, 15))
+def test_dag_that_makes_one_job_after_the_other_does_not_keep_slots_free(slots, durations, delay):
+    with pytest.MonkeyPatch.context() as patch:
+        clock = Clock()
+        patch.setattr(fair_share, "time", clock)
+        service, batch = Service(clock, slots, durations), Batch("own")
+        free = 0
+        for _ in service.run(1800, [batch, Waits("theirs", delay, most=1)]):
+            free += service.free * 0.5
+        assert free <= 0.35 * slots * 1800
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        [Waits("gone", 4.0, most=0)],
+        [Batch("second")],
+        [Batch("second", prefix("own", task="campaign", index=2))],
+        [Batch("second"), Batch("third", prefix("own", task="campaign", index=2))],
+    ],
+    ids=["a DAG", "another batch", "another instance", "both"],
+)
+def test_wait_at_a_gate_gets_its_share_whoever_else_has_batches(clock, others):
+    service, waits = Service(clock, 4, [20.0]), Waits("theirs", 4.0)
+    batches = [Batch("own"), *(Batch(one.name, one.prefix) for one in others if isinstance(one, Batch))]
+    deque(service.run(60, batches), 0)
+    deque(service.run(3600, [*batches, waits]), 0)
+    fair = service.starts.total() / (len(batches) + 1)
+    assert all(0.6 * fair <= started <= 1.5 * fair for started in service.starts.values()), service.starts
+
+
+@pytest.mark.pixverse_simulator(accounts={EMAIL: 2}, job_seconds=(3600, 3600))
 def test_batch_leaves_a_free_slot_to_a_dag_that_submits_and_takes_the_next(sim, batch, monkeypatch):
     def another_submits():
-        sim.start_job(reply_ref=reply_ref.join(ANOTHER_DAG, reply_ref.new_random_part()))
+        sim.start_job(reply_ref=reply_ref.join(ANOTHER, reply_ref.new_random_part()))
 
     def looks():
         return sum(one.path.endswith("scheduler/available") for one in sim.requests)

@@ -48,7 +48,20 @@ def test_name_that_another_row_has_claimed_is_not_used_even_before_its_file_is_t
     assert file.name == f"fox-{split_job_id(job.id).number}.mp4"
 
 
-def test_claim_is_the_rows_own_in_its_next_try_and_no_other_gets_the_name(batch):
+@pytest.mark.pixverse_simulator(job_seconds=(3600, 3600))
+def test_name_with_a_number_may_be_that_of_another_row_too(sim, batch):
+    with running(batch.new_run(fox("new"), plan=BY_ID)) as run:
+        sim.wait_for_submitted(1)
+        number = split_job_id(sim.submitted()[0].id).number
+        journal = journal_of(batch)
+        journal.claim_file_name("fox.mp4", "another")
+        journal.claim_file_name(f"fox-{number}.mp4", "a third")
+        sim.end_all_jobs()
+        assert run.result()["made"] == 1
+    assert [file.name for file in batch.folder.glob("*.mp4")] == [f"fox-{number}-{number}.mp4"]
+
+
+def test_claim_is_the_rows_own_in_its_next_try_until_another_row_claims_the_name(batch):
     journal = journal_of(batch)
     assert [journal.claim_file_name("fox.mp4", row) for row in ("a", "a", "b", "a")] == [
         True,
@@ -57,6 +70,7 @@ def test_claim_is_the_rows_own_in_its_next_try_and_no_other_gets_the_name(batch)
         False,  # it cannot know whether the other has listed the claims before its own was there
     ]
     assert journal.claim_file_name("owl.mp4", "b")
+    assert not journal.claim_file_name("OWL.mp4", "a")
 
 
 def test_claims_are_no_records(batch):
