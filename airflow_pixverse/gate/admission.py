@@ -75,6 +75,7 @@ class _Decision:
             self._available[key] += account.available
             self._total[key] += account.total
         self._listed = frozenset(self._available)
+        self._early_room = {key: leases.early_room(key, total) for key, total in self._total.items()}
         self._take(leases.suggested())
 
     def admit(self, waiter: Waiter) -> list[AccountCapacity]:
@@ -88,7 +89,7 @@ class _Decision:
             if waiter.can_pass_early:
                 if end := self._next_end(chosen):
                     return self._lease_early(waiter, *end)
-                self._forecast.wanted |= chosen
+                self._forecast.wanted |= {key for key in chosen if self._early_room[key] > 0}
             if sum(self._total[key] for key in listed) >= request.slots:
                 self._claimed |= chosen
             return []
@@ -101,7 +102,8 @@ class _Decision:
     def _next_end(self, emails: frozenset[str]) -> tuple[str, str, list[str]] | None:
         """Return the next job to end on these accounts, its account, and who is ahead; None if none is."""
         for job_id, email in self._ending:
-            if email in emails and (ahead := self._leases.ahead_on(email)) is not None:
+            has_room = email in emails and self._early_room[email] > 0
+            if has_room and (ahead := self._leases.ahead_on(email)) is not None:
                 return job_id, email, ahead
         return None
 
@@ -110,6 +112,7 @@ class _Decision:
     ) -> list[AccountCapacity]:
         self._ending.remove((job_id, email))
         self._forecast.use(job_id)
+        self._early_room[email] -= 1
         waiter.ahead = ahead
         usual, refused = self._forecast.usual_seconds(job_id), self._leases.refused_on(email)
         waiter.awaited = AwaitedJob(job_id, usual, refused)
@@ -120,7 +123,7 @@ class _Decision:
             expires_at=expires_at,
             reference=waiter.request.reference,
             granted_at=self._now,
-            is_early=True,
+            awaited=job_id,
             has_slot=False,
             holder=waiter.request.holder,
         )

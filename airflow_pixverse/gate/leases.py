@@ -13,6 +13,7 @@ from weakref import WeakSet
 from airflow_pixverse.api.reply_ref import random_part_of
 from airflow_pixverse.api.scheduler import MAX_JOBS_READ, Capacity, ExecutingJob, email_key
 from airflow_pixverse.gate.awaited_job import LONGEST_LOOK
+from airflow_pixverse.gate.early_room import EarlyRoom
 from airflow_pixverse.gate.handovers import Handovers
 from airflow_pixverse.gate.holders import Holders
 from airflow_pixverse.gate.lease_update import LeaseUpdate
@@ -46,8 +47,10 @@ class Lease:
     :param expires_at: when it ends, used or not, by the gate's clock.
     :param reference: of the holder's job; empty if unknown.
     :param granted_at: when it was granted, by the gate's clock.
-    :param is_early: whether it was granted because a job on its one account is expected to end.
+    :param awaited: id of the job on its one account that is expected to end, for which it was granted early;
+        empty if it was not.
     :param has_slot: whether there is a slot to keep from others, which an early lease does not have at first.
+    :param is_lost: whether another user has taken the slot that it was granted for.
     :param number: the lower, the older, whichever gate granted it.
     :param original: the lease of another gate that this is a copy of; None if it is no copy.
     :param accepted_at: when the holder said that the service has its job, by the gate's clock.
@@ -60,13 +63,19 @@ class Lease:
     expires_at: float
     reference: str = ""
     granted_at: float = -math.inf
-    is_early: bool = False
+    awaited: str = ""
     has_slot: bool = True
+    is_lost: bool = False
     number: int = field(default_factory=lambda: next(_numbers))
     original: Self | None = None
     accepted_at: float = math.inf
     is_abandoned: bool = False
     holder: str = ""
+
+    @property
+    def is_early(self) -> bool:
+        """Whether it was granted before there was a slot."""
+        return bool(self.awaited)
 
     @property
     def slots(self) -> int:
@@ -109,6 +118,7 @@ class Leases:
         # The accounts of jobs of other triggerers, and when each was listed first.
         self._taken: deque[tuple[str, float]] = deque(maxlen=_MOST_TAKEN)
         self._handovers = Handovers()
+        self._early_room = EarlyRoom()
         # Originals of the leases that have been open here, as long as one of them or a copy is open anywhere.
         self._known: WeakSet[Lease] = WeakSet()
         self.holders = Holders()
@@ -155,6 +165,11 @@ class Leases:
     def refused_on(self, email: str) -> int:
         """Return how many slots of an account are kept since a job was refused there."""
         return sum(lease.suggested.get(email, 0) for lease in self if lease.is_abandoned)
+
+    def early_room(self, email: str, total: int) -> int:
+        """Return how many more waits may pass early on an account with so many slots."""
+        looking = sum(email in lease.suggested for lease in self if not lease.has_slot)
+        return self._early_room.at_once(email, total) - looking
 
     @property
     def without_reference(self) -> set[str]:
@@ -240,6 +255,7 @@ class Leases:
         self._references.adopt(other._references)
         self.holders.adopt(other.holders)
         self._handovers.adopt(other._handovers)
+        self._early_room.adopt(other._early_room)
 
     def observe(self, capacity: Capacity, now: float, poll_began: float = -math.inf) -> None:
         """
@@ -273,12 +289,17 @@ class Leases:
         """
         spare = Counter({email_key(account.email): account.available for account in capacity.accounts})
         spare.subtract(self.suggested())
+        listed = {job.id for job in capacity.executing} if capacity.lists_all_executing else None
         for lease in self:
             if not lease.has_slot and all(spare[email] > 0 for email in lease.suggested):
                 lease.has_slot = True
                 usual_end = lease.expires_at - LONGEST_LOOK
                 lease.expires_at = min(lease.expires_at, max(usual_end, now + _SHORTEST_KEPT))
                 spare.subtract(lease.suggested)
+            elif not (lease.has_slot or lease.is_lost or listed is None or lease.awaited in listed):
+                lease.is_lost = True
+                for account in capacity.chosen(lease.suggested):
+                    self._early_room.record_lost(email_key(account.email), account.total)
 
     def _record_other_triggerer(self, email: str, now: float) -> None:
         """Record a job of a wait at another triggerer: it may have taken the slot of a refused job."""
@@ -312,6 +333,8 @@ class Leases:
             lease.accepted_at = now
             if lease.is_early:
                 self._handovers.record_early(lease.reference, now - lease.granted_at)
+                for email in lease.suggested:
+                    self._early_room.record_got(email)
             else:
                 self._handovers.record(now - lease.granted_at)
 

@@ -111,7 +111,7 @@ def test_jobs_that_are_shorter_than_the_time_between_polls_teach_nothing():
 
 
 def early(reference, granted_at=0.0):
-    return Lease(frozenset({A}), {A: 1}, 1000.0, reference, granted_at, is_early=True, has_slot=False)
+    return Lease(frozenset({A}), {A: 1}, 1000.0, reference, granted_at, awaited="job", has_slot=False)
 
 
 def account(available):
@@ -369,6 +369,32 @@ async def test_wait_that_passes_in_vain_is_back_in_its_place_and_awaits_that_job
         await asyncio.sleep(15)
         assert service.free(A) == 0
     assert workers.refusals == 0
+
+
+@pytest.mark.service({A: 5})
+async def test_workers_that_wait_in_vain_are_few_where_another_user_takes_each_slot(service, gate):
+    workers = Workers(service, gate, lambda: 4, lambda: 20, poke_interval=5)
+    await made(workers, 10)
+
+    async def take_each_slot():
+        while True:
+            if service.free(A) > 0:
+                in_use.append(asyncio.create_task(use_slot()))
+            await asyncio.sleep(0.5)
+
+    async def use_slot():
+        job_id = service.start(A)
+        await asyncio.sleep(20)
+        service.end(job_id)
+
+    in_use = []
+    async with in_background(take_each_slot(), *(workers.make() for _ in range(10))):
+        await asyncio.sleep(600)
+    # All five looked at first, for a minute each, and one at a time after that.
+    assert 5 < workers.vain <= 5 + 600 / 60 + 1
+    assert len(service.calls) < 200
+    for task in in_use:
+        task.cancel()
 
 
 @pytest.mark.service({A: 1, B: 1})
