@@ -387,14 +387,14 @@ async def test_workers_that_wait_in_vain_are_few_where_another_user_takes_each_s
         await asyncio.sleep(20)
         service.end(job_id)
 
-    in_use = []
-    async with in_background(take_each_slot(), *(workers.make() for _ in range(10))):
+    in_use, waits = [], [asyncio.create_task(workers.make()) for _ in range(10)]
+    async with in_background(take_each_slot()):
         await asyncio.sleep(600)
     # All five looked at first, for a minute each, and one at a time after that.
     assert 5 < workers.vain <= 5 + 600 / 60 + 1
     assert len(service.calls) < 200
-    for task in in_use:
-        task.cancel()
+    await asyncio.gather(*in_use, *waits)
+    assert await made(workers, 60) <= 1.15 * 240, "all look again, once the other user is gone"
 
 
 @pytest.mark.service({A: 1, B: 1})
