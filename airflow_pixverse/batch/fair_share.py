@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from airflow_pixverse.api.kinds import account_of
 from airflow_pixverse.api.reply_ref import prefix_of, random_part_of
 from airflow_pixverse.api.scheduler import email_key, email_keys
 from airflow_pixverse.submission.request import task_name_of
@@ -16,10 +17,12 @@ from airflow_pixverse.submission.request import task_name_of
 if TYPE_CHECKING:
     from airflow_pixverse.api.scheduler import ExecutingJob
 
-# Seconds for which a slot is left: a gate polls, and a worker comes, in that time.
-_OFFER_FOR = 20.0
-# Seconds after which a slot is left to DAGs of which no job was seen, or that have left one unused.
-_OFFER_EVERY = 300.0
+# Seconds for which a slot is left that others are owed: a gate polls, and a worker comes, in that time.
+_OWED_FOR = 20.0
+# Seconds after which a slot is offered to DAGs of which no job was seen, or that have left one unused. It is
+# left for longer, as their gate may not know yet how long a worker takes.
+_OFFER_EVERY = 600.0
+_OFFER_FOR = 40.0
 # Seconds for which a DAG probably has more to submit, once its last job is gone.
 _REMEMBERED = 60.0
 _RANDOM_PART = re.compile(r"[\w-]{16}")
@@ -58,19 +61,37 @@ class FairShares:
         for account in self._turns.keys() | listed.keys():
             self._turns[account].see(listed[account], now)
 
-    def allowed(self, free: Counter[str]) -> Counter[str]:
-        """Return how many of the free slots of each account are the batch's now."""
+    def take_turns(self, free: Counter[str]) -> Counter[str]:
+        """
+        Return how many of the free slots of each account are the batch's now; the others are left.
+
+        :param free: the free slots of the accounts that have some.
+        """
         now = time.monotonic()
         by_key = {email_key(email): (email, n) for email, n in free.items()}
-        allowed: Counter[str] = Counter()
+        mine: Counter[str] = Counter()
         for key in self._turns.keys() | by_key.keys():
             email, n = by_key.get(key, (key, 0))
-            allowed[email] = self._turns[key].allowed(n, now)
-        return allowed
+            mine[email] = self._turns[key].take_turn(n, now)
+        return mine
 
-    def record_started(self, email: str, jobs: int) -> None:
-        """Record that jobs of the batch are accepted."""
-        self._turns[email_key(email)].record_started(jobs)
+    def record_sent(self, email: str) -> None:
+        """Record that a row is being submitted to an account."""
+        self._turns[email_key(email)].record_started(1)
+
+    def record_accepted(self, email: str, job_ids: Iterable[str]) -> None:
+        """Record the jobs of a row that was sent: there may be several, and on another account."""
+        accounts = [email_key(account_of([job_id]) or email) for job_id in job_ids]
+        if email_key(email) in accounts:
+            accounts.remove(email_key(email))  # it is recorded already
+        else:
+            self.record_not_accepted(email)
+        for account in accounts:
+            self._turns[account].record_started(1)
+
+    def record_not_accepted(self, email: str) -> None:
+        """Record that a row that was sent has no job on its account."""
+        self._turns[email_key(email)].record_started(-1)
 
     def _name_of(self, reply_ref: str | None) -> str | None:
         """Return the name of the other that has submitted a job; None for this batch and other programs."""
@@ -103,8 +124,11 @@ class _Turns:
         self._owed = 0
         """The number of slots that others are to have before the batch."""
         self._left = 0
+        """The number of slots that were left at the last look and that no job of others has taken since."""
         self._left_since: float | None = None
         self._next_offer = now + _OFFER_EVERY
+        self._has_started = False
+        """Whether the batch has had a slot since its last offer."""
 
     @property
     def others(self) -> int:
@@ -123,27 +147,31 @@ class _Turns:
         self._last_seen = {name: seen for name, seen in self._last_seen.items() if now - seen <= _REMEMBERED}
 
     def record_started(self, jobs: int) -> None:
-        """Owe each other one slot for each job."""
-        self._owed += jobs * self.others
+        """Owe each other one slot for each job; fewer for a negative number."""
+        self._has_started = True
+        self._owed = max(0, self._owed + jobs * self.others)
 
-    def allowed(self, free: int, now: float) -> int:
-        """Return how many of the free slots are the batch's."""
+    def take_turn(self, free: int, now: float) -> int:
+        """Return how many of the free slots are the batch's, and leave the others."""
         if free and now >= self._next_offer:
             self._next_offer = now + _OFFER_EVERY
             self._satisfied.clear()
-            self._owed += 1
+            # A batch without a slot has none to offer: it would leave the one that another batch offers.
+            self._owed += self._has_started
+            self._has_started = False
+        patience = _OWED_FOR if self.others else _OFFER_FOR
         if self._left <= 0:
             self._left_since = None
-        elif self._left_since is not None and now - self._left_since >= _OFFER_FOR:
+        elif self._left_since is not None and now - self._left_since >= patience:
             # Some slot was free all the time, so no task waits for one.
             self._satisfied = set(self._last_seen)
             self._owed = 0
             self._next_offer = now + _OFFER_EVERY
-        allowed = self._share_of(free)
-        self._left = free - allowed
+        mine = self._share_of(free)
+        self._left = free - mine
         if self._left and self._left_since is None:
             self._left_since = now
-        return allowed
+        return mine
 
     def _share_of(self, free: int) -> int:
         """Return how many of so many slots are the batch's, if others take those that they are owed."""

@@ -142,15 +142,17 @@ class Submitting:
         :param running: how many rows of this batch have jobs that have not ended.
         """
         now = time.monotonic()
-        self._shares.see(capacity.executing)
+        if capacity.lists_all_executing:
+            self._shares.see(capacity.executing)
         if not self.has_more or now < self._paused_until:
+            self._shares.take_turns(Counter())  # what is free now is not left
             return
         self._round += 1
         self._leave_barred(capacity)
         self._warn_of_obstacles(capacity)
         free = self._limits.free(capacity, [*self.in_flight.values(), *taken], self._barred)
         room = sum(free.values()) - self._limits.keep_free
-        free = self._shares.allowed(free)
+        free = self._shares.take_turns(free)
         if self._limits.max_slots is not None:
             room = min(room, self._limits.max_slots - running - len(self.in_flight) - len(self._sought))
         if self._setbacks:  # one row tells whether the trouble is over
@@ -223,6 +225,7 @@ class Submitting:
     def _send(self, row: Row, email: str) -> None:
         row.status = RowStatus.RUNNING
         self.in_flight[row] = email
+        self._shares.record_sent(email)
         self._sent_in[row] = self._round
         self._steps.start(
             partial(self._work.submit, row, email if email and self._names_account(row) else None),
@@ -243,7 +246,7 @@ class Submitting:
         self._refusals = self._setbacks = 0
         self._accepted_round = max(self._accepted_round, self._sent_in[row])
         self._suspicion.clear()
-        self._shares.record_started(email, len(record.job_ids))
+        self._shares.record_accepted(email, record.job_ids)
         self._credit_limit.add(record)
         cost = record.cost_credits
         self._floor.add(email, self._credit_limit.dearest if cost is None else cost)
@@ -252,6 +255,8 @@ class Submitting:
     def _not_accepted(self, row: Row, error: PixverseError) -> None:
         """Decide by the class of an error what becomes of a row, and of all others."""
         email = self.in_flight.pop(row, "")
+        if not isinstance(error, UnsettledError):
+            self._shares.record_not_accepted(email)
         row.status = RowStatus.WAITING
         match error:
             case UnsettledError():

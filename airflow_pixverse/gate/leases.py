@@ -50,7 +50,6 @@ class Lease:
     :param awaited: id of the job on its one account that is expected to end, for which it was granted early;
         empty if it was not.
     :param has_slot: whether there is a slot to keep from others, which an early lease does not have at first.
-    :param is_lost: whether another user has taken the slot that it was granted for.
     :param number: the lower, the older, whichever gate granted it.
     :param original: the lease of another gate that this is a copy of; None if it is no copy.
     :param accepted_at: when the holder said that the service has its job, by the gate's clock.
@@ -65,7 +64,6 @@ class Lease:
     granted_at: float = -math.inf
     awaited: str = ""
     has_slot: bool = True
-    is_lost: bool = False
     number: int = field(default_factory=lambda: next(_numbers))
     original: Self | None = None
     accepted_at: float = math.inf
@@ -188,6 +186,9 @@ class Leases:
             self.revoke(former)
         self._known.add(lease.original or lease)
         self._leases.append(lease)
+        if lease.is_early:
+            for email in lease.suggested:
+                self._early_room.record_admission(lease.awaited, email)
         if lease.reference:
             self._references.add(lease.reference, lease.expires_at)
             self.holders.record_grant(lease.holder, lease.reference)
@@ -289,17 +290,14 @@ class Leases:
         """
         spare = Counter({email_key(account.email): account.available for account in capacity.accounts})
         spare.subtract(self.suggested())
-        listed = {job.id for job in capacity.executing} if capacity.lists_all_executing else None
         for lease in self:
             if not lease.has_slot and all(spare[email] > 0 for email in lease.suggested):
                 lease.has_slot = True
                 usual_end = lease.expires_at - LONGEST_LOOK
                 lease.expires_at = min(lease.expires_at, max(usual_end, now + _SHORTEST_KEPT))
                 spare.subtract(lease.suggested)
-            elif not (lease.has_slot or lease.is_lost or listed is None or lease.awaited in listed):
-                lease.is_lost = True
-                for account in capacity.chosen(lease.suggested):
-                    self._early_room.record_lost(email_key(account.email), account.total)
+        looking = (lease for lease in self if not lease.has_slot and math.isinf(lease.accepted_at))
+        self._early_room.observe(capacity, Counter(email for one in looking for email in one.suggested))
 
     def _record_other_triggerer(self, email: str, now: float) -> None:
         """Record a job of a wait at another triggerer: it may have taken the slot of a refused job."""

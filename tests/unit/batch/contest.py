@@ -83,9 +83,9 @@ class Batch:
             return
         self._shares.see(service.jobs.values())
         free = Counter({EMAIL: service.free} if service.free else {})
-        for _ in range(self._shares.allowed(free)[EMAIL]):
+        for _ in range(self._shares.take_turns(free)[EMAIL]):
             service.start(self.name, self.prefix)
-            self._shares.record_started(EMAIL, 1)
+            self._shares.record_sent(EMAIL)
         self._next_look = now + (2.0 if self._shares.is_shared else 5.0) + next(self._late)
 
 

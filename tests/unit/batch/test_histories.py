@@ -110,7 +110,7 @@ def test_no_history_pays_twice_for_a_row_or_loses_one(history, tmp_path_factory,
 def run_until_killed(batch, one, *, run):
     """Run a table with processes that die together."""
     fuse = Fuse(one["steps"], is_done=one["is_done"])
-    write, submit = FolderJournal._write_text, SharedLooks.submit
+    write, submit = FolderJournal._write_object, SharedLooks.submit
 
     def process(number):
         with contextlib.suppress(KilledError, AirflowException):
@@ -118,6 +118,6 @@ def run_until_killed(batch, one, *, run):
             other(prompts(*one["rows"]), run=f"{run} {number}", poke_interval=0.05, remake=one["remake"])
 
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(2) as threads:
-        patch.setattr(FolderJournal, "_write_text", lambda *args: fuse.burn(lambda: write(*args)))
+        patch.setattr(FolderJournal, "_write_object", lambda *args: fuse.burn(lambda: write(*args)))
         patch.setattr(SharedLooks, "submit", lambda *args: fuse.burn(lambda: submit(*args)))
         list(threads.map(process, range(one["processes"])))

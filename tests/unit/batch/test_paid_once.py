@@ -357,7 +357,7 @@ def test_record_that_cannot_be_written_leaves_the_row_to_a_retry(sim, batch, mon
     def fail(*_):
         raise OSError("full")
 
-    monkeypatch.setattr(FolderJournal, "_write_text", fail)
+    monkeypatch.setattr(FolderJournal, "_write_object", fail)
     with pytest.raises(AirflowException, match=r"could not be written.*A retry goes on") as raised:
         batch(prompts(1))
     assert not isinstance(raised.value, AirflowFailException)
