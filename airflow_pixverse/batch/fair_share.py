@@ -82,6 +82,8 @@ class FairShares:
     def record_accepted(self, email: str, job_ids: Iterable[str]) -> None:
         """Record the jobs of a row that was sent: there may be several, and on another account."""
         accounts = [email_key(account_of([job_id]) or email) for job_id in job_ids]
+        for account in accounts:
+            self._turns[account].has_slots = True
         if email_key(email) in accounts:
             accounts.remove(email_key(email))  # it is recorded already
         else:
@@ -127,7 +129,7 @@ class _Turns:
         """The number of slots that were left at the last look and that no job of others has taken since."""
         self._left_since: float | None = None
         self._next_offer = now + _OFFER_EVERY
-        self._has_started = False
+        self.has_slots = False
         """Whether the batch has had a slot since its last offer."""
 
     @property
@@ -148,7 +150,6 @@ class _Turns:
 
     def record_started(self, jobs: int) -> None:
         """Owe each other one slot for each job; fewer for a negative number."""
-        self._has_started = True
         self._owed = max(0, self._owed + jobs * self.others)
 
     def take_turn(self, free: int, now: float) -> int:
@@ -157,8 +158,8 @@ class _Turns:
             self._next_offer = now + _OFFER_EVERY
             self._satisfied.clear()
             # A batch without a slot has none to offer: it would leave the one that another batch offers.
-            self._owed += self._has_started
-            self._has_started = False
+            self._owed += self.has_slots
+            self.has_slots = False
         patience = _OWED_FOR if self.others else _OFFER_FOR
         if self._left <= 0:
             self._left_since = None

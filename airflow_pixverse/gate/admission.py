@@ -75,7 +75,7 @@ class _Decision:
             self._available[key] += account.available
             self._total[key] += account.total
         self._listed = frozenset(self._available)
-        self._early_room = {key: leases.early_room(key, total) for key, total in self._total.items()}
+        self._early_room = leases.early_room(self._total)
         self._take(leases.suggested())
 
     def admit(self, waiter: Waiter) -> list[AccountCapacity]:

@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from operator import attrgetter, itemgetter
@@ -164,10 +164,10 @@ class Leases:
         """Return how many slots of an account are kept since a job was refused there."""
         return sum(lease.suggested.get(email, 0) for lease in self if lease.is_abandoned)
 
-    def early_room(self, email: str, total: int) -> int:
-        """Return how many more waits may pass early on an account with so many slots."""
-        looking = sum(email in lease.suggested for lease in self if not lease.has_slot)
-        return self._early_room.at_once(email, total) - looking
+    def early_room(self, total: Mapping[str, int]) -> dict[str, int]:
+        """Return how many more waits may pass early on each account, which has so many slots."""
+        looking = Counter(email for lease in self if not lease.has_slot for email in lease.suggested)
+        return {email: self._early_room.at_once(email, n) - looking[email] for email, n in total.items()}
 
     @property
     def without_reference(self) -> set[str]:

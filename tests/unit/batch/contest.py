@@ -86,6 +86,7 @@ class Batch:
         for _ in range(self._shares.take_turns(free)[EMAIL]):
             service.start(self.name, self.prefix)
             self._shares.record_sent(EMAIL)
+            self._shares.record_accepted(EMAIL, ["its job"])
         self._next_look = now + (2.0 if self._shares.is_shared else 5.0) + next(self._late)
 
 
