@@ -1,14 +1,20 @@
 """Fair shares: a batch takes turns with the DAGs whose jobs it sees, and leaves nothing unused for long."""
 
+import math
 from collections import Counter, deque
+from unittest.mock import Mock, call
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_pixverse.api import reply_ref
+from airflow_pixverse.api.scheduler import Capacity
 from airflow_pixverse.batch import fair_share
 from airflow_pixverse.batch.fair_share import FairShares
+from airflow_pixverse.batch.room import Limits
+from airflow_pixverse.batch.rows import Row
+from airflow_pixverse.batch.submitting import Submitting
 from tests.unit.batch.conftest import prompts, running
 from tests.unit.batch.contest import EMAIL, Batch, Clock, Service, Waits, job, prefix
 
@@ -167,6 +173,26 @@ def test_slot_that_stays_free_is_taken_and_what_others_have_is_all_that_they_wan
     assert take(shares, 1) == 0, "its slot is left to it again"
     shares.see([job(ANOTHER)])
     assert take(shares, 1) == 1
+
+
+def test_pause_of_the_batch_says_nothing_of_what_others_want(shares, clock):
+    shares.see([job(ANOTHER)])
+    assert take(shares, 2) == 1
+    clock.now = 5
+    shares.take_turns(Counter())
+    clock.now = 25
+    assert take(shares, 1) == 0
+
+
+def test_batch_counts_no_turns_by_a_look_in_a_pause_or_without_a_list_of_jobs():
+    parts = dict.fromkeys(["credit_limit", "floor", "follow", "reconnect"])
+    submitting = Submitting(None, None, Limits(), prefix=OWN, remake=(), **parts)
+    submitting.take_up(Row({1: {}}))
+    submitting._paused_until = math.inf
+    calls = submitting._shares = Mock()
+    for answer in ({"executing": None, "available": []}, {"executing": [], "available": []}):
+        submitting.submit(Capacity.model_validate(answer), [], 0)
+    assert calls.mock_calls == [call.take_turns(Counter()), call.see([]), call.take_turns(Counter())]
 
 
 def test_dag_whose_jobs_are_gone_for_a_minute_is_forgotten(shares, clock):
