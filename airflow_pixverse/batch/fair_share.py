@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections import Counter, defaultdict
@@ -16,6 +17,8 @@ from airflow_pixverse.submission.request import task_name_of
 
 if TYPE_CHECKING:
     from airflow_pixverse.api.scheduler import ExecutingJob
+
+log = logging.getLogger(__name__)
 
 # Seconds for which a slot is left that others are owed: a gate polls, and a worker comes, in that time.
 _OWED_FOR = 20.0
@@ -43,6 +46,7 @@ class FairShares:
         self._prefix = prefix
         self._accounts = None if emails is None else email_keys(emails)
         self._turns: defaultdict[str, _Turns] = defaultdict(partial(_Turns, time.monotonic()))
+        self._named: set[str] = set()
 
     @property
     def is_shared(self) -> bool:
@@ -60,6 +64,9 @@ class FairShares:
                 listed[account][job.id] = name
         for account in self._turns.keys() | listed.keys():
             self._turns[account].see(listed[account], now)
+        for name in sorted({name for names in listed.values() for name in names.values()} - self._named):
+            self._named.add(name)
+            log.info("Taking turns with %s, which submits jobs, too", name)
 
     def take_turns(self, free: Counter[str]) -> Counter[str]:
         """
@@ -158,7 +165,9 @@ class _Turns:
             self._next_offer = now + _OFFER_EVERY
             self._satisfied.clear()
             # A batch without a slot has none to offer: it would leave the one that another batch offers.
-            self._owed += self.has_slots
+            if self.has_slots:
+                self._owed += 1
+                log.info("Leaving a slot for up to %.0f s, as another task may wait", _OFFER_FOR)
             self.has_slots = False
         patience = _OWED_FOR if self.others else _OFFER_FOR
         if self._left <= 0:

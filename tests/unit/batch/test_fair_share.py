@@ -119,6 +119,20 @@ def test_references_of_other_programs_do_not_count(shares, reference):
     assert take(shares, 2) == 2
 
 
+def test_log_says_why_the_batch_leaves_slots(shares, clock, caplog):
+    caplog.set_level("INFO")
+    shares.see([job(ANOTHER)])
+    shares.see([job(ANOTHER), job(prefix("third"))])
+    take(shares, 1)
+    clock.now = 600
+    take(shares, 1)
+    assert caplog.messages == [
+        "Taking turns with another, which submits jobs, too",
+        "Taking turns with third, which submits jobs, too",
+        "Leaving a slot for up to 40 s, as another task may wait",
+    ]
+
+
 def test_each_account_has_turns_of_its_own(shares):
     shares.see([job(ANOTHER, "B@example.com")])
     assert take(shares, 2) == 2
