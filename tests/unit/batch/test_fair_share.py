@@ -245,7 +245,7 @@ def test_two_dags_with_work_get_like_shares(slots, durations, delay, begins):
 
 
 @settings(deadline=None, max_examples=30)
-@given(slots=st.integers(2, 8), durations=DURATIONS, delay=st.floats(0.5, 15))
+@given(slots=st.integers(2, 8), durations=st.lists(st.floats(20, 90), min_size=1), delay=st.floats(0.5, 15))
 def test_dag_that_makes_one_job_after_the_other_does_not_keep_slots_free(slots, durations, delay):
     with pytest.MonkeyPatch.context() as patch:
         clock = Clock()
@@ -254,7 +254,8 @@ def test_dag_that_makes_one_job_after_the_other_does_not_keep_slots_free(slots, 
         free = 0
         for _ in service.run(1800, [batch, Waits("theirs", delay, most=1)]):
             free += service.free * 0.5
-        assert free <= 0.35 * slots * 1800
+        # Half of one slot is free while their next job is on its way, and a quarter of each between looks.
+        assert free <= (0.5 + 0.25 * slots) * 1800
 
 
 @pytest.mark.parametrize(
