@@ -189,6 +189,46 @@ def test_slot_that_stays_free_is_taken_and_what_others_have_is_all_that_they_wan
     assert take(shares, 1) == 1
 
 
+def test_time_of_a_slot_begins_anew_once_another_has_had_it(shares, clock):
+    theirs = job(ANOTHER)
+    shares.see([theirs])
+    assert take(shares, 1) == 1
+    shares.record_sent(EMAIL)
+    assert take(shares, 1) == 0
+    clock.now = 15
+    shares.see([theirs, job(ANOTHER)])
+    assert take(shares, 1) == 0
+    clock.now = 34
+    assert take(shares, 1) == 0
+    clock.now = 35
+    assert take(shares, 1) == 1
+
+
+def test_dag_that_had_all_that_it_wants_counts_again_after_ten_minutes(shares, clock):
+    theirs = job(ANOTHER)
+    for clock.now, mine in ((0, 2), (20, 4), (619, 4), (620, 2)):
+        shares.see([theirs])
+        assert take(shares, 4) == mine
+
+
+def test_batch_that_has_had_no_slot_since_its_last_offer_makes_none(shares, clock):
+    assert take(shares, 1) == 1
+    clock.now = 600
+    assert take(shares, 1) == 0
+    shares.see([job(ANOTHER)])
+    clock.now = 1200
+    shares.see([])
+    assert take(shares, 1) == 1
+
+
+def test_turn_that_is_given_back_is_owed_to_the_batch_no_more_than_once(shares):
+    shares.see([job(ANOTHER)])
+    shares.record_sent(EMAIL)
+    shares.see([job(ANOTHER)])
+    shares.record_not_accepted(EMAIL)
+    assert take(shares, 2) == 1
+
+
 def test_pause_of_the_batch_says_nothing_of_what_others_want(shares, clock):
     shares.see([job(ANOTHER)])
     assert take(shares, 2) == 1
