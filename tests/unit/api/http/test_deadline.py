@@ -12,10 +12,10 @@ from airflow_pixverse.api.http.deadline import Deadline, DeadlineAdapter
 from tests.helpers import clients
 from tests.helpers.raw_server import always, answer, dripping
 
-LIMITS = (0.1, 0.7)  # much more than a drip needs, so that a busy machine does not look silent
+LIMITS = (0.1, 1.9)  # much more than a drip needs, so that a busy machine does not look silent
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
-TOO_LATE = r"GET scheduler/available got no whole answer within 0\.8 s"
+TOO_LATE = r"GET scheduler/available got no whole answer within 2 s"
 
 
 client_of = partial(clients.client_of, timeout=LIMITS)
@@ -80,7 +80,7 @@ def test_tls_handshake_that_drips_is_given_up(raw_server):
 
     server = raw_server(serve)
     # The standard library limits a handshake too, and then says that the server was silent.
-    assert_given_up(client_of(f"https://127.0.0.1:{server.port}"), r"within 0\.8 s|silent for 0\.\d s")
+    assert_given_up(client_of(f"https://127.0.0.1:{server.port}"), r"within 2 s|silent for [12]\.\d s")
     assert server.hung_up.wait(10)
 
 
@@ -88,7 +88,7 @@ def test_answer_that_drips_over_tls_is_given_up(raw_server, tls):
     context, certificate = tls
     server = raw_server(dripping(b"", b"H"), context)
     assert_given_up(
-        client_of(server, ca_bundle=certificate, timeout=(1.5, 0.5)), "no whole answer within 2 s"
+        client_of(server, ca_bundle=certificate, timeout=(1.5, 1.5)), "no whole answer within 3 s"
     )
     assert server.hung_up.wait(10)
 
@@ -104,7 +104,7 @@ def test_redirects_share_one_limit(raw_server):
     def serve(server, connection):
         server.read_request(connection)
         # Each is quick enough by itself.
-        threading.Event().wait(0.3)
+        threading.Event().wait(0.8)
         connection.sendall(answer(status="302 Found", headers="Location: /v2/pixverse/again\r\n"))
 
     server = raw_server(serve)
@@ -167,12 +167,12 @@ def test_connection_of_a_call_in_time_is_closed_with_the_client(raw_server):
 
 def test_deadline_that_is_postponed_counts_from_then_on(connection):
     ours, theirs = connection
-    with Deadline(0.3) as deadline:
+    with Deadline(1.0) as deadline:
         deadline.watch(ours.fileno())
         for _ in range(4):
-            threading.Event().wait(0.15)
+            threading.Event().wait(0.3)
             deadline.postpone()
-        assert not deadline.passed, "twice as much time has passed"
+        assert not deadline.passed, "more time than that has passed"
         assert theirs.recv(1) == b"", "it passes all the same"
         assert deadline.passed
 
