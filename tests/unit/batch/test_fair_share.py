@@ -298,6 +298,12 @@ def test_dag_that_makes_one_job_after_the_other_does_not_keep_slots_free(slots, 
         assert free <= (0.5 + 0.25 * slots) * 1800
 
 
+def test_slot_that_is_offered_is_there_when_a_slow_worker_comes(clock):
+    service, batch, waits = Service(clock, 4, [60.0]), Batch("own"), Waits("theirs", 35.0)
+    deque(service.run(800, [batch, waits]), 0)
+    assert service.starts["theirs"]
+
+
 @pytest.mark.parametrize(
     "others",
     [

@@ -354,6 +354,7 @@ async def test_durations_that_vary_by_half_cost_little_and_no_refusal(service, g
     )
     assert await made(workers, 60) <= 1.25 * 240
     assert workers.refusals <= 2
+    assert not +gate._leases._early_room._lost, "there is no other user who could take a slot"
 
 
 @pytest.mark.service({A: 2})
