@@ -9,6 +9,7 @@ _MAX_LENGTH = 1024  # characters
 _SEPARATOR = "#"
 _RANDOM_BYTES = 12
 _RANDOM_LENGTH = 16  # of these bytes as text
+_RANDOM_PART = re.compile(rf"[\w-]{{{_RANDOM_LENGTH}}}")
 MAX_PREFIX = _MAX_LENGTH - len(_SEPARATOR) - _RANDOM_LENGTH
 
 
@@ -26,6 +27,11 @@ def random_part_of(reply_ref: str | None) -> str:
     """Return the random part of a ``replyRef``; empty for none."""
     _, separator, random_part = (reply_ref or "").rpartition(_SEPARATOR)
     return random_part if separator else ""
+
+
+def has_random_part(reply_ref: str | None) -> bool:
+    """Return whether a ``replyRef`` ends as those of this package do, whoever chose its prefix."""
+    return bool(_RANDOM_PART.fullmatch(random_part_of(reply_ref)))
 
 
 def prefix_of(reply_ref: str | None) -> str:

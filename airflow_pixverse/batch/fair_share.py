@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -11,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from airflow_pixverse.api.kinds import account_of
-from airflow_pixverse.api.reply_ref import prefix_of, random_part_of
+from airflow_pixverse.api.reply_ref import has_random_part, prefix_of
 from airflow_pixverse.api.scheduler import email_key, email_keys
 from airflow_pixverse.submission.request import task_name_of
 
@@ -28,7 +27,6 @@ _OFFER_EVERY = 600.0
 _OFFER_FOR = 40.0
 # Seconds for which a DAG probably has more to submit, once its last job is gone.
 _REMEMBERED = 60.0
-_RANDOM_PART = re.compile(r"[\w-]{16}")
 _NAMELESS = "a DAG of unknown name"
 
 
@@ -44,6 +42,7 @@ class FairShares:
 
     def __init__(self, prefix: str, emails: Iterable[str] | None) -> None:
         self._prefix = prefix
+        self._task = task_name_of(f"{prefix}#")
         self._accounts = None if emails is None else email_keys(emails)
         self._turns: defaultdict[str, _Turns] = defaultdict(partial(_Turns, time.monotonic()))
         self._named: set[str] = set()
@@ -105,14 +104,13 @@ class FairShares:
     def _name_of(self, reply_ref: str | None) -> str | None:
         """Return the name of the other that has submitted a job; None for this batch and other programs."""
         prefix = prefix_of(reply_ref)
-        is_of_a_task = _RANDOM_PART.fullmatch(random_part_of(reply_ref))
-        if not is_of_a_task or prefix.casefold() == self._prefix.casefold():
+        if not has_random_part(reply_ref) or prefix.casefold() == self._prefix.casefold():
             return None
         task = task_name_of(reply_ref)
         if task is None:
             return _NAMELESS
         # Another instance of this task is a batch of its own, and all tasks of another DAG wait for it.
-        own = task_name_of(f"{self._prefix}#")
+        own = self._task
         is_instance = own is not None and (own.dag_id, own.task_id) == (task.dag_id, task.task_id)
         return prefix if is_instance else task.dag_id
 

@@ -4,6 +4,8 @@ FolderJournal: the records of a batch, in the folder of its results, for every t
 Each record is an object of its own, ``.pixverse/<2 hex>/<row>.<attempt>.<state>``, whose name tells row and
 state. No process overwrites or deletes one, so there is no owner, no lock and no clock: a process that learns
 something adds an object, and of one attempt the highest state counts.
+
+A row's claim of the name of its file is ``.pixverse/<2 hex>/<hash of the name>.<row>.name``, and stays too.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import json
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 from airflow_pixverse.api.reply_ref import random_part_of
@@ -97,7 +99,7 @@ class FolderJournal:
         :raises RecordUnreadableError: a record cannot be understood.
         """
         self._read_index()
-        names = _names(self._list_all())
+        names = _names(self._listed(lambda: self._fs.find(self._root)))
         # A record that the index knows was there, so a name that is gone was removed by other hands.
         lost = self._index.keys() - {str(name) for name in names}
         if lost:
@@ -203,19 +205,15 @@ class FolderJournal:
 
     def _list(self, folder: str) -> list[str]:
         """Return the names of the objects in one of the folders, as they are now."""
+        return self._listed(lambda: self._fs.ls(f"{self._root}/{folder}", detail=False))
+
+    def _listed(self, paths: Callable[[], Iterable[str]]) -> list[str]:
+        """Return the last parts of the paths that a call lists; none if there is no such folder."""
         # A cached listing may lack objects of other processes, also one that another thread has filled.
         with self._listing, storage_errors("cannot be read", str(self._place)):
             self._fs.invalidate_cache()
             try:
-                return [_last_part(path) for path in self._fs.ls(f"{self._root}/{folder}", detail=False)]
-            except FileNotFoundError:
-                return []
-
-    def _list_all(self) -> list[str]:
-        with self._listing, storage_errors("cannot be read", str(self._place)):
-            self._fs.invalidate_cache()
-            try:
-                return [_last_part(path) for path in self._fs.find(self._root)]
+                return [_last_part(path) for path in paths()]
             except FileNotFoundError:
                 return []
 
